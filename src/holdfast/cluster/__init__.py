@@ -1,0 +1,1 @@
+"""Hash slots, gossip, election, resharding."""

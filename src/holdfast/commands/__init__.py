@@ -1,0 +1,1 @@
+"""What each command means: one module a family, its specification beside its handlers."""

@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: RESP, tables, values, keyspace, dispatch. No I/O, no clock."""

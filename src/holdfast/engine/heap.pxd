@@ -1,0 +1,56 @@
+# Memory of one engine: malloc with exact accounting.
+#
+# Every byte of user data is allocated here, so that `used` is what the
+# allocator really handed out (its rounding and its 8-byte header included).
+# Running out of memory ends the process, as in Redis: maxmemory is the limit
+# to set. Not thread-safe: one engine, one thread.
+
+from libc.stdlib cimport abort, free, malloc, realloc
+
+cdef extern from *:
+    """
+    #include <stddef.h>
+    #if defined(__APPLE__)
+    #include <malloc/malloc.h>
+    #define hf_usable(p) malloc_size(p)
+    #else
+    #include <malloc.h>
+    #define hf_usable(p) malloc_usable_size(p)
+    #endif
+    """
+    size_t hf_usable(void* p) noexcept nogil
+
+cdef struct Heap:
+    size_t used     # bytes handed out by the allocator, overhead included
+    size_t peak     # largest `used` seen at the end of a tick
+
+cdef enum:
+    HEAP_OVERHEAD = 8   # what the allocator keeps in front of a block
+
+
+cdef inline void* heap_alloc(Heap* h, size_t n) noexcept nogil:
+    cdef void* p = malloc(n)
+    if p == NULL:
+        abort()
+    h.used += hf_usable(p) + HEAP_OVERHEAD
+    return p
+
+
+cdef inline void* heap_realloc(Heap* h, void* p, size_t n) noexcept nogil:
+    cdef size_t before = hf_usable(p) + HEAP_OVERHEAD if p != NULL else 0
+    p = realloc(p, n)
+    if p == NULL:
+        abort()
+    h.used += hf_usable(p) + HEAP_OVERHEAD - before
+    return p
+
+
+cdef inline void heap_free(Heap* h, void* p) noexcept nogil:
+    if p != NULL:
+        h.used -= hf_usable(p) + HEAP_OVERHEAD
+        free(p)
+
+
+cdef inline size_t heap_size(void* p) noexcept nogil:
+    """Bytes that a block costs, overhead included."""
+    return hf_usable(p) + HEAP_OVERHEAD if p != NULL else 0

@@ -1,0 +1,1 @@
+"""RDB and AOF: formats, decisions, and the thin part that touches the disk."""

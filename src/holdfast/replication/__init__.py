@@ -1,0 +1,1 @@
+"""PSYNC, acknowledgements, fencing: decisions first, plumbing last."""

@@ -1,0 +1,1 @@
+"""Monitoring, agreement and failover of primaries."""

@@ -1,0 +1,1 @@
+"""The asyncio shell that all processes share: connections, configuration, INFO."""

@@ -1,0 +1,1 @@
+"""Virtual time, network, disk and hosts on which whole nodes run."""

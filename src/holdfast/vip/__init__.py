@@ -1,0 +1,1 @@
+"""The virtual IP that stands for the whole."""

@@ -75,7 +75,9 @@ def test_element_has_the_bytes_that_redis_writes(text: bytes, element: str) -> N
     assert listpack_entry_bytes(text) == len(body)
 
 
-@pytest.mark.parametrize("size", [16376, 16377, 16378, 16379, 2097145, 2097146, 2097147, 268435449, 268435450])
+@pytest.mark.parametrize(
+    "size", [16376, 16377, 16378, 16379, 2097145, 2097146, 2097147, 268435449, 268435450]
+)
 def test_long_text_is_found_from_both_ends_whatever_the_width_of_its_length(size: int) -> None:
     probe = ListpackProbe()
     probe.append(b"before")

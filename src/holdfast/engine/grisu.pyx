@@ -75,7 +75,8 @@ cdef inline void walk_back(
 
 
 cdef int grisu_digits(double value, char* digits, int* exponent) noexcept nogil:
-    cdef uint64_t bits, fraction, upper, lower, power, delta, distance, mask, whole, part, rest, divisor, scale
+    cdef uint64_t bits, fraction, upper, lower, power, delta, distance
+    cdef uint64_t mask, whole, part, rest, divisor, scale
     cdef int binary, upper_binary, shift, index, one, place, count = 0
     cdef unsigned digit
 

@@ -41,7 +41,8 @@ cdef enum:
     STACK_TEXT_MAX = 255
 
 cdef const char* DIGIT_PAIRS = (
-    b"00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+    b"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+    b"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
 )
 # Powers of ten that a double holds exactly.
 cdef double EXACT_TENS[23]
@@ -206,7 +207,7 @@ cdef size_t format_double(char* p, double value) noexcept nogil:
     if isinf(value):
         memcpy(at, b"inf", 3)
         return at + 3 - p
-    if value < 4611686018427387904.0 and <double><int64_t>value == value:
+    if value <= 4611686018427387904.0 and <double><int64_t>value == value:
         return at + format_int64(at, <int64_t>value) - p
     count = grisu_digits(value, digits, &exponent)
     point = count + exponent            # digits before the decimal point

@@ -15,7 +15,7 @@ How to read it: a stream is a sequence of items, told apart by the first byte.
 """
 
 from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 
 cdef extern from *:
     """
@@ -37,8 +37,14 @@ cdef enum:
     MISSES_A_STEP_BITS = 6      # after 64 bytes without a repeat, look at every second place, ...
 
 
-cdef inline uint32_t slot_of(const uint8_t* p, unsigned bits) noexcept nogil:
-    cdef uint32_t three = <uint32_t>p[0] << 16 | <uint32_t>p[1] << 8 | p[2]
+cdef inline uint32_t three_bytes(const uint8_t* p) noexcept nogil:
+    """Three bytes as one number; four must be readable."""
+    cdef uint32_t four
+    memcpy(&four, p, 4)
+    return four << 8        # little endian: the fourth falls out at the top
+
+
+cdef inline uint32_t slot_of(uint32_t three, unsigned bits) noexcept nogil:
     return (three * 2654435761U) >> (32 - bits)
 
 
@@ -57,9 +63,18 @@ cdef inline size_t equal_length(const uint8_t* a, const uint8_t* b, size_t limit
     return n
 
 
-cdef inline uint8_t* put_literals(uint8_t* to, uint8_t* limit, const uint8_t* p, size_t n) noexcept nogil:
-    """Write `n` bytes as they are; NULL when there is no room."""
+cdef inline uint8_t* put_literals(
+    uint8_t* to, uint8_t* limit, const uint8_t* p, size_t n, const uint8_t* end
+) noexcept nogil:
+    """Write `n` bytes as they are; NULL when there is no room. What is read ends at `end`."""
     cdef size_t run
+    # Mostly a few bytes: copying a fixed 32, where both sides have them, spares a call.
+    if n <= LITERALS_MAX and end - p >= LITERALS_MAX and limit - to > LITERALS_MAX:
+        if n:
+            to[0] = <uint8_t>(n - 1)
+            memcpy(to + 1, p, LITERALS_MAX)
+            to += n + 1
+        return to
     while n:
         run = n if n < LITERALS_MAX else LITERALS_MAX
         if <size_t>(limit - to) < run + 1:
@@ -79,23 +94,24 @@ cdef size_t lzf_compress(const void* src, size_t n, void* out, size_t room) noex
     cdef uint32_t table[1 << TABLE_BITS_MAX]
     cdef unsigned bits = TABLE_BITS_MIN
     cdef size_t at = 0, literals_from = 0, earlier, distance, length, most
-    cdef uint32_t slot
+    cdef uint32_t three, slot
 
     if n > UINT32_MAX:
         return 0
     while bits < TABLE_BITS_MAX and <size_t>1 << bits < n:
         bits += 1
     memset(table, 0, <size_t>4 << bits)
-    while at + REPEAT_MIN <= n:
-        slot = slot_of(p + at, bits)
+    while at + REPEAT_MIN < n:
+        three = three_bytes(p + at)
+        slot = slot_of(three, bits)
         earlier = table[slot]
         table[slot] = <uint32_t>at
         distance = at - earlier - 1
         # An empty slot says 0, which is a place like any other: the bytes decide.
-        if earlier >= at or distance >= DISTANCE_MAX or memcmp(p + earlier, p + at, REPEAT_MIN) != 0:
+        if earlier >= at or distance >= DISTANCE_MAX or three_bytes(p + earlier) != three:
             at += 1 + ((at - literals_from) >> MISSES_A_STEP_BITS)
             continue
-        to = put_literals(to, limit, p + literals_from, at - literals_from)
+        to = put_literals(to, limit, p + literals_from, at - literals_from, p + n)
         if to == NULL or limit - to < 3:
             return 0
         most = n - at if n - at < REPEAT_MAX else REPEAT_MAX
@@ -111,9 +127,9 @@ cdef size_t lzf_compress(const void* src, size_t n, void* out, size_t room) noex
         to += 1
         at += length
         literals_from = at
-        if at + 1 <= n:
-            table[slot_of(p + at - 2, bits)] = <uint32_t>(at - 2)
-    to = put_literals(to, limit, p + literals_from, n - literals_from)
+        if at + 2 <= n:
+            table[slot_of(three_bytes(p + at - 2), bits)] = <uint32_t>(at - 2)
+    to = put_literals(to, limit, p + literals_from, n - literals_from, p + n)
     return to - <uint8_t*>out if to != NULL else 0
 
 
@@ -133,7 +149,10 @@ cdef size_t lzf_decompress(const void* src, size_t n, void* out, size_t room) no
             length = item + 1
             if <size_t>(end - p) < length or <size_t>(limit - to) < length:
                 return 0
-            memcpy(to, p, length)
+            if end - p >= LITERALS_MAX and limit - to >= LITERALS_MAX:
+                memcpy(to, p, LITERALS_MAX)     # a fixed 32 spares a call
+            else:
+                memcpy(to, p, length)
             p += length
             to += length
             continue
@@ -150,7 +169,10 @@ cdef size_t lzf_decompress(const void* src, size_t n, void* out, size_t room) no
         if distance > <size_t>(to - <uint8_t*>out) or length > <size_t>(limit - to):
             return 0
         earlier = to - distance
-        if distance >= length:
+        if length <= 16 and distance >= 16 and limit - to >= 16:
+            memcpy(to, earlier, 16)
+            to += length
+        elif distance >= length:
             memcpy(to, earlier, length)
             to += length
         elif distance == 1:

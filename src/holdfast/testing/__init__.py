@@ -1,0 +1,1 @@
+"""What tests and drills stand on: probes into compiled modules, fixtures."""

@@ -1,0 +1,129 @@
+"""Probes: the ordered tree and the quicklist with a Python face, for tests.
+
+Not for use: every call converts objects and checks its arguments, so that a
+test cannot crash the process. Each probe owns its heap; `used` after `close`
+is what leaked.
+"""
+
+from holdfast.engine.heap cimport Heap, heap_alloc, heap_free
+from holdfast.engine.ordered cimport (
+    MEMBER_KEY, Member, Ordered, OrderedCursor, member_key, ordered_append, ordered_bytes, ordered_check,
+    ordered_compare, ordered_count, ordered_free, ordered_insert, ordered_lex_from, ordered_lex_to,
+    ordered_moved, ordered_new, ordered_next, ordered_prev, ordered_rank, ordered_rank_from,
+    ordered_rank_to, ordered_remove, ordered_rescore, ordered_seek,
+)
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy, memset
+
+
+def compare(double score_a, bytes a, double score_b, bytes b):
+    return ordered_compare(score_a, a, len(a), score_b, b, len(b))
+
+
+cdef class OrderedProbe:
+    cdef Heap heap
+    cdef Ordered* tree
+    cdef dict places            # bytes -> address of the member
+
+    def __cinit__(self):
+        self.heap.used = 0
+        self.heap.peak = 0
+        self.tree = ordered_new(&self.heap)
+        self.places = {}
+
+    def __dealloc__(self):
+        self._close()
+
+    cdef void _close(self):
+        cdef uint64_t address
+        if self.tree == NULL:
+            return
+        ordered_free(&self.heap, self.tree)
+        self.tree = NULL
+        for address in self.places.values():
+            heap_free(&self.heap, <void*>address)
+        self.places = {}
+
+    cdef Member* _member(self, bytes text, double score):
+        cdef Member* m = <Member*>heap_alloc(&self.heap, MEMBER_KEY + len(text))
+        m.klen = <unsigned int>len(text)
+        m.score = score
+        memcpy(member_key(m), <const char*>text, len(text))
+        return m
+
+    cdef Member* _place(self, bytes text) except NULL:
+        return <Member*><uint64_t>self.places[text]
+
+    def close(self):
+        """Free everything; return the bytes still counted."""
+        self._close()
+        return self.heap.used
+
+    def __len__(self):
+        return ordered_count(self.tree)
+
+    @property
+    def tree_bytes(self):
+        return ordered_bytes(self.tree)
+
+    @property
+    def used(self):
+        return self.heap.used
+
+    def check(self):
+        return bool(ordered_check(self.tree))
+
+    def add(self, bytes text, double score, bint append=False):
+        if text in self.places or score != score:
+            raise ValueError(text)
+        cdef Member* m = self._member(text, score)
+        self.places[text] = <uint64_t>m
+        if append:
+            ordered_append(&self.heap, self.tree, m)
+        else:
+            ordered_insert(&self.heap, self.tree, m)
+
+    def remove(self, bytes text):
+        cdef Member* m = self._place(text)
+        ordered_remove(&self.heap, self.tree, m)
+        del self.places[text]
+        heap_free(&self.heap, m)
+
+    def rescore(self, bytes text, double score):
+        ordered_rescore(&self.heap, self.tree, self._place(text), score)
+
+    def move(self, bytes text):
+        """Give the member a new address; the old one is spoilt before the tree hears of it."""
+        cdef Member* old = self._place(text)
+        cdef Member* fresh = self._member(text, old.score)
+        self.places[text] = <uint64_t>fresh
+        memset(old, 255, MEMBER_KEY)
+        ordered_moved(self.tree, old, fresh)
+        heap_free(&self.heap, old)
+
+    def rank(self, bytes text):
+        return ordered_rank(self.tree, self._place(text))
+
+    def score_range(self, double low, double high, bint with_low=True, bint with_high=True):
+        return ordered_rank_from(self.tree, low, with_low), ordered_rank_to(self.tree, high, with_high)
+
+    def lex_range(self, bytes low, bytes high, bint with_low=True, bint with_high=True):
+        return (ordered_lex_from(self.tree, low, len(low), with_low),
+                ordered_lex_to(self.tree, high, len(high), with_high))
+
+    def walk(self, size_t rank=0, bint backwards=False):
+        """Pairs of (score, bytes) from a rank to an end."""
+        cdef OrderedCursor cursor
+        cdef Member* m = ordered_seek(self.tree, rank, &cursor)
+        pairs = []
+        while m != NULL:
+            pairs.append((m.score, member_key(m)[:m.klen]))
+            m = ordered_prev(&cursor) if backwards else ordered_next(&cursor)
+        if ordered_next(&cursor) != NULL or ordered_prev(&cursor) != NULL:
+            raise AssertionError("a cursor past the end came back")
+        return pairs
+
+    def at(self, size_t rank):
+        cdef OrderedCursor cursor
+        cdef Member* m = ordered_seek(self.tree, rank, &cursor)
+        return None if m == NULL else (m.score, member_key(m)[:m.klen])

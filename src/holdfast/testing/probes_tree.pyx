@@ -12,7 +12,14 @@ from holdfast.engine.ordered cimport (
     ordered_moved, ordered_new, ordered_next, ordered_prev, ordered_rank, ordered_rank_from,
     ordered_rank_to, ordered_remove, ordered_rescore, ordered_seek,
 )
-from libc.stdint cimport uint64_t
+from holdfast.engine.buf cimport Slice, slice_bytes
+from holdfast.engine.listpack cimport lp_append, lp_new
+from holdfast.engine.quicklist cimport (
+    QuickCursor, Quicklist, QuickNode, ql_append_listpack, ql_append_plain, ql_bytes, ql_check, ql_copy,
+    ql_delete, ql_delete_range, ql_drop, ql_equal, ql_free, ql_insert, ql_new, ql_next, ql_peek, ql_prev,
+    ql_push_head, ql_push_tail, ql_replace, ql_seek, ql_text,
+)
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy, memset
 
 
@@ -127,3 +134,146 @@ cdef class OrderedProbe:
         cdef OrderedCursor cursor
         cdef Member* m = ordered_seek(self.tree, rank, &cursor)
         return None if m == NULL else (m.score, member_key(m)[:m.klen])
+
+
+cdef class QuicklistProbe:
+    cdef Heap heap
+    cdef Quicklist* ql
+    cdef QuickCursor cursor
+    cdef bint placed            # the cursor stands on an element
+
+    def __cinit__(self, int fill=-2, int compress=0):
+        self.heap.used = 0
+        self.heap.peak = 0
+        self.ql = ql_new(&self.heap, fill, compress)
+        self.placed = False
+
+    def __dealloc__(self):
+        self.close()
+
+    def close(self):
+        """Free everything; return the bytes still counted."""
+        if self.ql != NULL:
+            ql_free(&self.heap, self.ql)
+            self.ql = NULL
+        return self.heap.used
+
+    def __len__(self):
+        return self.ql.count
+
+    @property
+    def used(self):
+        return self.heap.used
+
+    @property
+    def bytes(self):
+        return ql_bytes(self.ql)
+
+    def check(self):
+        return bool(ql_check(&self.heap, self.ql))
+
+    def nodes(self):
+        """(elements, bytes, packed bytes, plain) of each node."""
+        cdef QuickNode* node = self.ql.head
+        rows = []
+        while node != NULL:
+            rows.append((node.count, node.size, node.packed, bool(node.plain)))
+            node = node.next
+        return rows
+
+    def push(self, bytes text, bint head=False):
+        self.placed = False
+        if head:
+            ql_push_head(&self.heap, self.ql, text, len(text))
+        else:
+            ql_push_tail(&self.heap, self.ql, text, len(text))
+
+    def peek(self, bint head=True):
+        cdef Slice out
+        cdef char scratch[24]
+        return slice_bytes(out) if ql_peek(&self.heap, self.ql, head, &out, scratch) else None
+
+    def drop(self, bint head=True):
+        self.placed = False
+        ql_drop(&self.heap, self.ql, head)
+
+    def append_listpack(self, list texts):
+        cdef uint8_t* lp = lp_new(&self.heap, 0)
+        cdef bytes text
+        self.placed = False
+        for text in texts:
+            lp = lp_append(&self.heap, lp, text, len(text))
+        ql_append_listpack(&self.heap, self.ql, lp)
+
+    def append_plain(self, bytes text):
+        self.placed = False
+        ql_append_plain(&self.heap, self.ql, text, len(text))
+
+    def seek(self, long index):
+        self.placed = ql_seek(&self.heap, self.ql, index, &self.cursor)
+        return bool(self.placed)
+
+    def step(self, bint backwards=False):
+        self._must_be_placed()
+        if backwards:
+            self.placed = ql_prev(&self.heap, &self.cursor)
+        else:
+            self.placed = ql_next(&self.heap, &self.cursor)
+        return bool(self.placed)
+
+    def text(self):
+        cdef char scratch[24]
+        self._must_be_placed()
+        return slice_bytes(ql_text(&self.cursor, scratch))
+
+    def equal(self, bytes text):
+        self._must_be_placed()
+        return bool(ql_equal(&self.cursor, text, len(text)))
+
+    def insert(self, bytes text, bint after=False):
+        self._must_be_placed()
+        ql_insert(&self.heap, &self.cursor, text, len(text), after)
+
+    def replace(self, bytes text):
+        self._must_be_placed()
+        ql_replace(&self.heap, &self.cursor, text, len(text))
+
+    def delete(self, bint backwards=False):
+        self._must_be_placed()
+        self.placed = ql_delete(&self.heap, &self.cursor, backwards)
+        return bool(self.placed)
+
+    def delete_range(self, long start, size_t count):
+        self.placed = False
+        return ql_delete_range(&self.heap, self.ql, start, count)
+
+    def copy(self):
+        """The elements of a copy, which is then freed; its rules are checked."""
+        cdef Quicklist* ours = self.ql
+        cdef QuickNode* opened = ours.opened
+        self.ql = ql_copy(&self.heap, ours)
+        try:
+            if not self.check():
+                raise AssertionError("the copy breaks a rule")
+            return self.read()
+        finally:
+            ql_free(&self.heap, self.ql)
+            self.ql = ours
+            if ours.opened != opened:
+                raise AssertionError("copying touched the original")
+
+    def read(self, long start=0, bint backwards=False):
+        """Elements from an index to an end; the cursor of the probe is lost."""
+        cdef QuickCursor cursor
+        cdef char scratch[24]
+        cdef bint there = ql_seek(&self.heap, self.ql, start, &cursor)
+        self.placed = False
+        texts = []
+        while there:
+            texts.append(slice_bytes(ql_text(&cursor, scratch)))
+            there = ql_prev(&self.heap, &cursor) if backwards else ql_next(&self.heap, &cursor)
+        return texts
+
+    def _must_be_placed(self):
+        if not self.placed:
+            raise IndexError("the cursor stands on nothing")

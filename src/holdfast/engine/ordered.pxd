@@ -55,3 +55,5 @@ cdef Member* ordered_next(OrderedCursor* c) noexcept nogil
 cdef Member* ordered_prev(OrderedCursor* c) noexcept nogil
 # Bulk: append in order while loading (each not less than the last).
 cdef void ordered_append(Heap* h, Ordered* t, Member* m) noexcept nogil
+# True when every rule of the tree holds (tests; walks all of it).
+cdef bint ordered_check(Ordered* t) noexcept nogil

@@ -170,7 +170,7 @@ cdef class Engine:
     # this tick
     cdef public bint tick_open
     cdef public object open_tick    # callable: sets the time, schedules the flush
-    cdef readonly list pending      # sessions with replies to hand out
+    cdef public list pending        # sessions with replies to hand out
     # the effects stream
     cdef public bint stream_on      # someone (AOF, replicas) takes the effects
     cdef Buf stream                 # effects of this tick

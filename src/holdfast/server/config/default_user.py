@@ -21,6 +21,9 @@ _EVERYTHING = {
     "allcommands": "commands",
 }
 _WITHOUT_MEANING = frozenset(("sanitize-payload", "skip-sanitize-payload", "clearselectors"))
+_BAD_HASH = (
+    "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
+)
 _HASH_CHARACTERS = frozenset("0123456789abcdef")
 
 
@@ -83,7 +86,7 @@ class DefaultUser:
                 hashes.add(_sha256(_bytes(rule[1:])))
             elif rule.startswith("#"):
                 if len(rule) != 65 or not _HASH_CHARACTERS.issuperset(rule[1:]):
-                    return "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
+                    return _BAD_HASH
                 nopass = False
                 hashes.add(rule[1:])
             elif word not in _WITHOUT_MEANING:

@@ -9,7 +9,7 @@ How to read it: the classes stand alone; read the one you need.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from holdfast.server.config.kinds import BadValue, Kind, Line, with_unit
 from holdfast.server.config.numbers import loose_integer, memory_bytes, strict_float
@@ -76,7 +76,12 @@ class OutputBufferLimits(Kind):
     """`client-output-buffer-limit`: groups of class, hard, soft, seconds; classes not named stay."""
 
     several_words = True
-    _CLASSES = {"normal": "normal", "slave": "replica", "replica": "replica", "pubsub": "pubsub"}
+    _CLASSES: ClassVar[dict[str, str]] = {
+        "normal": "normal",
+        "slave": "replica",
+        "replica": "replica",
+        "pubsub": "pubsub",
+    }
 
     def read(self, words: Sequence[str], current: Any) -> OutputLimits:
         if len(words) % 4:

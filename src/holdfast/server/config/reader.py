@@ -147,7 +147,8 @@ class Reader:
             self._modules += 1
             self.configuration.tell(
                 "warning",
-                f"loadmodule {words[1]} is accepted, but modules are not loaded: their commands are unknown here.",
+                f"loadmodule {words[1]} is accepted, but modules are not loaded: "
+                "their commands are unknown here.",
             )
         elif "." in name:
             if count < 2:
@@ -173,7 +174,8 @@ class Reader:
             )
         if self._default_user_rules is not None:
             raise BadValue(
-                "Error in user declaration 'default': Duplicate user found. A user can only be defined once in config files"
+                "Error in user declaration 'default': "
+                "Duplicate user found. A user can only be defined once in config files"
             )
         problem = self.configuration.default_user.read_rules(words[2:])
         if problem:

@@ -53,10 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
     if status is not None:
         return status
     from holdfast.server.config import ConfigFileError, load
-    from holdfast.server.disk import FileSystem
+    from holdfast.server.machine import MachineDisk
 
     try:
-        configuration = load(words, FileSystem(), os.getcwd(), _standard_input)
+        configuration = load(words, MachineDisk(), os.getcwd(), _standard_input)
     except ConfigFileError as error:
         sys.stderr.write(f"\n{error}\n")
         return 1

@@ -5,28 +5,16 @@ from holdfast.engine.reply cimport reply_status, wake
 from holdfast.engine.state cimport S_SCRIPT, S_UNIX, Call, Engine, Session
 
 
+_ESCAPES = {
+    ord('"'): b'\\"', ord("\\"): b"\\\\", 10: b"\\n", 13: b"\\r", 9: b"\\t", 7: b"\\a", 8: b"\\b",
+}
+_SHOWN = [
+    _ESCAPES.get(c, bytes((c,)) if 32 <= c < 127 else b"\\x%02x" % c) for c in range(256)
+]
+
+
 cdef bytes quoted(bytes text):
-    cdef bytearray out = bytearray(b'"')
-    cdef int c
-    for c in text:
-        if c == c'"' or c == c'\\':
-            out += b"\\" + bytes((c,))
-        elif c == c'\n':
-            out += b"\\n"
-        elif c == c'\r':
-            out += b"\\r"
-        elif c == c'\t':
-            out += b"\\t"
-        elif c == 7:
-            out += b"\\a"
-        elif c == 8:
-            out += b"\\b"
-        elif 32 <= c < 127:
-            out.append(c)
-        else:
-            out += b"\\x%02x" % c
-    out += b'"'
-    return bytes(out)
+    return b'"' + b"".join([_SHOWN[c] for c in text]) + b'"'
 
 
 cdef int feed_monitors(Session s, Call* c) except -1:

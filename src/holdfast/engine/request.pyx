@@ -208,7 +208,6 @@ cpdef list split_words(bytes line):
     """Split a line as Redis's inline protocol and configuration files do; None: unbalanced quotes."""
     cdef list words = []
     cdef size_t i = 0, n = len(line)
-    cdef bytearray word
     cdef int c
     while True:
         while i < n and line[i] in b" \t\r\n\v\f\0":

@@ -31,8 +31,9 @@ class RealRedis:
         require_redis()
         self.socket_path = str(directory / "redis.sock")
         own = ["--port", "0", "--unixsocket", self.socket_path]
-        # "-" is understood first or last only, so our own options go before a last one.
-        words = [*arguments[:-1], *own, "-"] if arguments[-1:] == ("-",) else [*arguments, *own]
+        # A file must come first, and the last option may want to be incomplete: ours go between.
+        files = 1 if arguments and not arguments[0].startswith("-") else 0
+        words = [*arguments[:files], *own, *arguments[files:]]
         self.process = subprocess.Popen(
             ["redis-server", *words],
             cwd=directory,
@@ -62,7 +63,9 @@ class RealRedis:
 
     def ask(self, *words: str | bytes) -> Reply:
         """Send one command and return its reply; errors as bytes with their minus sign."""
-        encoded = [word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word for word in words]
+        encoded = [
+            word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word for word in words
+        ]
         parts = [b"*%d\r\n" % len(encoded)]
         parts += [b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded]
         self.connection.sendall(b"".join(parts))

@@ -13,14 +13,44 @@ from holdfast.server.config.table import BY_NAME, DIRECTIVES
 from holdfast.server.disk import FileSystem
 from tests.server.conftest import Load, StartRedis
 
-NUMBERS = ("0", "1", "-1", "-0", "+1", "01", " 1", "1 ", "", "x", "1x", "1.5", "99999999999", "1_0", "１")
+NUMBERS = ("0", "1", "-1", "-0", "+1", "01", " 1", "1 ", "", "x", "1x", "1.5", "99999999999", "1_0", "\uff11")
 NUMBERS += ("2147483647", "2147483648", "9223372036854775807", "9223372036854775808", "18446744073709551616")
-SIZES = (*NUMBERS, "1k", "1KB", "2mB", "3g", "1gb", "1b", "kb", "1tb", "100%", "101%", "0%", "-5%", "%", "5 mb")
+SIZES = (
+    *NUMBERS,
+    "1k",
+    "1KB",
+    "2mB",
+    "3g",
+    "1gb",
+    "1b",
+    "kb",
+    "1tb",
+    "100%",
+    "101%",
+    "0%",
+    "-5%",
+    "%",
+    "5 mb",
+)
 SIZES += ("18446744073709551615", "18446744073709551615kb", "99999999999999999999999999", "17179869184gb")
 WORDS = ("yes", "YES", "no", "No", "", "1", "on", "yes ", "debug", "allkeys-lru", "local", "RELATIVE", "x y")
 
 LISTS: dict[str, tuple[str, ...]] = {
-    "save": ("", "1 2", "1  2", "1", "0 1", "1 0", "1 ", " 1", "a 1", "1 -1", "+5 007", "1 4294967297", "60 1 300 10"),
+    "save": (
+        "",
+        "1 2",
+        "1  2",
+        "1",
+        "0 1",
+        "1 0",
+        "1 ",
+        " 1",
+        "a 1",
+        "1 -1",
+        "+5 007",
+        "1 4294967297",
+        "60 1 300 10",
+    ),
     "client-output-buffer-limit": (
         "",
         "normal 1 2 3",
@@ -39,7 +69,17 @@ LISTS: dict[str, tuple[str, ...]] = {
         *("", "50", "50.0 99.999", "101", "-1", "x", "nan", "inf", "1e1", "99.99999999"),
         *("5  6", "+5", "0x10", "1_0", "infinity", "5.", ".5", "1e-400", "33.3333333"),
     ),
-    "shutdown-on-sigterm": ("default", "save", "save now", "save nosave", "FORCE now", "x", "", "default save", "now  x"),
+    "shutdown-on-sigterm": (
+        "default",
+        "save",
+        "save now",
+        "save nosave",
+        "FORCE now",
+        "x",
+        "",
+        "default save",
+        "now  x",
+    ),
     "proc-title-template": ("{title}", "{foo}", "", "a{", "a{{", "{title", "  ", "{port} {{x}", "}", "{}"),
     "cluster-announce-hostname": ("a.b-c", "a_b", "", "x" * 255, "x" * 256, "é"),
     "requirepass": ("", "p w", "ä"),
@@ -150,7 +190,7 @@ def test_protected_directives_open_to_loopback_only_where_asked(load_in: Load) -
 
 def test_while_loading_some_directives_wait(load_in: Load) -> None:
     configuration = load_in()
-    with pytest.raises(ConfigSetError, match="^LOADING Redis is loading the dataset in memory$"):
+    with pytest.raises(ConfigSetError, match=r"^LOADING Redis is loading the dataset in memory$"):
         configuration.set_all(["timeout", "1", "appendonly", "yes"], loading=True)
     assert configuration.timeout == 0
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.server.conftest import Load, StartRedis
-
 from holdfast.server.config.table import BY_NAME, DIRECTIVES, acknowledgement
+from tests.server.conftest import Load, StartRedis
 
 # Redis 7.0 shows it; Redis 7.2 hides it from patterns, and so do we.
 HIDDEN_SINCE_7_2 = {"aof-disable-auto-gc"}
@@ -27,7 +26,9 @@ def test_every_directive_of_the_real_server_is_known_with_the_same_default(
     ours = dict(load_in().matching(["*"]))
     assert real.keys() - ours.keys() == HIDDEN_SINCE_7_2
     assert ours.keys() - real.keys() == NEW_IN_7_2 | OUR_OWN
-    different = {name: (real[name], ours[name]) for name in real.keys() & ours.keys() if real[name] != ours[name]}
+    different = {
+        name: (real[name], ours[name]) for name in real.keys() & ours.keys() if real[name] != ours[name]
+    }
     assert different.keys() == GIVEN
 
 

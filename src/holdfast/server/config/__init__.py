@@ -25,6 +25,7 @@ from holdfast.server.config.configuration import (
 )
 from holdfast.server.config.reader import COMMAND_LINE, STANDARD_INPUT, ConfigFileError, Reader
 from holdfast.server.config.rewrite import ConfigRewriteError, rewrite_file
+from holdfast.server.config.words import as_bytes, as_text
 
 if TYPE_CHECKING:
     from holdfast.server.host import Disk
@@ -38,6 +39,8 @@ __all__ = [
     "Notice",
     "Refused",
     "Renaming",
+    "as_bytes",
+    "as_text",
     "load",
     "read_arguments",
     "rewrite_file",

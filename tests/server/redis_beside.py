@@ -9,11 +9,12 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
-Reply = bytes | int | None | list["Reply"]  # type: ignore[misc]
+Reply = bytes | int | None | list["Reply"]
 
 
 def require_redis() -> None:
@@ -52,6 +53,9 @@ class RealRedis:
         else:
             self.process.wait()
             return
+        # A full pipe would stop the server at its next line of log.
+        self.drain = threading.Thread(target=self.process.stdout.read, daemon=True)
+        self.drain.start()
         self.connection = socket.socket(socket.AF_UNIX)
         self.connection.connect(self.socket_path)
         self.stream = self.connection.makefile("rb")
@@ -85,6 +89,7 @@ class RealRedis:
             self.connection.close()
             self.process.kill()
             self.process.wait()
+            self.drain.join()
         if self.process.stdout is not None:
             self.process.stdout.close()
 

@@ -13,9 +13,9 @@ from holdfast.server.config.table import BY_NAME, DIRECTIVES
 from holdfast.server.disk import FileSystem
 from tests.server.conftest import Load, StartRedis
 
-NUMBERS = ("0", "1", "-1", "-0", "+1", "01", " 1", "1 ", "", "x", "1x", "1.5", "99999999999", "1_0", "\uff11")
+NUMBERS: tuple[str, ...] = ("0", "1", "-1", "-0", "+1", "01", " 1", "1 ", "", "x", "1x", "1.5", "99999999999", "1_0", "\uff11")
 NUMBERS += ("2147483647", "2147483648", "9223372036854775807", "9223372036854775808", "18446744073709551616")
-SIZES = (
+SIZES: tuple[str, ...] = (
     *NUMBERS,
     "1k",
     "1KB",
@@ -33,7 +33,7 @@ SIZES = (
     "5 mb",
 )
 SIZES += ("18446744073709551615", "18446744073709551615kb", "99999999999999999999999999", "17179869184gb")
-WORDS = ("yes", "YES", "no", "No", "", "1", "on", "yes ", "debug", "allkeys-lru", "local", "RELATIVE", "x y")
+WORDS: tuple[str, ...] = ("yes", "YES", "no", "No", "", "1", "on", "yes ", "debug", "allkeys-lru", "local", "RELATIVE", "x y")
 
 LISTS: dict[str, tuple[str, ...]] = {
     "save": (

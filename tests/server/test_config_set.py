@@ -13,27 +13,21 @@ from holdfast.server.config.table import BY_NAME, DIRECTIVES
 from holdfast.server.disk import FileSystem
 from tests.server.conftest import Load, StartRedis
 
-NUMBERS: tuple[str, ...] = ("0", "1", "-1", "-0", "+1", "01", " 1", "1 ", "", "x", "1x", "1.5", "99999999999", "1_0", "\uff11")
-NUMBERS += ("2147483647", "2147483648", "9223372036854775807", "9223372036854775808", "18446744073709551616")
-SIZES: tuple[str, ...] = (
+NUMBERS: tuple[str, ...] = ("0", "1", "-1", "-0", "+1", "01", " 1", "1 ", "", "x", "1x", "1.5", "99999999999")
+NUMBERS += ("1_0", "\uff11", "2147483647", "2147483648", "9223372036854775807", "9223372036854775808")
+NUMBERS += ("18446744073709551616",)
+SIZES = (
     *NUMBERS,
-    "1k",
-    "1KB",
-    "2mB",
-    "3g",
-    "1gb",
-    "1b",
-    "kb",
-    "1tb",
-    "100%",
-    "101%",
-    "0%",
-    "-5%",
-    "%",
+    *["1k", "1KB", "2mB", "3g", "1gb", "1b", "kb", "1tb", "100%", "101%", "0%", "-5%", "%"],
     "5 mb",
 )
 SIZES += ("18446744073709551615", "18446744073709551615kb", "99999999999999999999999999", "17179869184gb")
-WORDS: tuple[str, ...] = ("yes", "YES", "no", "No", "", "1", "on", "yes ", "debug", "allkeys-lru", "local", "RELATIVE", "x y")
+WORDS = (
+    *["yes", "YES", "no", "No", "1", "on", "debug", "allkeys-lru", "local", "RELATIVE"],
+    "",
+    "yes ",
+    "x y",
+)
 
 LISTS: dict[str, tuple[str, ...]] = {
     "save": (

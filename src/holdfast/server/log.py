@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from holdfast.server.host import Clock, Disk
+if TYPE_CHECKING:
+    from holdfast.server.host import Clock, Disk
 
 LEVELS = ("debug", "verbose", "notice", "warning", "nothing")
 """From talkative to silent, as the directive `loglevel` spells them."""

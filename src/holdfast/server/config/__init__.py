@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from holdfast.server.config.command_line import CommandLine, read_arguments
 from holdfast.server.config.configuration import (
@@ -24,7 +25,10 @@ from holdfast.server.config.configuration import (
 )
 from holdfast.server.config.reader import COMMAND_LINE, STANDARD_INPUT, ConfigFileError, Reader
 from holdfast.server.config.rewrite import ConfigRewriteError, rewrite_file
-from holdfast.server.host import Disk
+from holdfast.server.config.words import as_bytes, as_text
+
+if TYPE_CHECKING:
+    from holdfast.server.host import Disk
 
 __all__ = [
     "CommandLine",
@@ -35,6 +39,8 @@ __all__ = [
     "Notice",
     "Refused",
     "Renaming",
+    "as_bytes",
+    "as_text",
     "load",
     "read_arguments",
     "rewrite_file",

@@ -51,8 +51,8 @@ def not_both_save_and_nosave(value: frozenset[str]) -> None:
 
 
 def title_template(value: str) -> None:
-    """Check a template of the process title."""
-    expanded = expand_title(value, {})
+    """Check a template of the process title; it may not vanish when some variables are empty."""
+    expanded = expand_title(value, {"title": "", "server-mode": "", "unixsocket": ""})
     if not expanded:
         raise BadValue("template format is invalid or contains unknown variables")
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.server.config.default_user import DefaultUser
 from holdfast.server.config.directive import Directive
@@ -28,7 +28,9 @@ from holdfast.server.config.lists import Directory
 from holdfast.server.config.pattern import has_wildcard, matches
 from holdfast.server.config.table import BY_NAME, DIRECTIVES
 from holdfast.server.config.words import lowered
-from holdfast.server.host import Disk
+
+if TYPE_CHECKING:
+    from holdfast.server.host import Disk
 
 LOADING = "LOADING Redis is loading the dataset in memory"
 SYNTAX_ERROR = "ERR syntax error"

@@ -53,7 +53,8 @@ class DefaultUser:
         if self.nopass:
             return True
         offered = _sha256(password)
-        return any([hmac.compare_digest(offered, known) for known in self.hashes])
+        matched = [hmac.compare_digest(offered, known) for known in self.hashes]
+        return True in matched
 
     def describe(self) -> str:
         """Return the rules that make this user, as ACL LIST shows them."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 _UINT64_MAX = (1 << 64) - 1
+_INFINITY = float("inf")
 _BLANKS = " \t\n\v\f\r"
 _DIGITS = "0123456789"
 _UNITS = {
@@ -77,11 +78,14 @@ def octal(text: str) -> int | None:
 
 
 def strict_float(text: str) -> float | None:
-    """Read a finite or infinite float, no blanks around it, no NaN (util.c, string2d)."""
+    """Read a float or an infinity, no blanks around it, no NaN, no overflow (util.c, string2d)."""
     if not text or not text.isascii() or text[0] in _BLANKS or text[-1] in _BLANKS or "_" in text:
         return None
     try:
         value = float.fromhex(text) if "x" in text.lower() else float(text)
     except (ValueError, OverflowError):
         return None
-    return None if value != value else value
+    mantissa = text.lower().partition("p" if "x" in text.lower() else "e")[0]
+    underflow = value == 0 and any(digit in "123456789abcdef" for digit in mantissa.replace("0x", ""))
+    overflow = value in (_INFINITY, -_INFINITY) and "inf" not in text.lower()
+    return None if value != value or underflow or overflow else value

@@ -9,7 +9,10 @@ How to read it: `matches` is the whole rule; `expand` walks directories with it.
 
 from __future__ import annotations
 
-from holdfast.server.host import Disk
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.server.host import Disk
 
 WILDCARDS = "*?["
 

@@ -2,7 +2,8 @@
 
 One directive a line, words as in `words.py`, `#` begins a comment line, the last
 value wins, `include` reads another file in its place (patterns may match none).
-Any error ends the start, with the place, the line and the reason.
+Unlike Redis, `save` lines add up after an `include` too (there, each then forgets
+those before it). Any error ends the start, with the place, the line and the reason.
 
 How to read it: `Reader.read_file`, `read_text`, `finish` are called in this
 order; `_line` is the grammar.

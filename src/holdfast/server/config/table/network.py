@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from holdfast.server.config.checks import needs
 from holdfast.server.config.directive import (
+    LONG_MAX,
     UINT_MAX,
     Directive,
     choice,
@@ -50,7 +51,7 @@ DIRECTIVES = (
         "resetchannels",
         accepted="there are no users beside the default one, who may use all channels",
     ),
-    integer("acllog-max-len", 128, accepted="there is no ACL log yet, so nothing is kept in it"),
+    integer("acllog-max-len", 128, 0, LONG_MAX, accepted="there is no ACL log yet, so nothing is kept in it"),
     choice("enable-protected-configs", "no", "no", "yes", "local", immutable=True),
     choice("enable-debug-command", "no", "no", "yes", "local", immutable=True),
     choice(

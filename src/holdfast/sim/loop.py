@@ -1,0 +1,436 @@
+"""Time: an asyncio event loop in which nothing waits.
+
+What this is: the part of asyncio's loop interface that programs over TCP use, over
+a heap of future events instead of a selector. When nothing is ready the clock moves
+to the next event, so idle time costs nothing. What it is not: a general loop (no
+files, threads, subprocesses, datagrams, TLS; they raise NotImplementedError), and
+it decides nothing about the network, which is `network` and its neighbours.
+
+How to read it: `_run` is the heart. Two kinds of things happen: *events*, heap
+entries `(when, number, callback, argument)` of the world itself, and *calls*,
+callbacks of a process, which run in its context and only if its life is not
+blocked. The number is drawn from one counter, so simultaneous events keep the order
+in which they were made and no comparison ever reaches an object. Tasks and futures
+hash by such a number too: the order of a set of them is then the same in every run.
+
+Time creeps: a program that spins through `sleep(0)` would stop a world in which
+code takes no time. After `PASSES_PER_INSTANT` rounds in one instant each further
+round takes `CREEP_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import sys
+from asyncio import events as asyncio_events
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from holdfast.sim.life import LIFE, Life, ProcessKilled
+from holdfast.sim.loop_network import NetworkMethods
+
+if TYPE_CHECKING:
+    from holdfast.sim.network import Network
+
+PASSES_PER_INSTANT = 100
+CREEP_SECONDS = 1e-5
+ROUNDING_SECONDS = 1e-9
+"""Added to timers on drifting clocks, so that a timer never fires before the time it names."""
+
+T = TypeVar("T")
+
+
+class NothingLeft(RuntimeError):
+    """No event will ever happen again, and what was waited for has not: a deadlock."""
+
+
+class Call(asyncio.Handle):
+    """A callback of one life."""
+
+    __slots__ = ("life",)
+
+    def __init__(  # type: ignore[no-untyped-def]
+        self, callback, args, loop, context, life
+    ) -> None:  # hot: one for every message, so without the debugging asyncio does here
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._loop = loop
+        self._context = context
+        self._repr = None
+        self._source_traceback = None
+        self.life = life
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback = self._args = None  # type: ignore[assignment]
+
+
+class TimerCall(asyncio.TimerHandle):
+    """A callback of one life at a moment of its own clock."""
+
+    __slots__ = ("life",)
+
+    def __init__(  # type: ignore[no-untyped-def]
+        self, when, callback, args, loop, context, life
+    ) -> None:
+        self._when = when
+        self._scheduled = True
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._loop = loop
+        self._context = context
+        self._repr = None
+        self._source_traceback = None
+        self.life = life
+
+    def cancel(self) -> None:
+        if not self._cancelled:
+            self._cancelled = True
+            self._callback = self._args = None  # type: ignore[assignment]
+            if self._scheduled:
+                self._loop._timer_handle_cancelled(self)  # type: ignore[attr-defined]
+
+
+class SimTask(asyncio.Task[T]):
+    """A task that knows its life and hashes by its number."""
+
+    life: Life
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class SimFuture(asyncio.Future[T]):
+    """A future that hashes by its number."""
+
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
+    """An event loop with virtual time."""
+
+    network: Network
+    world_life: Life
+    """The life of whatever drives the world from outside: a test, a scenario."""
+    life: Life
+    """Whose code runs now."""
+
+    def __init__(self) -> None:
+        """Make a loop at time zero; `network` and `world_life` are set by the world."""
+        self.now = 0.0
+        """Virtual time in seconds, the same for all."""
+        self.ready: deque[asyncio.Handle] = deque()
+        self.heap: list[tuple[float, int, Callable[[Any], object], Any]] = []
+        self.numbers = itertools.count()
+        self.next_number = self.numbers.__next__
+        self.events_run = 0
+        self.calls_run = 0
+        self.error_handler: Callable[[Life, str, BaseException | None], None] | None = None
+        self._task_numbers = itertools.count(1)
+        self._cancelled_timers = 0
+        self._stopping = False
+        self._running = False
+        self._closed = False
+
+    # Events of the world
+
+    def push(self, when: float, callback: Callable[[Any], object], argument: Any) -> None:
+        """Let `callback(argument)` happen at virtual time `when`, on nobody's behalf."""
+        heapq.heappush(self.heap, (when, self.next_number(), callback, argument))
+
+    def local_now(self) -> float:
+        """Return virtual time as the running code sees it (later than `now` inside a blocking call)."""
+        stalled_until = self.life.stalled_until
+        return stalled_until if stalled_until > self.now else self.now
+
+    # Time and callbacks, as asyncio names them
+
+    def time(self) -> float:
+        """Return the boot clock of the running process's host, in seconds."""
+        life = self.life
+        now = self.now
+        if life.stalled_until > now:
+            now = life.stalled_until
+        return life.clock.boot_seconds(now)
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Call:
+        """Run `callback` in this instant, for the life that `context` belongs to."""
+        if context is None:
+            context = copy_context()
+            life = self.life
+            if life is self.world_life:
+                context.run(LIFE.set, life)
+        else:
+            life = context.get(LIFE) or self.life
+        call = Call(callback, args, self, context, life)
+        self.ready.append(call)
+        return call
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> TimerCall:
+        """Run `callback` when the process's own clock has gone `delay` seconds further."""
+        if context is None:
+            context = copy_context()
+            life = self.life
+            if life is self.world_life:
+                context.run(LIFE.set, life)
+        else:
+            life = context.get(LIFE) or self.life
+        now = self.now
+        if life.stalled_until > now:
+            now = life.stalled_until
+        clock = life.clock
+        call = TimerCall(clock.boot_seconds(now) + delay, callback, args, self, context, life)
+        moment = now + delay / clock.rate + ROUNDING_SECONDS if delay > 0 else now
+        heapq.heappush(self.heap, (moment, self.next_number(), self._fire, call))
+        return call
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> TimerCall:
+        """Run `callback` when the process's own clock shows `when`."""
+        call = self.call_later(when - self.time(), callback, *args, context=context)
+        call._when = when  # type: ignore[attr-defined]
+        return call
+
+    def _fire(self, call: TimerCall) -> None:
+        call._scheduled = False  # type: ignore[attr-defined]
+        if call._cancelled:
+            self._cancelled_timers -= 1
+        else:
+            self.ready.append(call)
+
+    def _timer_handle_cancelled(self, _: asyncio.TimerHandle) -> None:
+        self._cancelled_timers += 1
+        if self._cancelled_timers > 256 and self._cancelled_timers * 2 > len(self.heap):
+            fire = self._fire
+            # In place: the run loop holds a reference to the list.
+            self.heap[:] = [
+                entry for entry in self.heap if entry[2] != fire or not entry[3]._cancelled
+            ]
+            heapq.heapify(self.heap)
+            self._cancelled_timers = 0
+
+    def create_future(self) -> SimFuture[Any]:
+        """Return a future of this loop."""
+        future: SimFuture[Any] = SimFuture(loop=self)
+        future.number = self.next_number()
+        return future
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> SimTask[T]:
+        """Start `coro` as a task of the running life (or of the one `context` names)."""
+        life = self.life
+        if context is None and life is self.world_life:
+            context = copy_context()
+        if context is not None:
+            named = context.get(LIFE)
+            if named is None:
+                context.run(LIFE.set, life)
+            else:
+                life = named
+        task_name = name if name is not None else f"Task-{next(self._task_numbers)}"
+        task = SimTask.__new__(SimTask)
+        task.number = self.next_number()  # before __init__, which puts the task into a weak set
+        task.life = life
+        task.__init__(coro, loop=self, name=task_name, context=context)  # type: ignore[misc]
+        life.keep_task(task)
+        return task
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """Run `func` here and now; the result is seen in the next round."""
+        future = self.create_future()
+        try:
+            result = func(*args)
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+        return future
+
+    # Running
+
+    def run_forever(self) -> None:
+        """Let events happen until `stop`; raise NothingLeft when there are none."""
+        if self._closed:
+            raise RuntimeError("Event loop is closed")
+        if self._running:
+            raise RuntimeError("This event loop is already running")
+        old_hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=None, finalizer=self._finalize_generator)
+        asyncio_events._set_running_loop(self)
+        self._running = True
+        self._stopping = False
+        try:
+            self._run()
+        finally:
+            self._running = False
+            self.life = self.world_life
+            asyncio_events._set_running_loop(None)
+            sys.set_asyncgen_hooks(*old_hooks)
+
+    def _run(self) -> None:
+        ready, heap, heappop, world_life = self.ready, self.heap, heapq.heappop, self.world_life
+        passes = 0
+        while not self._stopping:
+            if ready:
+                passes += 1
+            elif heap:
+                if heap[0][0] > self.now:
+                    self.now = heap[0][0]
+                    passes = 0
+                passes += 1
+            else:
+                raise NothingLeft("no event is left, and nothing waited for can happen any more")
+            if passes > PASSES_PER_INSTANT:
+                self.now += CREEP_SECONDS
+            now = self.now
+            while heap and heap[0][0] <= now:
+                event = heappop(heap)
+                event[2](event[3])
+                self.events_run += 1
+            for _ in range(len(ready)):
+                call = ready.popleft()
+                if call._cancelled:
+                    continue
+                life = call.life  # type: ignore[attr-defined]
+                if life.blocked:
+                    self._park(call, life)
+                    continue
+                self.life = life
+                self.calls_run += 1
+                try:
+                    call._context.run(call._callback, *call._args)
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:
+                    self._call_failed(call, life, error)
+            self.life = world_life
+
+    def _park(self, call: asyncio.Handle, life: Life) -> None:
+        if not life.dead:
+            (life.late_timers if type(call) is TimerCall else life.parked).append(call)
+
+    def _call_failed(self, call: asyncio.Handle, life: Life, error: BaseException) -> None:
+        if isinstance(error, ProcessKilled) or life.dead:
+            return
+        if isinstance(error, SystemExit):
+            if life.exit_handler is None:
+                raise error
+            life.exit_handler(error)
+            return
+        self.call_exception_handler(
+            {"message": f"Exception in callback {call._callback!r}", "exception": error, "handle": call}
+        )
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Let events happen until `future` (or coroutine) is done; return its result."""
+        task = asyncio.ensure_future(future, loop=self)
+        task.add_done_callback(self._stop_when_done)
+        try:
+            self.run_forever()
+        finally:
+            task.remove_done_callback(self._stop_when_done)
+        if not task.done():
+            raise RuntimeError("Event loop stopped before Future completed.")
+        return task.result()
+
+    def _stop_when_done(self, _: asyncio.Future[Any]) -> None:
+        self._stopping = True
+
+    def stop(self) -> None:
+        """Stop after the present round."""
+        self._stopping = True
+
+    def is_running(self) -> bool:
+        """Tell whether events are happening."""
+        return self._running
+
+    def is_closed(self) -> bool:
+        """Tell whether the loop was closed."""
+        return self._closed
+
+    def close(self) -> None:
+        """Forget everything that was to happen."""
+        self._closed = True
+        self.ready.clear()
+        self.heap.clear()
+
+    async def shutdown_asyncgens(self) -> None:
+        """Do nothing: generators end with their process."""
+
+    async def shutdown_default_executor(self) -> None:  # type: ignore[override]
+        """Do nothing: there are no threads."""
+
+    def _finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        if not self._closed and not self.life.dead:
+            self.create_task(generator.aclose())
+
+    # What asyncio asks of a loop besides
+
+    def get_debug(self) -> bool:
+        """Return False: asyncio's debugging reads the real clock."""
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        """Do nothing; see `get_debug`."""
+
+    def get_task_factory(self) -> None:
+        """Return None: tasks are always `SimTask`."""
+        return None
+
+    def set_exception_handler(self, handler: Any) -> None:
+        """Set the handler of the running life."""
+        self.life.exception_handler = handler
+
+    def get_exception_handler(self) -> Any:
+        """Return the handler of the running life."""
+        return self.life.exception_handler
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report to the world."""
+        if self.error_handler is not None:
+            self.error_handler(self.life, str(context.get("message")), context.get("exception"))
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report an error that nobody awaited, unless it is a dead process's."""
+        subject = context.get("task") or context.get("future")
+        life = subject.life if isinstance(subject, SimTask) else self.life
+        if life.dead or self._closed or isinstance(context.get("exception"), ProcessKilled):
+            return
+        if life.exception_handler is not None:
+            life.exception_handler(self, context)
+        else:
+            before, self.life = self.life, life
+            self.default_exception_handler(context)
+            self.life = before
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+        """Remember what the running process does on a signal (`World.terminate` sends one)."""
+        self.life.signal_handlers[int(sig)] = (callback, args)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Forget a signal handler; tell whether there was one."""
+        return self.life.signal_handlers.pop(int(sig), None) is not None

@@ -17,6 +17,8 @@ import random
 import socket
 import time
 
+from holdfast.server.host import Clock, Disk
+
 _wall_ns = time.time_ns
 _boot_ns = time.clock_gettime_ns
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -178,8 +180,8 @@ class Machine:
     def __init__(self, directory: str = "", *, seed: int | None = None) -> None:
         """Take relative paths from `directory`; `seed` fixes the luck (for tests)."""
         self.name = socket.gethostname()
-        self.clock = MachineClock()
-        self.disk = MachineDisk(directory)
+        self.clock: Clock = MachineClock()
+        self.disk: Disk = MachineDisk(directory)
         self.random = random.Random(seed)
         self.can_fork = hasattr(os, "fork")
         self.pid = os.getpid()

@@ -39,9 +39,10 @@ class Endpoint(asyncio.Transport):
     __slots__ = (
         "_buffered",
         "_closing",
-        "_context",
         "_conn_lost",
-        "_eof_sent",
+        "_context",
+        "_eof_written",
+        "_fin_sent",
         "_high_water",
         "_low_water",
         "_peername",
@@ -96,7 +97,8 @@ class Endpoint(asyncio.Transport):
         self._reading = True
         self._closing = False
         self._conn_lost = False
-        self._eof_sent = False
+        self._eof_written = False
+        self._fin_sent = False
         self._protocol_paused = False
         self._high_water = HIGH_WATER_BYTES
         self._low_water = HIGH_WATER_BYTES // 4
@@ -178,14 +180,13 @@ class Endpoint(asyncio.Transport):
                 self._context.run(self._received, received)  # type: ignore[arg-type]
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             self._protocol_failed(error, "protocol.data_received()")
 
     def _describe(self, received: bytes) -> str:
         port = self._sockname[1] if self.listener is not None else self._peername[1]
         return (
-            f"received {len(received)} bytes {zlib.crc32(received):08x} "
-            f"from {self._peername[0]} port {port}"
+            f"received {len(received)} bytes {zlib.crc32(received):08x} from {self._peername[0]} port {port}"
         )
 
     def _fill_buffer(self, received: bytes) -> None:
@@ -209,7 +210,7 @@ class Endpoint(asyncio.Transport):
             keep_open = self._context.run(self._protocol.eof_received)  # type: ignore[union-attr]
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             self._protocol_failed(error, "protocol.eof_received()")
             return
         if not keep_open:
@@ -244,7 +245,7 @@ class Endpoint(asyncio.Transport):
     # Sending
 
     def write(self, data: Any) -> None:
-        if self._eof_sent:
+        if self._eof_written:
             raise RuntimeError("Cannot call write() after write_eof()")
         life = self.life
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
@@ -272,6 +273,11 @@ class Endpoint(asyncio.Transport):
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         self.write(b"".join(list_of_data))
 
+    @property
+    def ends_later(self) -> bool:
+        """Whether the program ended its side while it was blocked, and the peer is still to be told."""
+        return self._eof_written and not self._fin_sent
+
     def flush(self, _: None) -> None:
         """Send held bytes as far as the window has room."""
         if self.life.blocked or self._conn_lost:
@@ -297,8 +303,8 @@ class Endpoint(asyncio.Transport):
         if not held:
             if self._closing:
                 self._lose_soon(None)
-            elif self._eof_sent:
-                out.send_mark(FIN)
+            elif self._eof_written:
+                self._send_fin()
 
     def _tell(self, method: str) -> None:
         loop = self.loop
@@ -309,7 +315,7 @@ class Endpoint(asyncio.Transport):
             self._context.copy().run(call)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             self.loop.call_exception_handler(
                 {"message": f"protocol.{method}() failed", "exception": error, "transport": self}
             )
@@ -317,11 +323,11 @@ class Endpoint(asyncio.Transport):
             loop.life = before
 
     def write_eof(self) -> None:
-        if self._closing or self._eof_sent:
+        if self._closing or self._eof_written:
             return
-        self._eof_sent = True
-        if not self.held and not self.life.dead:
-            self.out.send_mark(FIN)
+        self._eof_written = True
+        if not self.held and not self.life.blocked:
+            self._send_fin()
 
     def can_write_eof(self) -> bool:
         return True
@@ -395,10 +401,15 @@ class Endpoint(asyncio.Transport):
         elif self.broken:
             self.out.retire()
             self.into.retire()
-        elif not self._eof_sent:
-            self.out.send_mark(FIN)
+        else:
+            self._send_fin()
         self.unread.clear()
         self._report("closed")
+
+    def _send_fin(self) -> None:
+        if not self._fin_sent:
+            self._fin_sent = True
+            self.out.send_mark(FIN)
 
     def vanish(self) -> None:
         """Lose power: what is on the wire still arrives, nothing else is ever said."""

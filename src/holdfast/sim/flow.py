@@ -110,7 +110,7 @@ class Flow:
         if link.bytes_per_second:
             link.free_at = max(loop.now, link.free_at) + size / link.bytes_per_second
             arrival += link.free_at - loop.now
-        if arrival < self.last_arrival:
+        if arrival < self.last_arrival:  # noqa: PLR1730 (hot)
             arrival = self.last_arrival
         self.last_arrival = arrival
         self.queue.append((arrival, item))
@@ -173,6 +173,7 @@ class Flow:
         if self.lost_since is None:
             loop = self.network.loop
             self.lost_since = loop.now
+            self.link.flows[self] = None
             if not self.source.gone:
                 loop.push(loop.now + GIVE_UP_SECONDS, self._give_up, self.lost_since)
 

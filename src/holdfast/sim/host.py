@@ -19,7 +19,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from holdfast.server.host import Host
+from holdfast.server.host import Clock, Disk, Host
 from holdfast.sim.clock import HostClock
 from holdfast.sim.disk import SimDisk
 from holdfast.sim.life import Life
@@ -41,14 +41,14 @@ class ProcessHost:
     def __init__(self, host: SimHost, luck: random.Random, pid: int) -> None:
         """Show `host` to the process `pid`."""
         self.name = host.name
-        self.clock = host.clock
-        self.disk = host.disk
+        self.clock: Clock = host.clock
+        self.disk: Disk = host.disk
         self.random = luck
         self.pid = pid
 
 
 class SimHost:
-    """A machine: name, address, clock, disk, processes. It satisfies `Host` itself, for tests."""
+    """A machine: name, address, clock, disk, processes."""
 
     can_fork = False
     pid = 1
@@ -128,7 +128,7 @@ class SimProcess:
             outcome = await self.main(process_host)
         except asyncio.CancelledError as error:
             outcome = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             outcome = error
             if not life.dead:
                 self.world.report_error(life, "main() failed", error)

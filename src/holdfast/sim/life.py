@@ -93,6 +93,8 @@ class Life:
     def keep_task(self, task: asyncio.Task[Any]) -> None:
         """Hold a task until it is done (the collector must never decide when a coroutine ends)."""
         self.tasks.append(task)
+        if self.dead:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
         if len(self.tasks) > self.sweep_at and not self.dead:
             self.tasks = [task for task in self.tasks if not task.done()]
             self.sweep_at = max(FEWEST_TASKS_SWEPT, 2 * len(self.tasks))
@@ -124,7 +126,7 @@ class Life:
         for endpoint in readable:
             loop.push(loop.now, endpoint.read, None)
         for endpoint in self.endpoints:
-            if endpoint.held:
+            if endpoint.held or endpoint.ends_later:
                 loop.push(loop.now, endpoint.flush, None)
         loop.ready.extend(self.parked)
         loop.ready.extend(self.late_timers)

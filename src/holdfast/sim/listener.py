@@ -40,6 +40,8 @@ class Listener:
         server: SimServer,
     ) -> None:
         """Bind and listen; raise EADDRINUSE where that would."""
+        self.life = life
+        self.address = address
         interface = life.interface
         if port == 0:
             port = interface.free_port()
@@ -52,8 +54,6 @@ class Listener:
                     errno.EADDRINUSE,
                     f"error while attempting to bind on address ('{address}', {port}): address already in use",
                 )
-        self.life = life
-        self.address = address
         self.port = port
         self.factory = factory
         self.backlog = backlog
@@ -74,7 +74,7 @@ class Listener:
         self.waiting.pop(endpoint, None)
         try:
             endpoint.attach(self.factory())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             self.life.loop.call_exception_handler(
                 {"message": "Error on transport creation for incoming connection", "exception": error}
             )

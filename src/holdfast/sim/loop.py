@@ -43,6 +43,11 @@ ROUNDING_SECONDS = 1e-9
 
 T = TypeVar("T")
 
+if TYPE_CHECKING:
+    LoopInterface: Any = asyncio.AbstractEventLoop
+else:
+    LoopInterface = asyncio.AbstractEventLoop  # at type checking Any: it is abstract in what is left out
+
 
 class NothingLeft(RuntimeError):
     """No event will ever happen again, and what was waited for has not: a deadlock."""
@@ -55,7 +60,7 @@ class Call(asyncio.Handle):
 
     def __init__(  # type: ignore[no-untyped-def]
         self, callback, args, loop, context, life
-    ) -> None:  # hot: one for every message, so without the debugging asyncio does here
+    ) -> None:  # hot, so without the debugging that asyncio does here
         self._callback = callback
         self._args = args
         self._cancelled = False
@@ -94,7 +99,7 @@ class TimerCall(asyncio.TimerHandle):
             self._cancelled = True
             self._callback = self._args = None  # type: ignore[assignment]
             if self._scheduled:
-                self._loop._timer_handle_cancelled(self)  # type: ignore[attr-defined]
+                self._loop._timer_handle_cancelled(self)
 
 
 class SimTask(asyncio.Task[T]):
@@ -116,7 +121,7 @@ class SimFuture(asyncio.Future[T]):
         return self.number
 
 
-class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
+class SimLoop(NetworkMethods, LoopInterface):  # type: ignore[misc]
     """An event loop with virtual time."""
 
     network: Network
@@ -129,7 +134,7 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
         """Make a loop at time zero; `network` and `world_life` are set by the world."""
         self.now = 0.0
         """Virtual time in seconds, the same for all."""
-        self.ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[Any] = deque()
         self.heap: list[tuple[float, int, Callable[[Any], object], Any]] = []
         self.numbers = itertools.count()
         self.next_number = self.numbers.__next__
@@ -150,8 +155,7 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
 
     def local_now(self) -> float:
         """Return virtual time as the running code sees it (later than `now` inside a blocking call)."""
-        stalled_until = self.life.stalled_until
-        return stalled_until if stalled_until > self.now else self.now
+        return max(self.now, self.life.stalled_until)
 
     # Time and callbacks, as asyncio names them
 
@@ -159,13 +163,11 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
         """Return the boot clock of the running process's host, in seconds."""
         life = self.life
         now = self.now
-        if life.stalled_until > now:
+        if life.stalled_until > now:  # noqa: PLR1730 (hot)
             now = life.stalled_until
         return life.clock.boot_seconds(now)
 
-    def call_soon(  # type: ignore[override]
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> Call:
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Call:
         """Run `callback` in this instant, for the life that `context` belongs to."""
         if context is None:
             context = copy_context()
@@ -178,9 +180,9 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
         self.ready.append(call)
         return call
 
-    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+    call_soon_threadsafe = call_soon
 
-    def call_later(  # type: ignore[override]
+    def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> TimerCall:
         """Run `callback` when the process's own clock has gone `delay` seconds further."""
@@ -192,7 +194,7 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
         else:
             life = context.get(LIFE) or self.life
         now = self.now
-        if life.stalled_until > now:
+        if life.stalled_until > now:  # noqa: PLR1730 (hot)
             now = life.stalled_until
         clock = life.clock
         call = TimerCall(clock.boot_seconds(now) + delay, callback, args, self, context, life)
@@ -200,16 +202,16 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
         heapq.heappush(self.heap, (moment, self.next_number(), self._fire, call))
         return call
 
-    def call_at(  # type: ignore[override]
+    def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> TimerCall:
         """Run `callback` when the process's own clock shows `when`."""
         call = self.call_later(when - self.time(), callback, *args, context=context)
-        call._when = when  # type: ignore[attr-defined]
+        call._when = when
         return call
 
     def _fire(self, call: TimerCall) -> None:
-        call._scheduled = False  # type: ignore[attr-defined]
+        call._scheduled = False
         if call._cancelled:
             self._cancelled_timers -= 1
         else:
@@ -220,9 +222,7 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
         if self._cancelled_timers > 256 and self._cancelled_timers * 2 > len(self.heap):
             fire = self._fire
             # In place: the run loop holds a reference to the list.
-            self.heap[:] = [
-                entry for entry in self.heap if entry[2] != fire or not entry[3]._cancelled
-            ]
+            self.heap[:] = [entry for entry in self.heap if entry[2] != fire or not entry[3]._cancelled]
             heapq.heapify(self.heap)
             self._cancelled_timers = 0
 
@@ -232,7 +232,7 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
         future.number = self.next_number()
         return future
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Coroutine[Any, Any, T],
         *,
@@ -257,14 +257,12 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
         life.keep_task(task)
         return task
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Any, func: Callable[..., T], *args: Any
-    ) -> asyncio.Future[T]:
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         """Run `func` here and now; the result is seen in the next round."""
         future = self.create_future()
         try:
             result = func(*args)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             future.set_exception(error)
         else:
             future.set_result(result)
@@ -315,7 +313,7 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
                 call = ready.popleft()
                 if call._cancelled:
                     continue
-                life = call.life  # type: ignore[attr-defined]
+                life = call.life
                 if life.blocked:
                     self._park(call, life)
                     continue
@@ -325,15 +323,15 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
                     call._context.run(call._callback, *call._args)
                 except KeyboardInterrupt:
                     raise
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001
                     self._call_failed(call, life, error)
             self.life = world_life
 
-    def _park(self, call: asyncio.Handle, life: Life) -> None:
+    def _park(self, call: Any, life: Life) -> None:
         if not life.dead:
             (life.late_timers if type(call) is TimerCall else life.parked).append(call)
 
-    def _call_failed(self, call: asyncio.Handle, life: Life, error: BaseException) -> None:
+    def _call_failed(self, call: Any, life: Life, error: BaseException) -> None:
         if isinstance(error, ProcessKilled) or life.dead:
             return
         if isinstance(error, SystemExit):
@@ -381,7 +379,7 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
     async def shutdown_asyncgens(self) -> None:
         """Do nothing: generators end with their process."""
 
-    async def shutdown_default_executor(self) -> None:  # type: ignore[override]
+    async def shutdown_default_executor(self) -> None:
         """Do nothing: there are no threads."""
 
     def _finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
@@ -399,7 +397,6 @@ class SimLoop(NetworkMethods, asyncio.AbstractEventLoop):
 
     def get_task_factory(self) -> None:
         """Return None: tasks are always `SimTask`."""
-        return None
 
     def set_exception_handler(self, handler: Any) -> None:
         """Set the handler of the running life."""

@@ -14,7 +14,7 @@ import errno
 import socket
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from holdfast.sim.life import LIFE, Life
 from holdfast.sim.listener import Listener, SimServer
@@ -59,7 +59,7 @@ class NetworkMethods:
         return (holder.name if holder is not None else sockaddr[0], str(sockaddr[1]))
 
     async def create_server(
-        self: SimLoop,  # type: ignore[misc]
+        self,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         host: str | Iterable[str] | None = None,
         port: int | None = None,
@@ -71,7 +71,7 @@ class NetworkMethods:
         refuse_unsimulated(options)
         hosts = ["0.0.0.0"] if not host else [host] if isinstance(host, str) else list(host)
         life = self.life
-        server = SimServer(self)
+        server = SimServer(cast("SimLoop", self))
         try:
             for name in hosts:
                 address = self.network.resolve(name)
@@ -88,7 +88,7 @@ class NetworkMethods:
         return server
 
     async def create_connection(
-        self: SimLoop,  # type: ignore[misc]
+        self,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         host: str | None = None,
         port: int | None = None,
@@ -102,7 +102,7 @@ class NetworkMethods:
         address = self.network.resolve(host)
         context = copy_context()
         context.run(LIFE.set, life)
-        future: asyncio.Future[Endpoint] = self.create_future()
+        future: asyncio.Future[Endpoint] = cast("SimLoop", self).create_future()
         self.network.connect(life, context, address, int(port), future)
         try:
             endpoint = await future

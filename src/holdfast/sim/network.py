@@ -265,9 +265,7 @@ class Attempt:
         loop = self.network.loop
         if self.tries > SYN_RETRIES:
             self._report("connect timed out")
-            self.future.set_exception(
-                TimeoutError(errno.ETIMEDOUT, f"Connect call failed {self.address}")
-            )
+            self.future.set_exception(TimeoutError(errno.ETIMEDOUT, f"Connect call failed {self.address}"))
             return
         loop.push(loop.now + 2.0**self.tries, self.send_syn, None)
         self.tries += 1
@@ -309,9 +307,7 @@ class Attempt:
         # Ephemeral ports need not be free of listeners of other addresses: any port serves.
         client_address = (own, source.free_port())
         client = Endpoint(network, life, self.context, client_address, self.address)
-        server = Endpoint(
-            network, listener.life, listener.context.copy(), self.address, client_address
-        )
+        server = Endpoint(network, listener.life, listener.context.copy(), self.address, client_address)
         there = Flow(network, link, client, server)
         back = Flow(network, link.reverse, server, client)
         client.join(out=there, into=back)

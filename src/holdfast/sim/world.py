@@ -18,11 +18,11 @@ determinism is tested.
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from holdfast.sim.clock import HostClock
 from holdfast.sim.host import Main, SimHost, SimProcess
@@ -63,7 +63,7 @@ class World:
         if trace:
             self.network.log = self.network.log_bytes = self.record
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Self:
         """Return itself; leaving closes it."""
         return self
 
@@ -134,10 +134,8 @@ class World:
             self.loop.life = life
             for task in life.tasks:
                 if not task.done():
-                    try:
-                        task.get_coro().close()  # type: ignore[union-attr]
-                    except BaseException:  # a dead program's cleanup may fail as it likes
-                        pass
+                    with suppress(BaseException):  # a dead program's cleanup may fail as it likes
+                        task.get_coro().close()
             life.tasks.clear()
         self.lives.clear()
 
@@ -256,8 +254,12 @@ class World:
         bytes_per_second: float | None = None,
     ) -> None:
         """Change both directions between two hosts (seconds, likelihood, bytes; None leaves as it is)."""
-        settings = (("latency", latency), ("jitter", jitter), ("loss", loss))
-        settings += (("bytes_per_second", bytes_per_second),)
+        settings = (
+            ("latency", latency),
+            ("jitter", jitter),
+            ("loss", loss),
+            ("bytes_per_second", bytes_per_second),
+        )
         changed = [(field, value) for field, value in settings if value is not None]
         self.record(one, f"link with {other}: " + ", ".join(f"{field} {value}" for field, value in changed))
         for link in (self.network.link(one, other), self.network.link(other, one)):
@@ -293,7 +295,9 @@ class World:
     def fill_disk(self, host: str, *, free_bytes: int | None = 0) -> None:
         """Leave a disk only `free_bytes` of room (None: unlimited again)."""
         disk = self.hosts[host].disk
-        self.record(host, "disk has room again" if free_bytes is None else f"disk has {free_bytes} bytes left")
+        self.record(
+            host, "disk has room again" if free_bytes is None else f"disk has {free_bytes} bytes left"
+        )
         disk.capacity_bytes = None if free_bytes is None else disk.used_bytes() + free_bytes
 
     def slow_disk(self, host: str, sync_seconds: float) -> None:

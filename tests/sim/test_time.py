@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 
 import pytest
 
 from holdfast.server.host import Host
 from holdfast.sim import NothingLeft, World
+from holdfast.sim.world import Unmet
 
 
 def test_a_year_of_idle_time_costs_nothing(world: World) -> None:
@@ -119,3 +121,20 @@ def test_a_wall_clock_jumps_and_the_boot_clock_does_not(world: World) -> None:
     world.jump("a", -3600)
     assert clock.wall_us() - wall == -3_599_000_000
     assert clock.boot_us() - boot == 1_000_000
+
+
+def test_waiting_until_something_holds_stops_soon_after_and_has_an_end(world: World) -> None:
+    assert world.run_until(lambda: world.now >= 3, within=10) == pytest.approx(3, abs=0.02)
+    with pytest.raises(Unmet, match="rain did not hold within 5 s"):
+        world.run_until(lambda: False, within=5, what="rain")
+    assert world.now == pytest.approx(8, abs=0.02)
+
+
+def test_luck_of_the_random_module_is_the_worlds_inside_and_untouched_outside() -> None:
+    async def draw() -> float:
+        return random.random()
+
+    before = random.getstate()
+    with World(3) as one, World(3) as same, World(4) as other:
+        assert one.run(draw()) == same.run(draw()) != other.run(draw())
+    assert random.getstate() == before

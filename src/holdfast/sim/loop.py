@@ -13,6 +13,9 @@ blocked. The number is drawn from one counter, so simultaneous events keep the o
 in which they were made and no comparison ever reaches an object. Tasks and futures
 hash by such a number too: the order of a set of them is then the same in every run.
 
+Libraries that draw from the module `random` (redis-py does, for its back-off) draw, as
+long as events happen, from a state that the world seeded; outside it is as it was.
+
 Time creeps: a program that spins through `sleep(0)` would stop a world in which
 code takes no time. After `PASSES_PER_INSTANT` rounds in one instant each further
 round takes `CREEP_SECONDS`.
@@ -23,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import random
 import sys
 from asyncio import events as asyncio_events
 from collections import deque
@@ -138,6 +142,7 @@ class SimLoop(NetworkMethods, LoopInterface):  # type: ignore[misc]
         self.heap: list[tuple[float, int, Callable[[Any], object], Any]] = []
         self.numbers = itertools.count()
         self.next_number = self.numbers.__next__
+        self.module_luck = random.Random(0).getstate()
         self.events_run = 0
         self.calls_run = 0
         self.error_handler: Callable[[Life, str, BaseException | None], None] | None = None
@@ -278,6 +283,8 @@ class SimLoop(NetworkMethods, LoopInterface):  # type: ignore[misc]
             raise RuntimeError("This event loop is already running")
         old_hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=None, finalizer=self._finalize_generator)
+        outer_luck = random.getstate()
+        random.setstate(self.module_luck)
         asyncio_events._set_running_loop(self)
         self._running = True
         self._stopping = False
@@ -287,6 +294,8 @@ class SimLoop(NetworkMethods, LoopInterface):  # type: ignore[misc]
             self._running = False
             self.life = self.world_life
             asyncio_events._set_running_loop(None)
+            self.module_luck = random.getstate()
+            random.setstate(outer_luck)
             sys.set_asyncgen_hooks(*old_hooks)
 
     def _run(self) -> None:

@@ -55,6 +55,7 @@ class World:
         self.loop = SimLoop()
         self.network = Network(self.loop, self.luck("network"))
         self.loop.network = self.network
+        self.loop.module_luck = self.luck("module").getstate()
         self.loop.error_handler = self.report_error
         driver = self.network.add(DRIVER, "10.255.255.1")
         self.loop.world_life = Life(DRIVER, self.loop, driver, HostClock(self.loop))
@@ -116,12 +117,24 @@ class World:
         self, condition: Callable[[], bool], within: float, *, what: str = "the condition"
     ) -> float:
         """Let time pass until `condition()` holds; return when; raise Unmet after `within` seconds."""
-        end = self.loop.now + within
-        while not condition():
-            if self.loop.now >= end:
-                raise Unmet(f"{what} did not hold within {within} s")
-            self.run(min(POLL_SECONDS, end - self.loop.now))
-        return self.loop.now
+        loop = self.loop
+        end = loop.now + within
+        met = condition()
+
+        def poll(_: None) -> None:
+            nonlocal met
+            met = condition()
+            if met or loop.now >= end:
+                loop.stop()
+            else:
+                loop.push(min(loop.now + POLL_SECONDS, end), poll, None)
+
+        if not met:
+            loop.push(min(loop.now + POLL_SECONDS, end), poll, None)
+            loop.run_forever()
+        if not met:
+            raise Unmet(f"{what} did not hold within {within} s")
+        return loop.now
 
     def close(self) -> None:
         """End everything; coroutines are closed now, in order, when nothing they do can matter."""

@@ -34,6 +34,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from holdfast.sim.calls import Call, SimFuture, SimTask, TimerCall
 from holdfast.sim.life import LIFE, Life, ProcessKilled
 from holdfast.sim.loop_network import NetworkMethods
 
@@ -55,74 +56,6 @@ else:
 
 class NothingLeft(RuntimeError):
     """No event will ever happen again, and what was waited for has not: a deadlock."""
-
-
-class Call(asyncio.Handle):
-    """A callback of one life."""
-
-    __slots__ = ("life",)
-
-    def __init__(  # type: ignore[no-untyped-def]
-        self, callback, args, loop, context, life
-    ) -> None:  # hot, so without the debugging that asyncio does here
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._loop = loop
-        self._context = context
-        self._repr = None
-        self._source_traceback = None
-        self.life = life
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        self._callback = self._args = None  # type: ignore[assignment]
-
-
-class TimerCall(asyncio.TimerHandle):
-    """A callback of one life at a moment of its own clock."""
-
-    __slots__ = ("life",)
-
-    def __init__(  # type: ignore[no-untyped-def]
-        self, when, callback, args, loop, context, life
-    ) -> None:
-        self._when = when
-        self._scheduled = True
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._loop = loop
-        self._context = context
-        self._repr = None
-        self._source_traceback = None
-        self.life = life
-
-    def cancel(self) -> None:
-        if not self._cancelled:
-            self._cancelled = True
-            self._callback = self._args = None  # type: ignore[assignment]
-            if self._scheduled:
-                self._loop._timer_handle_cancelled(self)
-
-
-class SimTask(asyncio.Task[T]):
-    """A task that knows its life and hashes by its number."""
-
-    life: Life
-    number: int
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-class SimFuture(asyncio.Future[T]):
-    """A future that hashes by its number."""
-
-    number: int
-
-    def __hash__(self) -> int:
-        return self.number
 
 
 class SimLoop(NetworkMethods, LoopInterface):  # type: ignore[misc]

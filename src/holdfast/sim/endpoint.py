@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, cast
@@ -90,9 +89,9 @@ class Endpoint(asyncio.Transport):
         self._protocol: asyncio.BaseProtocol | None = None
         self._received: Callable[[bytes], object] | None = None
         self._buffered = False
-        self.held: deque[bytes] = deque()
+        self.held: list[bytes] = []
         self.held_bytes = 0
-        self.unread: deque[list[bytes] | str] = deque()
+        self.unread: list[list[bytes] | str] = []
         self.read_due = False
         self._reading = True
         self._closing = False
@@ -137,7 +136,7 @@ class Endpoint(asyncio.Transport):
                 if self._protocol is None:
                     if item is not OPEN or self.listener is None:
                         return  # the client's program has not taken the connection yet
-                    unread.popleft()
+                    unread.pop(0)
                     loop.life = life
                     self._context.run(self.listener.accept, self)
                 elif not self._reading or self._closing or self.read_due:
@@ -146,7 +145,7 @@ class Endpoint(asyncio.Transport):
                     loop.life = life
                     self._read_bytes(unread, item)
                 else:
-                    unread.popleft()
+                    unread.pop(0)
                     loop.life = life
                     if item is FIN:
                         self._read_eof()
@@ -155,17 +154,17 @@ class Endpoint(asyncio.Transport):
         finally:
             loop.life = before
 
-    def _read_bytes(self, unread: deque[list[bytes] | str], item: list[bytes]) -> None:
-        unread.popleft()
+    def _read_bytes(self, unread: list[list[bytes] | str], item: list[bytes]) -> None:
+        unread.pop(0)
         while unread and type(unread[0]) is list:
-            item.extend(cast("list[bytes]", unread.popleft()))
+            item.extend(cast("list[bytes]", unread.pop(0)))
         received = item[0] if len(item) == 1 else b"".join(item)
         rate = self.life.read_bytes_per_second
         limit = self.network.read_bytes
         if rate:
             limit = min(limit, max(1, int(rate / 10)))
         if len(received) > limit:
-            unread.appendleft([received[limit:]])
+            unread.insert(0, [received[limit:]])
             received = received[:limit]
         if rate:
             self.read_due = True
@@ -291,9 +290,9 @@ class Endpoint(asyncio.Transport):
             room = out.window_bytes - out.outstanding
             if room <= 0:
                 break
-            chunk = held.popleft()
+            chunk = held.pop(0)
             if len(chunk) > room:
-                held.appendleft(chunk[room:])
+                held.insert(0, chunk[room:])
                 chunk = chunk[:room]
             self.held_bytes -= len(chunk)
             out.send(chunk)

@@ -47,12 +47,12 @@ async def resp(host: Host) -> None:
                 values[key] = value
                 return b"+OK\r\n"
             case b"GET", key:
-                value = values.get(key)
-                return b"$-1\r\n" if value is None else b"$%d\r\n%s\r\n" % (len(value), value)
+                found = values.get(key)
+                return b"$-1\r\n" if found is None else b"$%d\r\n%s\r\n" % (len(found), found)
             case b"INCRBY", key, step:
                 values[key] = b"%d" % (int(values.get(key, b"0")) + int(step))
                 return b":%s\r\n" % values[key]
-            case b"PING",:
+            case (b"PING",):
                 return b"+PONG\r\n"
             case b"CLIENT", *_:
                 return b"+OK\r\n"

@@ -37,7 +37,7 @@ def test_unchanged_redis_clients_work(world: World) -> None:
                 await client.incr("n")
                 await asyncio.sleep(0.1)
 
-    async def main() -> bytes | None:
+    async def main() -> object:
         await asyncio.gather(*(client(number) for number in range(4)))
         async with redis.asyncio.Redis(host="a", port=PORT, protocol=2, socket_timeout=5) as asking:
             await asking.set("k", b"v" * 100_000)
@@ -80,7 +80,7 @@ def test_a_program_may_be_handed_single_bytes(world: World) -> None:
     world.start("a", resp)
     world.network.read_bytes = 1
 
-    async def main() -> bytes | None:
+    async def main() -> object:
         async with redis.asyncio.Redis(host="a", port=PORT, protocol=2) as client:
             await client.set("k", "value")
             return await client.get("k")
@@ -159,6 +159,39 @@ def test_bandwidth_is_shared_by_the_connections_of_a_link(world: World) -> None:
 
     world.run(main())
     assert 2 < world.now < 3.5
+
+
+def test_a_protocol_is_told_to_pause_from_within_its_own_callback(world: World) -> None:
+    told: list[str] = []
+
+    class Floods(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(bytes(1_000_000))
+
+        def pause_writing(self) -> None:
+            told.append("pause")
+
+        def resume_writing(self) -> None:
+            told.append("resume")
+
+    async def main(host: Host) -> None:
+        await (await asyncio.get_running_loop().create_server(Floods, port=PORT)).serve_forever()
+
+    world.start("a", main)
+
+    async def ask() -> int:
+        reader, writer = await asyncio.open_connection("a", PORT)
+        writer.write(b"x")
+        await asyncio.sleep(1)
+        told.append("read")
+        return len(await reader.readexactly(1_000_000))
+
+    assert world.run(ask()) == 1_000_000
+    assert told == ["pause", "read", "resume"]
 
 
 def test_half_closed_connections_still_receive(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -99,6 +100,31 @@ def test_a_connection_is_given_up_after_a_quarter_of_an_hour_without_answer(worl
     assert 900 < world.now < 950
 
 
+def test_a_half_open_connection_is_dead_for_good_while_new_ones_work(world: World) -> None:
+    world.start("a", echo)
+    line = Line(world)
+    world.half_open("driver", "a")
+    line.send(b"hello\n")
+    again = Line(world)
+    again.send(b"hello\n")
+    assert again.receive(1) == b"hello\n"
+    world.heal_all()
+    assert line.receive(600) is None
+    with pytest.raises(TimeoutError):
+        world.run(line.reader.readline())
+
+
+def test_loss_delays_and_loses_nothing(world: World) -> None:
+    world.start("a", echo)
+    line = Line(world)
+    world.set_link("driver", "a", loss=0.5)
+    started = world.now
+    for number in range(50):
+        line.send(b"%d\n" % number)
+        assert line.receive(10) == b"%d\n" % number
+    assert world.now - started > 5
+
+
 def test_a_reset_is_seen_by_both_ends(world: World) -> None:
     world.start("a", echo)
     line = Line(world)
@@ -134,6 +160,79 @@ def test_a_killed_process_runs_nothing_more_and_its_peers_see_the_end(world: Wor
         Line(world)
 
 
+def test_the_collector_does_not_run_the_code_of_the_dead(world: World) -> None:
+    ran: list[str] = []
+
+    async def main(host: Host) -> None:
+        async def abandoned() -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ran.append("finally")
+
+        asyncio.create_task(abandoned())
+        await asyncio.sleep(3600)
+
+    world.start("a", main)
+    world.run(1)
+    gc.collect()
+    world.kill("a")
+    world.start("a")
+    world.run(1)
+    gc.collect()
+    assert ran == []
+
+
+def test_what_a_process_writes_after_a_blocking_sync_is_not_sent_if_it_dies_meanwhile(world: World) -> None:
+    async def main(host: Host) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readline()
+            host.disk.open("f", "wb").sync()
+            writer.write(b"synced\n")
+
+        await (await asyncio.start_server(serve, port=PORT)).serve_forever()
+
+    world.start("a", main)
+    world.slow_disk("a", 2)
+    line = Line(world)
+    line.send(b"go\n")
+    world.run(1)
+    world.kill("a")
+    assert line.receive(10) == b""
+
+
+def test_an_address_can_move_to_another_host(world: World) -> None:
+    world.start("a", echo)
+    world.start("b", echo)
+    world.move_address("10.0.9.9", "a")
+    world.kill("a")
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection("10.0.9.9", PORT)
+        writer.write(b"hello\n")
+        return await reader.readline()
+
+    with pytest.raises(ConnectionRefusedError):
+        world.run(ask())
+    world.move_address("10.0.9.9", "b")
+    assert world.run(ask()) == b"hello\n"
+
+
+def test_an_exit_inside_a_callback_ends_that_process_only(world: World) -> None:
+    class Exits(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            raise SystemExit(3)
+
+    async def main(host: Host) -> None:
+        await (await asyncio.get_running_loop().create_server(Exits, port=PORT)).serve_forever()
+
+    process = world.start("a", main)
+    line = Line(world)
+    line.send(b"x")
+    assert line.receive(1) == b""
+    assert isinstance(process.outcome, SystemExit)
+
+
 def test_a_peer_that_writes_to_a_dead_process_is_reset(world: World) -> None:
     world.start("a", echo)
     line = Line(world)
@@ -154,7 +253,7 @@ def test_a_paused_process_keeps_its_connections_and_catches_up(world: World) -> 
                 await asyncio.sleep(1)
                 beats.append(world.now)
 
-        asyncio.create_task(beat())  # noqa: RUF006 (the loop keeps it)
+        asyncio.create_task(beat())
         await echo(host)
 
     world.start("a", main)

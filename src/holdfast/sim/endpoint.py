@@ -17,49 +17,33 @@ from __future__ import annotations
 import asyncio
 import errno
 import zlib
-from collections.abc import Callable, Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, cast
 
 from holdfast.sim.flow import FIN, OPEN, RESET, Flow
-from holdfast.sim.sockets import SimSocket
+from holdfast.sim.transport import TransportFace
 
 if TYPE_CHECKING:
     from holdfast.sim.life import Life
     from holdfast.sim.listener import Listener
     from holdfast.sim.network import Network
 
-HIGH_WATER_BYTES = 64 * 1024
 
-
-class Endpoint(asyncio.Transport):
+class Endpoint(TransportFace):
     """One end of a connection."""
 
     __slots__ = (
-        "_buffered",
-        "_closing",
         "_conn_lost",
-        "_context",
         "_eof_written",
         "_fin_sent",
-        "_high_water",
-        "_low_water",
-        "_peername",
-        "_protocol",
         "_protocol_paused",
-        "_reading",
-        "_received",
-        "_sockname",
         "broken",
         "closed",
         "gone",
         "held",
-        "held_bytes",
         "interface",
         "into",
-        "life",
         "listener",
-        "loop",
         "network",
         "out",
         "read_due",
@@ -78,29 +62,17 @@ class Endpoint(asyncio.Transport):
         peername: tuple[str, int],
     ) -> None:
         """Make an end that belongs to `life`; `join` and `attach` complete it."""
+        super().__init__(life, context, sockname, peername)
         self.network = network
-        self.loop = network.loop
-        self.life = life
         self.interface = life.interface
         self.listener: Listener | None = None
-        self._context = context
-        self._sockname = sockname
-        self._peername = peername
-        self._protocol: asyncio.BaseProtocol | None = None
-        self._received: Callable[[bytes], object] | None = None
-        self._buffered = False
         self.held: list[bytes] = []
-        self.held_bytes = 0
         self.unread: list[list[bytes] | str] = []
         self.read_due = False
-        self._reading = True
-        self._closing = False
         self._conn_lost = False
         self._eof_written = False
         self._fin_sent = False
         self._protocol_paused = False
-        self._high_water = HIGH_WATER_BYTES
-        self._low_water = HIGH_WATER_BYTES // 4
         self.closed = False
         self.gone = False
         self.broken = False
@@ -238,9 +210,6 @@ class Endpoint(asyncio.Transport):
             if self.unread:
                 self.loop.push(self.loop.now, self.read, None)
 
-    def is_reading(self) -> bool:
-        return self._reading and not self._closing
-
     # Sending
 
     def write(self, data: Any) -> None:
@@ -268,9 +237,6 @@ class Endpoint(asyncio.Transport):
         if self.held_bytes > self._high_water and not self._protocol_paused:
             self._protocol_paused = True
             self._tell("pause_writing")
-
-    def writelines(self, list_of_data: Iterable[Any]) -> None:
-        self.write(b"".join(list_of_data))
 
     @property
     def ends_later(self) -> bool:
@@ -305,47 +271,12 @@ class Endpoint(asyncio.Transport):
             elif self._eof_written:
                 self._send_fin()
 
-    def _tell(self, method: str) -> None:
-        loop = self.loop
-        before, loop.life = loop.life, self.life
-        call = getattr(self._protocol, method)
-        try:
-            # A program that writes is already inside its context, which cannot be entered twice.
-            self._context.copy().run(call)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001
-            self.loop.call_exception_handler(
-                {"message": f"protocol.{method}() failed", "exception": error, "transport": self}
-            )
-        finally:
-            loop.life = before
-
     def write_eof(self) -> None:
         if self._closing or self._eof_written:
             return
         self._eof_written = True
         if not self.held and not self.life.blocked:
             self._send_fin()
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        if high is None:
-            high = HIGH_WATER_BYTES if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high_water = high
-        self._low_water = low
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return (self._low_water, self._high_water)
-
-    def get_write_buffer_size(self) -> int:
-        return self.held_bytes
 
     # Ending
 
@@ -358,9 +289,6 @@ class Endpoint(asyncio.Transport):
 
     def abort(self) -> None:
         self.fail(None)
-
-    def is_closing(self) -> bool:
-        return self._closing
 
     def fail(self, error: BaseException | None) -> None:
         """Close at once; what is held is thrown away."""
@@ -443,23 +371,3 @@ class Endpoint(asyncio.Transport):
     def _report(self, what: str) -> None:
         if self.network.log is not None:
             self.network.log(self.life.name, f"{what} {self._peername[0]}:{self._peername[1]}")
-
-    # What programs ask
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = protocol
-        self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
-        self._received = None if self._buffered else cast(asyncio.Protocol, protocol).data_received
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        assert self._protocol is not None
-        return self._protocol
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        if name == "peername":
-            return self._peername
-        if name == "sockname":
-            return self._sockname
-        if name == "socket":
-            return SimSocket(self._sockname, self._peername)
-        return default

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.sim.calls import Call, SimFuture, SimTask, TimerCall
 from holdfast.sim.life import LIFE, Life, ProcessKilled
+from holdfast.sim.loop_hooks import HookMethods
 from holdfast.sim.loop_network import NetworkMethods
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class NothingLeft(RuntimeError):
     """No event will ever happen again, and what was waited for has not: a deadlock."""
 
 
-class SimLoop(NetworkMethods, LoopInterface):  # type: ignore[misc]
+class SimLoop(NetworkMethods, HookMethods, LoopInterface):  # type: ignore[misc]
     """An event loop with virtual time."""
 
     network: Network
@@ -82,7 +83,7 @@ class SimLoop(NetworkMethods, LoopInterface):  # type: ignore[misc]
         self.module_luck = random.Random(0).getstate()
         self.events_run = 0
         self.calls_run = 0
-        self.error_handler: Callable[[Life, str, BaseException | None], None] | None = None
+        self.error_handler = None
         self._task_numbers = itertools.count(1)
         self._cancelled_timers = 0
         self._stopping = False
@@ -198,17 +199,6 @@ class SimLoop(NetworkMethods, LoopInterface):  # type: ignore[misc]
         task.__init__(coro, loop=self, name=task_name, context=context)  # type: ignore[misc]
         life.keep_task(task)
         return task
-
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        """Run `func` here and now; the result is seen in the next round."""
-        future = self.create_future()
-        try:
-            result = func(*args)
-        except Exception as error:  # noqa: BLE001
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-        return future
 
     # Running
 
@@ -333,49 +323,3 @@ class SimLoop(NetworkMethods, LoopInterface):  # type: ignore[misc]
     def _finalize_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         if not self._closed and not self.life.dead:
             self.create_task(generator.aclose())
-
-    # What asyncio asks of a loop besides
-
-    def get_debug(self) -> bool:
-        """Return False: asyncio's debugging reads the real clock."""
-        return False
-
-    def set_debug(self, enabled: bool) -> None:
-        """Do nothing; see `get_debug`."""
-
-    def get_task_factory(self) -> None:
-        """Return None: tasks are always `SimTask`."""
-
-    def set_exception_handler(self, handler: Any) -> None:
-        """Set the handler of the running life."""
-        self.life.exception_handler = handler
-
-    def get_exception_handler(self) -> Any:
-        """Return the handler of the running life."""
-        return self.life.exception_handler
-
-    def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """Report to the world."""
-        if self.error_handler is not None:
-            self.error_handler(self.life, str(context.get("message")), context.get("exception"))
-
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Report an error that nobody awaited, unless it is a dead process's."""
-        subject = context.get("task") or context.get("future")
-        life = subject.life if isinstance(subject, SimTask) else self.life
-        if life.dead or self._closed or isinstance(context.get("exception"), ProcessKilled):
-            return
-        if life.exception_handler is not None:
-            life.exception_handler(self, context)
-        else:
-            before, self.life = self.life, life
-            self.default_exception_handler(context)
-            self.life = before
-
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
-        """Remember what the running process does on a signal (`World.terminate` sends one)."""
-        self.life.signal_handlers[int(sig)] = (callback, args)
-
-    def remove_signal_handler(self, sig: int) -> bool:
-        """Forget a signal handler; tell whether there was one."""
-        return self.life.signal_handlers.pop(int(sig), None) is not None

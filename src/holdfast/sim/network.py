@@ -220,6 +220,19 @@ class Network:
         for flow in list(self.link(one, other).flows) + list(self.link(other, one).flows):
             flow.reset_sink()
 
+    def drop_connections(self, one: str, other: str) -> None:
+        """Let nothing pass on the connections that two hosts have now, as a firewall that forgot them."""
+        there, back = self.link(one, other), self.link(other, one)
+        nowhere = Link(there.latency, 0.0)
+        nowhere.reverse = Link(back.latency, 0.0)
+        nowhere.reverse.reverse = nowhere
+        nowhere.cut = nowhere.reverse.cut = True
+        for link, dead_end in ((there, nowhere), (back, nowhere.reverse)):
+            for flow in link.flows:
+                flow.link = dead_end
+                dead_end.flows[flow] = None
+            link.flows.clear()
+
     # Making connections
 
     def connect(

@@ -256,6 +256,11 @@ class World:
         self.record(one, f"connections with {other} reset")
         self.network.reset(one, other)
 
+    def half_open(self, one: str, other: str) -> None:
+        """Drop in silence, for good, what is sent on present connections of two hosts; new ones work."""
+        self.record(one, f"connections with {other} half-open")
+        self.network.drop_connections(one, other)
+
     def set_link(
         self,
         one: str,

@@ -15,3 +15,4 @@ def world() -> Iterator[World]:
     with World(1) as world:
         yield world
         assert world.errors == []
+        assert world.failed_tasks() == []

@@ -368,6 +368,20 @@ def test_an_uncaught_exception_is_in_the_log() -> None:
         assert any(line.endswith("a error: LookupError") for line in world.log)
 
 
+def test_a_task_that_failed_unseen_can_be_found() -> None:
+    async def main(host: Host) -> None:
+        async def fails() -> None:
+            raise LookupError("gone")
+
+        asyncio.create_task(fails())
+        await asyncio.Event().wait()
+
+    with World(1) as world:
+        world.start("a", main)
+        world.run(1)
+        assert [(name, type(error)) for name, error in world.failed_tasks()] == [("a", LookupError)]
+
+
 def test_the_loopback_and_several_processes_share_a_host(world: World) -> None:
     async def client(host: Host) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", PORT)

@@ -93,6 +93,16 @@ class World:
         self.errors.append((life.name, message, error))
         self.record(life.name, f"error: {type(error).__name__ if error is not None else message}")
 
+    def failed_tasks(self) -> list[tuple[str, BaseException]]:
+        """Return the exceptions of ended tasks that nobody has asked for, with their processes."""
+        return [
+            (life.name, error)
+            for life in self.lives
+            if not life.dead
+            for task in life.tasks
+            if task.done() and task._log_traceback and (error := task.exception()) is not None
+        ]
+
     # Letting time pass
 
     @property

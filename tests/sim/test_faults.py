@@ -170,7 +170,7 @@ def test_the_collector_does_not_run_the_code_of_the_dead(world: World) -> None:
             finally:
                 ran.append("finally")
 
-        asyncio.create_task(abandoned())
+        asyncio.create_task(abandoned())  # noqa: RUF006 (the loop keeps it)
         await asyncio.sleep(3600)
 
     world.start("a", main)
@@ -253,7 +253,7 @@ def test_a_paused_process_keeps_its_connections_and_catches_up(world: World) -> 
                 await asyncio.sleep(1)
                 beats.append(world.now)
 
-        asyncio.create_task(beat())
+        asyncio.create_task(beat())  # noqa: RUF006 (the loop keeps it)
         await echo(host)
 
     world.start("a", main)
@@ -373,7 +373,7 @@ def test_a_task_that_failed_unseen_can_be_found() -> None:
         async def fails() -> None:
             raise LookupError("gone")
 
-        asyncio.create_task(fails())
+        asyncio.create_task(fails())  # noqa: RUF006 (the loop keeps it)
         await asyncio.Event().wait()
 
     with World(1) as world:

@@ -151,7 +151,7 @@ class Endpoint(TransportFace):
                 self._context.run(self._received, received)  # type: ignore[arg-type]
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self._protocol_failed(error, "protocol.data_received()")
 
     def _describe(self, received: bytes) -> str:
@@ -181,7 +181,7 @@ class Endpoint(TransportFace):
             keep_open = self._context.run(self._protocol.eof_received)  # type: ignore[union-attr]
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self._protocol_failed(error, "protocol.eof_received()")
             return
         if not keep_open:

@@ -12,7 +12,9 @@ travels together) or a mark: OPEN, FIN. A reset does not queue and is not repeat
 (Plain lists: they are short, and an empty deque takes 600 bytes, six times a connection.)
 `outstanding` counts what the window is charged with: sent and not yet read by the
 other program. While the way back is cut the acknowledgements are lost, so what is
-read stays charged (`unacknowledged`).
+read stays charged (`unacknowledged`). Left out: a sender gives up after
+`GIVE_UP_SECONDS` only when its bytes are lost, not when only acknowledgements are;
+congestion windows; keep-alive probes.
 """
 
 from __future__ import annotations
@@ -110,7 +112,7 @@ class Flow:
         if link.bytes_per_second:
             link.free_at = max(loop.now, link.free_at) + size / link.bytes_per_second
             arrival += link.free_at - loop.now
-        if arrival < self.last_arrival:  # noqa: PLR1730 (hot)
+        if arrival < self.last_arrival:
             arrival = self.last_arrival
         self.last_arrival = arrival
         self.queue.append((arrival, item))

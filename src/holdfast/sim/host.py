@@ -128,7 +128,7 @@ class SimProcess:
             outcome = await self.main(process_host)
         except asyncio.CancelledError as error:
             outcome = error
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             outcome = error
             if not life.dead:
                 self.world.report_error(life, "main() failed", error)

@@ -52,7 +52,8 @@ class Listener:
             ):
                 raise OSError(
                     errno.EADDRINUSE,
-                    f"error while attempting to bind on address ('{address}', {port}): address already in use",
+                    f"error while attempting to bind on address ('{address}', {port}): "
+                    "address already in use",
                 )
         self.port = port
         self.factory = factory
@@ -74,7 +75,7 @@ class Listener:
         self.waiting.pop(endpoint, None)
         try:
             endpoint.attach(self.factory())
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self.life.loop.call_exception_handler(
                 {"message": "Error on transport creation for incoming connection", "exception": error}
             )

@@ -106,7 +106,7 @@ class SimLoop(NetworkMethods, HookMethods, LoopInterface):  # type: ignore[misc]
         """Return the boot clock of the running process's host, in seconds."""
         life = self.life
         now = self.now
-        if life.stalled_until > now:  # noqa: PLR1730 (hot)
+        if life.stalled_until > now:
             now = life.stalled_until
         return life.clock.boot_seconds(now)
 
@@ -137,7 +137,7 @@ class SimLoop(NetworkMethods, HookMethods, LoopInterface):  # type: ignore[misc]
         else:
             life = context.get(LIFE) or self.life
         now = self.now
-        if life.stalled_until > now:  # noqa: PLR1730 (hot)
+        if life.stalled_until > now:
             now = life.stalled_until
         clock = life.clock
         call = TimerCall(clock.boot_seconds(now) + delay, callback, args, self, context, life)
@@ -261,7 +261,7 @@ class SimLoop(NetworkMethods, HookMethods, LoopInterface):  # type: ignore[misc]
                     call._context.run(call._callback, *call._args)
                 except KeyboardInterrupt:
                     raise
-                except BaseException as error:  # noqa: BLE001
+                except BaseException as error:
                     self._call_failed(call, life, error)
             self.life = world_life
 

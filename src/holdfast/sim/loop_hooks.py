@@ -36,7 +36,7 @@ class HookMethods:
         future = cast("SimLoop", self).create_future()
         try:
             result = func(*args)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             future.set_exception(error)
         else:
             future.set_result(result)

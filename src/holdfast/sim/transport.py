@@ -113,7 +113,7 @@ class TransportFace(asyncio.Transport):
             self._context.copy().run(call)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             self.loop.call_exception_handler(
                 {"message": f"protocol.{method}() failed", "exception": error, "transport": self}
             )

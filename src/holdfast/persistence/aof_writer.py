@@ -230,8 +230,8 @@ class AofWriter:
             )
         if plan.write:
             self._write(current, now_ms, synced=plan.sync is Sync.NOW)
-        elif plan.sync is Sync.NOW:
-            self._sync_now(now_ms)
+        elif plan.sync is Sync.NOW and not self._sync_now(now_ms):
+            current.suspect = True
         if plan.sync is Sync.LATER:
             self._last_sync_ms = now_ms
             for increment in (*self._retired, current):
@@ -247,6 +247,7 @@ class AofWriter:
             return
         if synced and not self._sync_now(now_ms):
             # The kernel may have dropped these bytes: they are taken back and written afresh.
+            current.suspect = current.suspect or size > current.synced_bytes
             try:
                 current.cut_to(size, offset)
             except OSError:
@@ -262,6 +263,8 @@ class AofWriter:
                 if increment.unsynced_bytes:
                     increment.sync()
         except OSError as error:
+            for increment in self._retired:
+                increment.suspect = increment.suspect or increment.unsynced_bytes > 0
             self._failed(Event.SYNC_FAILED, error, "Can't persist AOF for fsync error", now_ms)
             return False
         self._last_sync_ms = now_ms
@@ -425,7 +428,7 @@ class AofWriter:
         if self.rewrite_scheduled:
             reason = "scheduled"
         elif self.state is State.ON:
-            if self._current and self._current.suspect and self.health is Health.OK:
+            if self._suspect and self.health is Health.OK:
                 reason = "an fsync had failed, so the file may lack what was written before"
             elif rewrite_due(
                 current_bytes=self.current_bytes,
@@ -504,6 +507,10 @@ class AofWriter:
     def _unsynced_bytes(self) -> int:
         unsynced = self._current.unsynced_bytes if self._current else 0
         return unsynced + sum(increment.unsynced_bytes for increment in self._retired)
+
+    @property
+    def _suspect(self) -> bool:
+        return any(i.suspect for i in self._retired) or (self._current is not None and self._current.suspect)
 
     @property
     def _sync_suspended(self) -> bool:

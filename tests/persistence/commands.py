@@ -47,7 +47,9 @@ class Recorder:
 
     def feed(self, buffer: memoryview) -> int:
         content = bytes(buffer)
-        stop = content.find(b"*1\r\n$%d\r\n%b\r\n" % (len(self.unknown), self.unknown)) if self.unknown else -1
+        stop = (
+            content.find(b"*1\r\n$%d\r\n%b\r\n" % (len(self.unknown), self.unknown)) if self.unknown else -1
+        )
         if stop >= 0:
             self.refusal = f"unknown command '{self.unknown.decode()}'"
             content = content[:stop]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from holdfast.server.host import DiskFile
 
@@ -17,7 +18,7 @@ class LocalFile:
 
     def __init__(self, disk: LocalDisk, path: str, mode: str) -> None:
         self.disk = disk
-        self.file = open(path, mode, buffering=0)
+        self.file = Path(path).open(mode, buffering=0)  # type: ignore[call-overload]
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         room = self.disk.space_left

@@ -7,14 +7,15 @@ import shutil
 import socket
 import subprocess
 import time
-from types import TracebackType
+from typing import Self
 
 import pytest
 
 from tests.persistence.commands import command
 
 needs_redis = pytest.mark.skipif(
-    not (shutil.which("redis-server") and shutil.which("redis-check-aof")), reason="redis-server is not installed"
+    not (shutil.which("redis-server") and shutil.which("redis-check-aof")),
+    reason="redis-server is not installed",
 )
 
 
@@ -32,6 +33,7 @@ class RedisProcess:
         )
         self.socket = self._connect()
         self.replies = self.socket.makefile("rb")
+        self._await_loaded()
 
     def _connect(self) -> socket.socket:
         deadline = time.monotonic() + 10
@@ -46,6 +48,20 @@ class RedisProcess:
                 time.sleep(0.01)  # a process of the operating system: nothing to await but its port
         connection.settimeout(20)
         return connection
+
+    def _await_loaded(self) -> None:
+        while True:
+            try:
+                self.socket.sendall(command("PING"))
+                line = self.replies.readline()
+            except ConnectionError:
+                line = b""
+            if line == b"+PONG\r\n":
+                return
+            if not line:
+                self.process.wait(20)
+                with open(self.log_path) as log:
+                    raise RuntimeError(f"redis-server did not start: {log.read()}")
 
     def send(self, raw: bytes, replies: int) -> list[object]:
         """Send encoded commands and return that many replies."""
@@ -93,14 +109,16 @@ class RedisProcess:
         self.process.terminate()
         self.process.wait(20)
 
-    def __enter__(self) -> RedisProcess:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
 def redis_check_aof(path: str) -> tuple[bool, str]:
     """Return whether redis-check-aof calls a file valid, and what it printed."""
-    done = subprocess.run(["redis-check-aof", path], capture_output=True, text=True, errors="replace")
+    done = subprocess.run(
+        ["redis-check-aof", path], check=False, capture_output=True, text=True, errors="replace"
+    )
     return done.returncode == 0, done.stdout

@@ -82,7 +82,9 @@ def test_no_failure_leaves_health_ok(health: Health) -> None:
         (150, 100, 50, 0, True),
     ],
 )
-def test_a_rewrite_is_due_by_growth(current: int, base: int, percentage: int, minimum: int, due: bool) -> None:
+def test_a_rewrite_is_due_by_growth(
+    current: int, base: int, percentage: int, minimum: int, due: bool
+) -> None:
     got = rewrite_due(current_bytes=current, base_bytes=base, percentage=percentage, min_bytes=minimum)
     assert got is due
 

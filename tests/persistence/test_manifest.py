@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.persistence.manifest import Entry, Kind, Manifest, ManifestError, format_manifest, parse_manifest
+from holdfast.persistence.manifest import (
+    Entry,
+    Kind,
+    Manifest,
+    ManifestError,
+    format_manifest,
+    parse_manifest,
+)
 from holdfast.persistence.manifest_store import AofPlace, find_lies, load_manifest, store_manifest
 from tests.persistence.commands import command, read, write
 from tests.persistence.disks import LocalDisk
@@ -70,7 +77,9 @@ def test_a_malformed_manifest_is_refused_with_file_and_line(text: bytes, line: i
     assert "dir/m" in str(caught.value)
 
 
-@given(st.text(min_size=1, max_size=60).filter(lambda name: not set("/\\\0") & set(name) and name not in ".."))
+@given(
+    st.text(min_size=1, max_size=60).filter(lambda name: not set("/\\\0") & set(name) and name not in "..")
+)
 def test_any_file_name_survives_writing_and_reading(name: str) -> None:
     if any(0xD800 <= ord(c) <= 0xDFFF for c in name):
         return
@@ -102,9 +111,13 @@ def place_in(path: Path) -> AofPlace:
 
 def test_a_missing_file_stops_the_start(tmp_path: Path) -> None:
     disk, place = LocalDisk(), place_in(tmp_path)
-    store_manifest(disk, place, Manifest().with_base("appendonly.aof", rdb=False).with_increment("appendonly.aof"))
+    store_manifest(
+        disk, place, Manifest().with_base("appendonly.aof", rdb=False).with_increment("appendonly.aof")
+    )
     write(place.path("appendonly.aof.1.incr.aof"), b"")
-    with pytest.raises(ManifestError, match=r"appendonly.aof.1.base.aof: the manifest names this file, but it is missing"):
+    with pytest.raises(
+        ManifestError, match=r"appendonly.aof.1.base.aof: the manifest names this file, but it is missing"
+    ):
         load_manifest(disk, place)
 
 

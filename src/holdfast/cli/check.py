@@ -50,13 +50,12 @@ def check_aof(ctx: click.Context, file: str, fix: bool, timestamp: int | None, a
     try:
         steps = check(disk, file, latest=-1 if timestamp is None else timestamp)
         report = _run(steps, shown=sys.stderr.isatty() and not as_json)
-        refusal = _refusal(report) if timestamp is not None else ""
-        wanted = (fix or timestamp is not None) and not refusal and report.mendable
-        if timestamp is not None and report.damaged and report.damaged.verdict.state is not State.LATER:
-            wanted = False
-        mended = mend(disk, report) if wanted else None
+        refusal = _refusal(report)
+        later = report.damaged is not None and report.damaged.verdict.state is State.LATER
+        mended = mend(disk, report) if (fix or later) and report.mendable and not refusal else None
     except OSError as error:
-        click.echo(f"{error.filename or file}: {error.strerror or error}", err=True)
+        text = f"{error.filename or file}: {error.strerror or error}"
+        click.echo(text.encode("utf-8", "backslashreplace").decode(), err=True)
         ctx.exit(UNREADABLE)
     if as_json:
         click.echo(json.dumps(_json(report, mended, refusal), indent=2))
@@ -134,7 +133,8 @@ def _words(report: Report, mended: Mended | None, refusal: str) -> str:
         lines.append(f"Mend it with: holdfast check-aof --fix {report.path} (keeps a copy)")
     else:
         lines.append("This cannot be mended by cutting a tail: restore the file from a backup.")
-    return "\n".join(lines)
+    # File names may hold bytes that no terminal shows.
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
 def _file_words(file: FileReport) -> list[str]:
@@ -147,7 +147,9 @@ def _file_words(file: FileReport) -> list[str]:
         return [f"{file.path} ({file.role}): whole, {verdict.size:,} bytes, {commands}"]
     open_commands = ""
     if verdict.dropped_commands:
-        open_commands = f", among them {verdict.dropped_commands:,} commands of a transaction that does not end"
+        open_commands = (
+            f", among them {verdict.dropped_commands:,} commands of a transaction that does not end"
+        )
     return [
         f"{file.path} ({file.role}): {verdict.state.value}",
         f"  0x{verdict.at:x} (offset {verdict.at}): {verdict.reason}",

@@ -53,9 +53,7 @@ class Scan:
     def multi(self) -> bool:
         """Tell whether a MULTI is open at the end of the walk."""
 
-def scan(
-    buffer: bytes | bytearray | memoryview, start: int = 0, most: int = -1, latest: int = -1
-) -> Scan:
+def scan(buffer: bytes | bytearray | memoryview, start: int = 0, most: int = -1, latest: int = -1) -> Scan:
     """Walk whole commands from `start`; stop after `most` of them or before a #TS: after `latest`."""
 
 def without_annotations(buffer: bytes | bytearray | memoryview, end: int) -> bytes:

@@ -117,9 +117,7 @@ def walk(
         want = max(found.wanted - found.safe, chunk_bytes, 2 * len(buffer))
 
 
-def _ending(
-    file: DiskFile, found: Scan, buffer: bytes, base: int, size: int, commands: int
-) -> Verdict:
+def _ending(file: DiskFile, found: Scan, buffer: bytes, base: int, size: int, commands: int) -> Verdict:
     safe, last, at = base + found.safe, base + found.last, base + found.at
 
     def verdict(state: State, place: int, reason: str) -> Verdict:

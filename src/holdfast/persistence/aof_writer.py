@@ -304,7 +304,7 @@ class AofWriter:
         try:
             if self._buffer and self.state is State.ON:
                 # Going on would put effects after a snapshot that already holds them.
-                raise OSError(self._errno, "what is not yet written cannot be written")
+                raise OSError(self._errno, os.strerror(self._errno))
             self._disk.makedirs(self._place.directory)
             self._open_next_increment()
         except OSError as error:
@@ -388,9 +388,7 @@ class AofWriter:
         if increment_path:
             self._forget(increment_path)
 
-    def fail_rewrite(
-        self, ticket: RewriteTicket, now_ms: int, reason: str, *, wanted: bool = False
-    ) -> None:
+    def fail_rewrite(self, ticket: RewriteTicket, now_ms: int, reason: str, *, wanted: bool = False) -> None:
         """Give up a rewrite (`wanted`: somebody asked for that, so it is no failure)."""
         assert ticket is self.rewrite
         self._forget(ticket.path)
@@ -404,9 +402,7 @@ class AofWriter:
             self.rewrite_scheduled = True
         self._log("warning", f"Background AOF rewrite terminated: {reason}")
 
-    def _rewrite_ended(
-        self, ticket: RewriteTicket, now_ms: int, *, ok: bool, wanted: bool = False
-    ) -> None:
+    def _rewrite_ended(self, ticket: RewriteTicket, now_ms: int, *, ok: bool, wanted: bool = False) -> None:
         self.rewrite = None
         self._last_rewrite_seconds = (now_ms - ticket.started_ms) // 1000
         self._last_rewrite_ok = ok

@@ -68,8 +68,9 @@ class FileReport:
 
     @property
     def mendable(self) -> bool:
-        """Whether cutting it leaves something that loads."""
-        return self.last and self.excess_bytes > 0 and self.verdict.safe >= self.rdb_bytes and self.rdb_bytes >= 0
+        """Whether cutting it leaves something worth having: not when damage is all that there is."""
+        nothing = self.verdict.state is State.DAMAGED and self.verdict.safe == 0
+        return self.last and self.excess_bytes > 0 and self.rdb_bytes >= 0 and not nothing
 
 
 @dataclass(frozen=True)

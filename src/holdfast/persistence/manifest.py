@@ -123,7 +123,9 @@ def parse_manifest(text: bytes, file: str) -> Manifest:
         if number == len(lines) and not line:
             break
         if len(line) + 1 > LINE_LIMIT or (number == len(lines) and not line.startswith(b"#")):
-            raise ManifestError(file, number, "The AOF manifest file contains too long line, or one cut short")
+            raise ManifestError(
+                file, number, "The AOF manifest file contains too long line, or one cut short"
+            )
         if line.startswith(b"#"):
             continue
         try:
@@ -148,9 +150,7 @@ def _added(manifest: Manifest, entry: Entry) -> Manifest:
         return replace(manifest, base=entry, base_sequence=entry.sequence)
     if entry.sequence <= manifest.increment_sequence:
         raise ValueError("Found a non-monotonic sequence number")
-    return replace(
-        manifest, increments=(*manifest.increments, entry), increment_sequence=entry.sequence
-    )
+    return replace(manifest, increments=(*manifest.increments, entry), increment_sequence=entry.sequence)
 
 
 def _entry(words: list[str]) -> Entry:

@@ -124,9 +124,7 @@ def wants_upgrade(disk: Disk, place: AofPlace, manifest: Manifest) -> bool:
         return True
     only_base = manifest.base is not None and not manifest.increments
     return (
-        only_base
-        and manifest.files[0].name == place.filename
-        and not disk.exists(place.path(place.filename))
+        only_base and manifest.files[0].name == place.filename and not disk.exists(place.path(place.filename))
     )
 
 

@@ -18,7 +18,7 @@ class LocalFile:
 
     def __init__(self, disk: LocalDisk, path: str, mode: str) -> None:
         self.disk = disk
-        self.file = Path(path).open(mode, buffering=0)  # type: ignore[call-overload]
+        self.file = Path(path).open(mode, buffering=0)  # type: ignore[call-overload]  # noqa: SIM115
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         room = self.disk.space_left

@@ -291,7 +291,7 @@ def test_a_rewrite_that_cannot_be_put_in_force_leaves_the_old_files(bench: Bench
     bench.tick(SET_B)
     assert bench.loaded()[0] == SELECT_0 + SET_A + SELECT_0 + SET_B
     assert writer.fields(0)["aof_last_bgrewrite_status"] == "err"
-    assert writer.consecutive_failures == 1
+    assert writer.rewrites.consecutive_failures == 1
 
 
 def test_a_rewrite_does_not_begin_while_effects_wait_for_the_disk(bench: Bench) -> None:
@@ -319,7 +319,7 @@ def test_rewrites_are_asked_for_by_growth_and_held_back_after_failures(bench: Be
     assert writer.rewrite_wanted(60_999) is None
     assert writer.rewrite_wanted(61_000)
     assert any("will retry in 1 minutes" in line for line in bench.log)
-    writer.schedule_rewrite()
+    writer.rewrites.schedule()
     assert writer.rewrite_wanted(61_000) == "scheduled"
 
 
@@ -375,4 +375,4 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     write(tmp_path / "appendonlydir", b"a file in the way")
     bench = Bench(tmp_path)
     with pytest.raises(AofError, match="appendonlydir"):
-        bench.writer.open(bench.writer.manifest, 0, 0, lambda path, rdb: None)
+        bench.writer.open(bench.writer.directory.manifest, 0, 0, lambda path, rdb: None)

@@ -1,6 +1,6 @@
 """The append-only file while the server runs: append, flush, rewrite, report.
 
-The thin part: `aof_policy` decides, `manifest` names, `Increment` writes. A tick
+The thin part: `aof_policy` decides, `AofDirectory` names, `Increment` writes. A tick
 of the node calls `append` with the effects of all its connections and then
 `flush`; replies to writes may leave once `gate_offset` has reached them. The
 snapshot itself is written by a child process or by the walker; this module only
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from holdfast.persistence.aof_directory import AofDirectory, Log
 from holdfast.persistence.aof_increment import Increment
 from holdfast.persistence.aof_policy import (
     HEALTH,
@@ -32,21 +33,17 @@ from holdfast.persistence.aof_policy import (
     FlushView,
     Fsync,
     Health,
-    RewriteLimiter,
     Sync,
     plan_flush,
     rewrite_due,
     rewrite_growth,
 )
+from holdfast.persistence.aof_rewrites import RewriteRecord, RewriteTicket
 from holdfast.persistence.manifest import Manifest
-from holdfast.persistence.manifest_store import AofPlace, file_sizes, store_manifest
+from holdfast.persistence.manifest_store import AofPlace
 from holdfast.server.host import Clock, Disk
 
-Log = Callable[[str, str], None]
-"""Takes a level ("notice", "warning") and a line."""
-
 SELECT = b"*2\r\n$6\r\nSELECT\r\n"
-TEMPORARY_BASE = "temp-rewriteaof-bg-"
 
 
 @dataclass(frozen=True)
@@ -70,15 +67,6 @@ class State(Enum):
     ON = "on"
 
 
-@dataclass(frozen=True)
-class RewriteTicket:
-    """An order for a snapshot: write it to `path`, sync it, then hand the ticket back."""
-
-    path: str
-    rdb: bool
-    started_ms: int
-
-
 class AofError(Exception):
     """A step of the AOF that could not be made; the text says which and why."""
 
@@ -91,18 +79,15 @@ class AofWriter:
     ) -> None:
         self.settings = settings
         self.state = State.OFF
-        self.manifest = Manifest()
+        self.directory = AofDirectory(disk, place, pid, log)
+        self.rewrites = RewriteRecord(log)
         self.health = Health.OK
-        self.rewrite: RewriteTicket | None = None
-        self.rewrite_scheduled = False
-        self.rewrites = 0
         self.delayed_syncs = 0
         self.current_bytes = 0
         self.base_bytes = 0
-        self.consecutive_failures = 0
         self.child_running = False
         """Whether any child writes to the disk; the node sets it (no-appendfsync-on-rewrite)."""
-        self._disk, self._clock, self._place, self._pid, self._log = disk, clock, place, pid, log
+        self._clock, self._log = clock, log
         self._buffer = bytearray()
         self._offset = 0
         self._needs_select = True
@@ -110,12 +95,8 @@ class AofWriter:
         self._current: Increment | None = None
         self._retired: list[Increment] = []
         self._syncs: set[asyncio.Task[None]] = set()
-        self._limiter = RewriteLimiter()
         self._last_sync_ms = self._postponed_since_ms = self._failed_at_ms = self._logged_ms = -1
         self._errno = 0
-        self._last_rewrite_ok = True
-        self._last_rewrite_seconds = -1
-        self._last_cow_bytes = 0
 
     # Life cycle
 
@@ -127,22 +108,13 @@ class AofWriter:
         `write_base(path, rdb)` writes and syncs a snapshot; it is called when there is no file yet.
         """
         try:
-            self._disk.makedirs(self._place.directory)
-            self._remove_temporary()
-            if not manifest.files:
-                manifest = manifest.with_base(self._place.filename, rdb=self.settings.aof_use_rdb_preamble)
-                assert manifest.base
-                write_base(self._place.path(manifest.base.name), self.settings.aof_use_rdb_preamble)
-            if not manifest.increments:
-                manifest = manifest.with_increment(self._place.filename)
-            path = self._place.path(manifest.increments[-1].name)
-            self._current = Increment.reopen(self._disk, path, offset)
-            store_manifest(self._disk, self._place, manifest)
+            rdb = self.settings.aof_use_rdb_preamble
+            self._current = self.directory.prepare(manifest, offset, rdb, write_base)
         except OSError as error:
-            raise AofError(f"Can't open the append-only file in {self._place.directory}: {error}") from error
-        self.manifest, self.state, self._offset = manifest, State.ON, offset
+            raise AofError(f"Can't open the append-only file: {error}") from error
+        self.state, self._offset = State.ON, offset
         self.base_bytes = base_bytes
-        self.current_bytes = self._size_of_files()
+        self.current_bytes = self.directory.size()
         self._remove_history()
 
     def start(self, now_ms: int, offset: int) -> RewriteTicket:
@@ -167,12 +139,13 @@ class AofWriter:
             except OSError as error:
                 self._log("warning", f"Fail to fsync the AOF file: {error.strerror}")
             increment.close()
-        if self.rewrite:
-            self._forget(self.rewrite.path)
+        if self.rewrites.running:
+            self.rewrites.called_off(now_ms)
+            self.directory.forget(self.directory.snapshot_path)
         if self.state is State.WAITING:
-            self._forget(self._temporary_increment)
-        self._current, self._retired, self.rewrite = None, [], None
-        self.rewrite_scheduled = False
+            self.directory.forget(self.directory.waiting_path)
+        self._current, self._retired = None, []
+        self.rewrites.scheduled = False
         self._buffer.clear()
         self._needs_select = True
         self.state = State.OFF
@@ -187,7 +160,7 @@ class AofWriter:
         self._offset = offset
         if self.state is State.OFF or not len(chunk):
             return
-        if self.state is State.WAITING and self.rewrite is None:
+        if self.state is State.WAITING and self.rewrites.running is None:
             return
         if self.settings.aof_timestamp_enabled:
             seconds = self._clock.wall_us() // 1_000_000
@@ -298,42 +271,29 @@ class AofWriter:
 
     def begin_rewrite(self, now_ms: int) -> RewriteTicket:
         """Open the next increment and order a snapshot of this very moment; AofError if it cannot start."""
-        if self.rewrite:
+        if self.rewrites.running:
             raise AofError("Background append only file rewriting already in progress")
         self.flush(now_ms, forced=True)
         try:
             if self._buffer and self.state is State.ON:
                 # Going on would put effects after a snapshot that already holds them.
                 raise OSError(self._errno, os.strerror(self._errno))
-            self._disk.makedirs(self._place.directory)
             self._open_next_increment()
         except OSError as error:
-            self._last_rewrite_ok = False
-            self.consecutive_failures += 1
+            self.rewrites.not_begun()
             raise AofError(f"Can't start rewriting the append-only file: {error.strerror}") from error
-        path = self._place.path(f"{TEMPORARY_BASE}{self._pid}.aof")
-        self.rewrite = RewriteTicket(path, self.settings.aof_use_rdb_preamble, now_ms)
-        self.rewrite_scheduled = False
-        self.rewrites += 1
-        return self.rewrite
+        ticket = RewriteTicket(self.directory.snapshot_path, self.settings.aof_use_rdb_preamble, now_ms)
+        self.rewrites.begun(ticket)
+        return ticket
 
     def _open_next_increment(self) -> None:
         if self.state is State.OFF:
             return
         if self.state is State.WAITING:
             self._buffer.clear()
-            self._current = Increment.create(self._disk, self._temporary_increment, self._offset)
+            self._current = self.directory.waiting_increment(self._offset)
         else:
-            manifest = self.manifest.with_increment(self._place.filename)
-            name = manifest.increments[-1].name
-            increment = Increment.create(self._disk, self._place.path(name), self._offset)
-            try:
-                store_manifest(self._disk, self._place, manifest)
-            except OSError:
-                increment.close()
-                raise
-            self._log("notice", f"Creating AOF incr file {name} on background rewrite")
-            self.manifest = manifest
+            increment = self.directory.next_increment(self._offset)
             if self._current:
                 self._retire(self._current)
             self._current = increment
@@ -347,103 +307,66 @@ class AofWriter:
 
     def finish_rewrite(self, ticket: RewriteTicket, now_ms: int, *, cow_bytes: int = 0) -> None:
         """Put the snapshot that was written and synced in force; AofError leaves the old files in force."""
-        assert ticket is self.rewrite
-        manifest = self.manifest.with_base(self._place.filename, rdb=ticket.rdb)
-        assert manifest.base
-        base_path = self._place.path(manifest.base.name)
-        increment_path = None
+        assert ticket is self.rewrites.running
         try:
-            self._disk.rename(ticket.path, base_path)
-            if self.state is State.WAITING:
-                manifest = manifest.with_increment(self._place.filename)
-                increment_path = self._place.path(manifest.increments[-1].name)
-                self._disk.rename(self._temporary_increment, increment_path)
-            manifest = manifest.with_increments_done(keep=0 if self.state is State.OFF else 1)
-            store_manifest(self._disk, self._place, manifest)
+            self.directory.put_in_force(
+                rdb=ticket.rdb,
+                waiting=self.state is State.WAITING,
+                keep=0 if self.state is State.OFF else 1,
+            )
         except OSError as error:
-            self._undo_finish(base_path, increment_path)
-            self.fail_rewrite(ticket, now_ms, f"{error.filename or base_path}: {error.strerror}")
+            self.fail_rewrite(ticket, now_ms, str(error.strerror))
             raise AofError(f"Can't put the rewritten append-only file in force: {error.strerror}") from error
-        self.manifest = manifest
-        self._rewrite_ended(ticket, now_ms, ok=True)
-        self._last_cow_bytes = cow_bytes
-        if self._current and increment_path:
-            self._current.path = increment_path
+        self.rewrites.ended(now_ms, ok=True, cow_bytes=cow_bytes)
         if self.state is not State.OFF:
             self.state = State.ON
             for increment in self._retired:
                 increment.close()  # the base holds what it held
             self._retired.clear()
-            self.current_bytes = self.base_bytes = self._size_of_files()
+            self.current_bytes = self.base_bytes = self.directory.size()
         self._remove_history()
         self._log("notice", "Background AOF rewrite finished successfully")
 
-    def _undo_finish(self, base_path: str, increment_path: str | None) -> None:
-        # Only if the manifest on disk cannot name them: a rename whose directory did not sync may last.
-        try:
-            store_manifest(self._disk, self._place, self.manifest)
-        except OSError:
-            return
-        self._forget(base_path)
-        if increment_path:
-            self._forget(increment_path)
-
     def fail_rewrite(self, ticket: RewriteTicket, now_ms: int, reason: str, *, wanted: bool = False) -> None:
         """Give up a rewrite (`wanted`: somebody asked for that, so it is no failure)."""
-        assert ticket is self.rewrite
-        self._forget(ticket.path)
-        self._rewrite_ended(ticket, now_ms, ok=wanted and self._last_rewrite_ok, wanted=wanted)
+        assert ticket is self.rewrites.running
+        self.directory.forget(ticket.path)
+        if wanted:
+            self.rewrites.called_off(now_ms)
+        else:
+            self.rewrites.ended(now_ms, ok=False)
         if self.state is State.WAITING:
             self._buffer.clear()
             if self._current:
                 self._current.close()
                 self._current = None
-            self._forget(self._temporary_increment)
-            self.rewrite_scheduled = True
+            self.directory.forget(self.directory.waiting_path)
+            self.rewrites.scheduled = True
         self._log("warning", f"Background AOF rewrite terminated: {reason}")
-
-    def _rewrite_ended(self, ticket: RewriteTicket, now_ms: int, *, ok: bool, wanted: bool = False) -> None:
-        self.rewrite = None
-        self._last_rewrite_seconds = (now_ms - ticket.started_ms) // 1000
-        self._last_rewrite_ok = ok
-        if ok and not wanted:
-            self.consecutive_failures = 0
-        elif not wanted:
-            self.consecutive_failures += 1
-
-    def schedule_rewrite(self) -> None:
-        """Have the next `rewrite_wanted` ask for one at once (BGREWRITEAOF beside another child)."""
-        self.rewrite_scheduled = True
-        self.consecutive_failures = 0
 
     def rewrite_wanted(self, now_ms: int) -> str | None:
         """Return why a rewrite should start now, or None; asked by the node's cron when no child runs."""
-        if self.rewrite:
+        reason = None if self.rewrites.running else self._rewrite_reason()
+        return reason if reason and self.rewrites.allowed(now_ms) else None
+
+    def _rewrite_reason(self) -> str | None:
+        if self.rewrites.scheduled:
+            return "scheduled"
+        if self.state is not State.ON:
             return None
-        reason = None
-        if self.rewrite_scheduled:
-            reason = "scheduled"
-        elif self.state is State.ON:
-            if self._suspect and self.health is Health.OK:
-                reason = "an fsync had failed, so the file may lack what was written before"
-            elif rewrite_due(
-                current_bytes=self.current_bytes,
-                base_bytes=self.base_bytes,
-                percentage=self.settings.auto_aof_rewrite_percentage,
-                min_bytes=self.settings.auto_aof_rewrite_min_size,
-            ):
-                reason = f"{rewrite_growth(self.current_bytes, self.base_bytes)}% growth"
-        if reason is None:
-            return None
-        limiter, held_back = self._limiter.ask(self.consecutive_failures, now_ms)
-        if held_back and limiter is not self._limiter:
-            self._log(
-                "warning",
-                "Background AOF rewrite has repeatedly failed and triggered the limit, "
-                f"will retry in {limiter.delay_minutes} minutes",
-            )
-        self._limiter = limiter
-        return None if held_back else reason
+        if self._suspect and self.health is Health.OK:
+            return "an fsync had failed, so the file may lack what was written before"
+        due = rewrite_due(
+            current_bytes=self.current_bytes,
+            base_bytes=self.base_bytes,
+            percentage=self.settings.auto_aof_rewrite_percentage,
+            min_bytes=self.settings.auto_aof_rewrite_min_size,
+        )
+        return f"{rewrite_growth(self.current_bytes, self.base_bytes)}% growth" if due else None
+
+    def _remove_history(self) -> None:
+        if not self.settings.aof_disable_auto_gc:
+            self.directory.remove_history()
 
     # What others ask
 
@@ -473,24 +396,17 @@ class AofWriter:
 
     def fields(self, now_ms: int) -> dict[str, str | int]:
         """Return the aof_ fields of INFO persistence, in order."""
-        running = self.rewrite
         shown: dict[str, str | int] = {
             "aof_enabled": int(self.state is not State.OFF),
-            "aof_rewrite_in_progress": int(running is not None),
-            "aof_rewrite_scheduled": int(self.rewrite_scheduled),
-            "aof_last_rewrite_time_sec": self._last_rewrite_seconds,
-            "aof_current_rewrite_time_sec": (now_ms - running.started_ms) // 1000 if running else -1,
-            "aof_last_bgrewrite_status": "ok" if self._last_rewrite_ok else "err",
-            "aof_rewrites": self.rewrites,
-            "aof_rewrites_consecutive_failures": self.consecutive_failures,
+            **self.rewrites.fields(now_ms),
             "aof_last_write_status": "ok" if self.health is Health.OK else "err",
-            "aof_last_cow_size": self._last_cow_bytes,
+            "aof_last_cow_size": self.rewrites.last_cow_bytes,
         }
         if self.state is not State.OFF:
             shown |= {
                 "aof_current_size": self.current_bytes,
                 "aof_base_size": self.base_bytes,
-                "aof_pending_rewrite": int(self.rewrite_scheduled),
+                "aof_pending_rewrite": int(self.rewrites.scheduled),
                 "aof_buffer_length": len(self._buffer),
                 "aof_pending_bio_fsync": len(self._syncs),
                 "aof_delayed_fsync": self.delayed_syncs,
@@ -512,10 +428,6 @@ class AofWriter:
     def _sync_suspended(self) -> bool:
         return self.settings.no_appendfsync_on_rewrite and self.child_running
 
-    @property
-    def _temporary_increment(self) -> str:
-        return self._place.path(f"temp-{self._place.filename}.incr")
-
     def _happened(self, event: Event, now_ms: int) -> None:
         before, self.health = self.health, HEALTH[self.health, event]
         if self.health is Health.OK and before is not Health.OK:
@@ -529,33 +441,3 @@ class AofWriter:
         if self._logged_ms < 0 or now_ms - self._logged_ms > LOG_INTERVAL_MS:
             self._logged_ms = now_ms
             self._log("warning", f"{text}: {error.strerror}")
-
-    def _size_of_files(self) -> int:
-        sizes = file_sizes(self._disk, self._place.directory)
-        return sum(sizes.get(entry.name, 0) for entry in self.manifest.files)
-
-    def _remove_history(self) -> None:
-        if self.settings.aof_disable_auto_gc or not self.manifest.history:
-            return
-        for entry in self.manifest.history:
-            self._log("notice", f"Removing the history file {entry.name}")
-            self._forget(self._place.path(entry.name))
-        try:
-            store_manifest(self._disk, self._place, self.manifest.without_history())
-            self.manifest = self.manifest.without_history()
-        except OSError as error:
-            # Harmless: the manifest names history that is gone, and the next rewrite forgets it.
-            self._log("warning", f"Can't take removed files out of the AOF manifest: {error.strerror}")
-
-    def _remove_temporary(self) -> None:
-        for name in self._disk.listdir(self._place.directory):
-            if name.startswith(TEMPORARY_BASE) or self._place.path(name) == self._temporary_increment:
-                self._forget(self._place.path(name))
-
-    def _forget(self, path: str) -> None:
-        try:
-            self._disk.remove(path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            self._log("warning", f"Can't remove {path}: {error.strerror}")

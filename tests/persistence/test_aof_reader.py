@@ -7,6 +7,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from holdfast.persistence.aof_reader import AofRefused, Progress, RdbRefused, Replayed, replay_file
 from holdfast.persistence.aof_scan import scan
@@ -175,6 +177,25 @@ def test_progress_goes_up_to_the_size_of_the_file(tmp_path: Path) -> None:
     assert [step.done_bytes for step in seen] == sorted({step.done_bytes for step in seen})
     assert len(seen) > 5 and seen[-1].done_bytes == seen[-1].total_bytes == len(SET_A) * 100
     assert seen[-1].commands == 100
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.binary(max_size=30) | st.sampled_from([b"\r\n*1\r\n$4\r\nPING\r\n", b"#TS:1\r\n"]), min_size=1
+        ),
+        max_size=20,
+    ),
+    st.integers(1, 200),
+)
+def test_any_commands_are_handed_over_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, words: list[list[bytes]], chunk_bytes: int
+) -> None:
+    words = [[b"SET", *others] for others in words]
+    path = write(tmp_path_factory.getbasetemp() / "any", b"".join(command(*each) for each in words))
+    engine = Recorder()
+    assert replay(path, engine, chunk_bytes=chunk_bytes).dropped_bytes == 0
+    assert engine.commands == words
 
 
 def test_500_random_files_are_replayed_or_refused_but_nothing_else(tmp_path: Path) -> None:

@@ -360,6 +360,19 @@ def test_switching_off_and_on_starts_a_new_file(bench: Bench) -> None:
     assert bench.loaded()[0] == SELECT_0 + SET_A + SET_B
 
 
+def test_stopping_tells_whether_everything_reached_the_disk(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, appendfsync=Fsync.NO)
+    bench.open()
+    bench.tick(SET_A)
+    assert bench.writer.stop(0) is True
+    bench.writer = bench.fresh()
+    bench.open()
+    bench.disk.space_left = 5
+    bench.tick(SET_B)
+    assert bench.writer.stop(0) is False
+    assert bench.loaded()[0] == SELECT_0 + SET_A
+
+
 def test_no_appendfsync_on_rewrite_lets_replies_go_while_a_child_writes(tmp_path: Path) -> None:
     bench = Bench(tmp_path, no_appendfsync_on_rewrite=True)
     writer = bench.open()

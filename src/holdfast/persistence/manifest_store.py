@@ -11,6 +11,7 @@ manifest with the directory that it describes; `store_manifest` replaces it;
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class AofPlace:
     @property
     def directory(self) -> str:
         """The directory of manifest, base and increments."""
-        return f"{self.working_directory}/{self.directory_name}"
+        return posixpath.join(self.working_directory, self.directory_name)
 
     @property
     def manifest_path(self) -> str:
@@ -42,11 +43,11 @@ class AofPlace:
     @property
     def single_file_path(self) -> str:
         """Where servers before 7.0 kept the whole AOF."""
-        return f"{self.working_directory}/{self.filename}"
+        return posixpath.join(self.working_directory, self.filename)
 
     def path(self, name: str) -> str:
         """The path of a file in the directory."""
-        return f"{self.directory}/{name}"
+        return posixpath.join(self.directory, name)
 
 
 @dataclass(frozen=True)

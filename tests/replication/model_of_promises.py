@@ -37,6 +37,7 @@ class Rules:
     fenced: Callable[..., fence.Decision] = fence.fenced
     promoted: Callable[..., fence.Decision] = fence.promoted
     attached: Callable[..., fence.Decision] = fence.attached
+    told_to_fetch: Callable[..., fence.Decision] = fence.told_to_fetch
     choose: Callable[..., promotion.Choice] = promotion.choose_promotion
     first_record: Callable[..., SetRecord] = set_record.first_record
     gate: type[gate.AcknowledgementGate] = gate.AcknowledgementGate
@@ -344,7 +345,8 @@ class World:
             self.counts["tail fetched"] += 1
             target, source = self.by_name[choice.node_id], self.by_name[choice.source]
             order = fence.FetchOrder(leader.epoch, leader.name, "", 0, source.name, choice.position)
-            decision = fence.told_to_fetch(target.node, order)
+            order = replace(order, accept_loss=choice.may_lose_writes)
+            decision = self.rules.told_to_fetch(target.node, order)
             if self.do(target, decision) and isinstance(decision.effects[0], fence.FetchTail):
                 target.fetch = (source, leader.epoch)
                 leader.told.pop(target.name)

@@ -72,6 +72,10 @@ def is_intact_once_attached(node: fence.Node, epoch: int, position: Position) ->
     return fence.Decision(fence.Node(state, decision.node.standing), (fence.Persist(state),))
 
 
+def is_intact_by_any_tail(node: fence.Node, order: fence.FetchOrder) -> fence.Decision:
+    return fence.told_to_fetch(node, replace(order, accept_loss=False))
+
+
 def _choose_from(reports: Iterable[fence.FenceReport], epoch: int, leader: str, *rest: object) -> promotion.Choice:
     return promotion.choose_promotion(epoch, leader, reports, *rest)  # type: ignore[arg-type]
 
@@ -167,6 +171,7 @@ MUTATIONS: dict[str, Rules] = {
     "the marker of a clean shutdown is not cleared": Rules(started=keeps_the_clean_marker),
     "copies that are not intact are counted": Rules(choose=counts_copies_that_are_not_intact),
     "a copy is intact as soon as it is attached": Rules(attached=is_intact_once_attached),
+    "the tail of a copy that is not intact makes intact": Rules(told_to_fetch=is_intact_by_any_tail),
     "the leader goes by an outdated set": Rules(choose=remembers_the_first_set),
     "the leader minds the newest set only": Rules(choose=minds_the_newest_set_only),
     "the leader is content with R - N": Rules(choose=is_content_with_one_less),

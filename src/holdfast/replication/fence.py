@@ -27,7 +27,7 @@ Rules:
 - A node follows only a primary whose epoch is at least its fence.
 - A primary that restarts is a candidate: it takes no writes until promoted.
 - Intact returns when the node, following, reaches the position that its primary
-  had when it attached.
+  had when it attached, or fetches the whole tail of a copy that is intact.
 """
 
 from __future__ import annotations
@@ -163,6 +163,8 @@ class FetchOrder:
     port: int
     node_id: str
     position: Position
+    accept_loss: bool = False
+    """The better copy is not intact itself, so reaching it does not make this one intact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +283,8 @@ def told_to_fetch(node: Node, order: FetchOrder) -> Decision:
     if (order.epoch, order.leader) != (state.fence_epoch, state.fence_leader) or node.standing is not Standing.FENCED:
         return _refused(node, state.fence_epoch, "FETCH")
     fetch = FetchTail(order.host, order.port, order.node_id, order.position)
-    return Decision(replace(node, catching_up_to=order.position), (fetch, Reply()))
+    target = None if order.accept_loss else order.position
+    return Decision(replace(node, catching_up_to=target), (fetch, Reply()))
 
 
 def attached(node: Node, primary_epoch: int, primary_position: Position) -> Decision:

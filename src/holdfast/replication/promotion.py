@@ -27,7 +27,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.replication.fence import FenceReport
 from holdfast.replication.set_record import NOWHERE, MemberSet, Position, SetRecord
@@ -50,6 +50,8 @@ class FetchFirst:
     node_id: str
     source: str
     position: Position
+    may_lose_writes: bool = False
+    """The source is not intact: its tail makes nobody intact, and what follows is a promotion with loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,10 @@ def choose_promotion(
     wreck = _best(told.values(), preference)
     assert wreck is not None
     choice = _led_by(wreck, told, preference, may_lead)
-    if not isinstance(choice, Promote):
+    if isinstance(choice, Wait):
         return choice
+    if isinstance(choice, FetchFirst):
+        return replace(choice, may_lose_writes=True)
     reason = "allow-data-loss is set" if missing else "all have answered and too few are intact"
     return Promote(choice.node_id, choice.position, True, f"acknowledged writes may be lost: {reason}")
 

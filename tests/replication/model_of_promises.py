@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from holdfast.replication import fence, gate, promotion, set_record
+from holdfast.replication.node_state import NodeState
 from holdfast.replication.set_record import MemberSet, Position, SetRecord
 
 
@@ -74,7 +75,7 @@ class Member:
     name: str
     node: fence.Node
     log: list[Entry]
-    disk: fence.NodeState
+    disk: NodeState
     upstream: Link | None = None
     fetch: tuple[Member, int] | None = None
     links: dict[str, Link] = field(default_factory=dict)
@@ -139,7 +140,7 @@ class World:
         self.settings = gate.GateSettings(luck.choice((0, 150)), luck.choice((10, 60)), True)
         self.members: list[Member] = []
         for name in names:
-            state = fence.NodeState(name, 1, "L1", 1, is_primary=name == names[0])
+            state = NodeState(name, 1, "L1", 1, is_primary=name == names[0])
             standing = fence.Standing.PRIMARY if name == names[0] else fence.Standing.REPLICA
             member = Member(name, fence.Node(state, standing), [Entry(1, first)], state)
             member.syncs_always = luck.random() < 0.1
@@ -154,7 +155,8 @@ class World:
     def run(self) -> Counter[str]:
         actions: list[tuple[float, Callable[[Member], None]]] = [
             (0.14, self.write), (0.24, self.replicate), (0.18, self.acknowledge), (0.10, self.attach),
-            (0.02, self.cut), (0.04, self.change_set), (0.012, self.elect), (0.06, self.fence), (0.06, self.read_report),
+            (0.02, self.cut), (0.04, self.change_set), (0.012, self.elect), (0.06, self.fence_some),
+            (0.06, self.read_report),
             (0.03, self.choose), (0.07, self.promote), (0.04, self.tell_to_follow), (0.015, self.split),
             (0.005, self.pause), (self.crash_rate, self.crash), (self.crash_rate / 2, self.stop_cleanly),
             (0.01 if self.rules.fence_lifts_itself else 0.0, self.lift_fence),
@@ -193,7 +195,11 @@ class World:
         if link is None or link.primary.group != member.group:
             return
         primary = link.primary
-        if not link.open_at_primary or not primary.leads() or primary.node.state.term_epoch != link.primary_epoch:
+        if (
+            not link.open_at_primary
+            or not primary.leads()
+            or primary.node.state.term_epoch != link.primary_epoch
+        ):
             member.upstream = None
             member.node = fence.upstream_lost(member.node)
             return
@@ -220,7 +226,9 @@ class World:
             self.do(member, fence.applied(member.node, member.position()))
 
     def acknowledge(self, member: Member) -> None:
-        leading = [each for each in self.members if each.leads() and each.links and each.paused_until <= self.now]
+        leading = [
+            each for each in self.members if each.leads() and each.links and each.paused_until <= self.now
+        ]
         if not leading:
             return
         member = self.luck.choice(leading)
@@ -232,7 +240,11 @@ class World:
             self.obey(member, member.gate.acknowledge(name, link.acknowledgements.popleft(), self.now))
 
     def attach(self, member: Member) -> None:
-        leading = [each for each in self.members if each.leads() and each is not member and each.group == member.group]
+        leading = [
+            each
+            for each in self.members
+            if each.leads() and each is not member and each.group == member.group
+        ]
         settled = member.upstream is not None and member.upstream.open_at_primary and self.luck.random() < 0.9
         if not leading or member.leads() or settled:
             return
@@ -299,12 +311,12 @@ class World:
         self.epoch += 1
         self.leaders = [*self.leaders[-2:], Leader(self.epoch, self.luck.choice((0, 0, 0, 1)))]
         if self.luck.random() < 0.5:
-            self.fence(member)
+            self.fence_some(member)
 
     def leader(self) -> Leader | None:
         return self.luck.choice(self.leaders) if self.leaders else None
 
-    def fence(self, member: Member) -> None:
+    def fence_some(self, member: Member) -> None:
         leader = self.leader()
         if leader is None or leader.chosen:
             return
@@ -403,7 +415,12 @@ class World:
 
     def hand_over(self, member: Member) -> None:
         link = member.upstream
-        if link is None or not link.primary.leads() or len(link.primary.log) != len(member.log) or link.snapshot:
+        if (
+            link is None
+            or not link.primary.leads()
+            or len(link.primary.log) != len(member.log)
+            or link.snapshot
+        ):
             return
         self.epoch += 1
         old, name = link.primary, f"L{self.epoch}"
@@ -470,7 +487,11 @@ class World:
         self.counts["acknowledged"] += 1
         self.acknowledged.append((entry.epoch, offset, entry))
         for other in self.members:
-            if other.leads() and other.node.state.term_epoch > entry.epoch and not holds(other, offset, entry):
+            if (
+                other.leads()
+                and other.node.state.term_epoch > entry.epoch
+                and not holds(other, offset, entry)
+            ):
                 raise Violation("two primaries acknowledge")
 
     def check_promotion(self, member: Member, epoch: int) -> None:

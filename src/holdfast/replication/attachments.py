@@ -115,7 +115,9 @@ def next_snapshot(
     return StartSnapshot(tuple(each.name for each in able[:room]), diskless)
 
 
-def can_join(newcomer: Attachment, running: StartSnapshot, everyone: Iterable[Attachment], room_for: int) -> bool:
+def can_join(
+    newcomer: Attachment, running: StartSnapshot, everyone: Iterable[Attachment], room_for: int
+) -> bool:
     """Tell whether a replica may be served by a snapshot that is already being written.
 
     Only one on disk can serve it, with the stream kept since its beginning for someone who still waits
@@ -153,7 +155,9 @@ def timed_out(attachments: Iterable[Attachment], settings: SyncSettings, now_ms:
     """Return the replicas to disconnect: online or receiving a snapshot, and silent for too long."""
     watched = (Stage.ONLINE, Stage.SENDING)
     return [
-        each.name for each in attachments if each.stage in watched and now_ms - each.last_heard_ms > settings.timeout_ms
+        each.name
+        for each in attachments
+        if each.stage in watched and now_ms - each.last_heard_ms > settings.timeout_ms
     ]
 
 
@@ -171,4 +175,8 @@ def oldest_byte_needed(attachments: Iterable[Attachment], next_bytes: Mapping[st
 
 def _room(everyone: list[Attachment], settings: SyncSettings) -> int:
     running = sum(1 for each in everyone if each.stage in (Stage.SNAPSHOTTING, Stage.SENDING))
-    return max(0, settings.max_concurrent_syncs - running) if settings.max_concurrent_syncs else len(everyone) + 1
+    return (
+        max(0, settings.max_concurrent_syncs - running)
+        if settings.max_concurrent_syncs
+        else len(everyone) + 1
+    )

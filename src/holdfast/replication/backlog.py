@@ -121,7 +121,7 @@ class Backlog:
         self.trim()
 
     def trim(self) -> None:
-        """Drop the oldest blocks that neither the size nor a reader asks for, at least `size_bytes` staying."""
+        """Drop the oldest blocks that neither the size nor a reader asks for."""
         needed_from = min((reader.next_byte for reader in self._readers), default=self.next_byte)
         keep_from = min(self.next_byte - self.size_bytes, needed_from)
         drop = bisect_right(self._starts, keep_from) - 1

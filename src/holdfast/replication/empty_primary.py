@@ -57,8 +57,9 @@ def full_resync_refusal(
         if claim.position >= own_position:
             return None
         return (
-            f"the primary has lost history: it is at epoch {claim.position.epoch}, offset {claim.position.offset}, "
-            f"this replica at epoch {own_position.epoch}, offset {own_position.offset} with {own_live_keys} keys"
+            "the primary has lost history: it is at "
+            f"epoch {claim.position.epoch}, offset {claim.position.offset}, this replica at "
+            f"epoch {own_position.epoch}, offset {own_position.offset} with {own_live_keys} keys"
         )
     if claim.key_count == 0 and claim.replication_id not in own_replication_ids:
         return (

@@ -1,6 +1,6 @@
-"""FAILOVER [TO host port [FORCE]] [TIMEOUT ms] | ABORT: a hand-over by the primary itself, as a state machine.
+"""FAILOVER: a hand-over that the primary itself carries out, as a state machine.
 
-What this is: the arguments, what is refused in which words, and the machine: wait
+What this is: the arguments (TO host port, FORCE, TIMEOUT ms, ABORT), what is refused in which words, and the machine: wait
 until a replica holds everything while writes are paused, then hand over.
 
 What this is not: a proof of safety. On a managed node the leader gives an epoch
@@ -112,7 +112,9 @@ class FailoverMachine:
         self._force = False
         self._deadline_ms: int | None = None
 
-    def begin(self, request: FailoverRequest, is_replica: bool, replicas: Sequence[Target], now_ms: int) -> Outcome:
+    def begin(
+        self, request: FailoverRequest, is_replica: bool, replicas: Sequence[Target], now_ms: int
+    ) -> Outcome:
         """Start a hand-over, or abort one. Raises FailoverRefused with the error to send."""
         if request.abort:
             if self.phase is Phase.NONE:
@@ -146,7 +148,11 @@ class FailoverMachine:
             if not self._force:
                 return self.abort("Replica never caught up before timeout")
             return self._hand_over(f"FAILOVER to {self._name()} time out exceeded, failing over.")
-        wanted = replicas if self.target is None else [each for each in replicas if (each.host, each.port) == self.target]
+        wanted = (
+            replicas
+            if self.target is None
+            else [each for each in replicas if (each.host, each.port) == self.target]
+        )
         for each in wanted:
             if each.is_online and each.acknowledged_offset == stream_offset:
                 self.target = (each.host, each.port)

@@ -169,7 +169,7 @@ class FetchOrder:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The complete copy that a node holds. During a full resync it is the old one, until the new one is complete."""
+    """The complete copy that a node holds; during a full resync the old one, until the new one is complete."""
 
     position: Position = NOWHERE
     record: SetRecord | None = None
@@ -189,7 +189,7 @@ class Node:
 
     @property
     def may_acknowledge(self) -> bool:
-        """Tell whether acknowledgements may leave this node (a replica's to its primary, a primary's to clients)."""
+        """Tell whether acknowledgements may leave this node, to its primary or to clients."""
         return self.standing in (Standing.PRIMARY, Standing.REPLICA)
 
 
@@ -202,14 +202,20 @@ class Decision:
 
 
 def started(
-    state: NodeState | None, new_node_id: str, loaded: Position, is_replica: bool, acknowledges_after_fsync: bool
+    state: NodeState | None,
+    new_node_id: str,
+    loaded: Position,
+    is_replica: bool,
+    acknowledges_after_fsync: bool,
 ) -> Decision:
     """Begin a process: `loaded` is where the copy stands that was read back from files.
 
     `is_replica` is what the configuration file says; it counts only where no manager was ever seen.
     """
     if state is None:
-        fresh = NodeState(new_node_id, is_primary=not is_replica, acknowledges_after_fsync=acknowledges_after_fsync)
+        fresh = NodeState(
+            new_node_id, is_primary=not is_replica, acknowledges_after_fsync=acknowledges_after_fsync
+        )
         return Decision(Node(fresh, Standing.REPLICA if is_replica else Standing.PRIMARY), (Persist(fresh),))
     running = replace(
         state,
@@ -230,7 +236,11 @@ def started(
 def fenced(node: Node, order: FenceOrder, copy: Copy) -> Decision:
     """Take or refuse a fence."""
     state = node.state
-    again = order.epoch == state.fence_epoch and order.leader == state.fence_leader and order.epoch > state.term_epoch
+    again = (
+        order.epoch == state.fence_epoch
+        and order.leader == state.fence_leader
+        and order.epoch > state.term_epoch
+    )
     if order.epoch <= state.fence_epoch and not again:
         return _refused(node, state.fence_epoch, "FENCE")
     state = replace(state, fence_epoch=order.epoch, fence_leader=order.leader, is_primary=False)
@@ -251,9 +261,16 @@ def fenced(node: Node, order: FenceOrder, copy: Copy) -> Decision:
 def promoted(node: Node, order: PromoteOrder, copy: Copy) -> Decision:
     """Lead, or refuse. A repeated order to the primary of that epoch is answered OK and changes nothing."""
     state = node.state
-    if node.standing is Standing.PRIMARY and order.epoch == state.term_epoch and order.leader == state.fence_leader:
+    if (
+        node.standing is Standing.PRIMARY
+        and order.epoch == state.term_epoch
+        and order.leader == state.fence_leader
+    ):
         return Decision(node, (Reply(),))
-    if (order.epoch, order.leader) != (state.fence_epoch, state.fence_leader) or node.standing is not Standing.FENCED:
+    if (order.epoch, order.leader) != (
+        state.fence_epoch,
+        state.fence_leader,
+    ) or node.standing is not Standing.FENCED:
         return _refused(node, state.fence_epoch, "PROMOTE")
     if not copy.is_known or copy.position < order.position:
         return Decision(node, (Refuse("NOPROMOTE this copy does not reach the position named"),))
@@ -280,7 +297,10 @@ def told_to_follow(node: Node, order: FollowOrder) -> Decision:
 def told_to_fetch(node: Node, order: FetchOrder) -> Decision:
     """Fetch the tail of a better copy while fenced, or refuse."""
     state = node.state
-    if (order.epoch, order.leader) != (state.fence_epoch, state.fence_leader) or node.standing is not Standing.FENCED:
+    if (order.epoch, order.leader) != (
+        state.fence_epoch,
+        state.fence_leader,
+    ) or node.standing is not Standing.FENCED:
         return _refused(node, state.fence_epoch, "FETCH")
     fetch = FetchTail(order.host, order.port, order.node_id, order.position)
     target = None if order.accept_loss else order.position

@@ -81,7 +81,8 @@ def committed_offset(record: SetRecord, held: Mapping[str, int], own_id: str, st
         needed = each.holders_needed(is_newest=index == 0)
         if needed:
             offsets = sorted(
-                (stream_offset if member == own_id else held.get(member, 0) for member in each.members), reverse=True
+                (stream_offset if member == own_id else held.get(member, 0) for member in each.members),
+                reverse=True,
             )
             lowest = min(lowest, offsets[needed - 1])
     return lowest
@@ -116,7 +117,9 @@ class _Waiting:
 class AcknowledgementGate:
     """The gate of one primary in one epoch. Invariant: released <= stream offset; it never goes back."""
 
-    def __init__(self, own_id: str, settings: GateSettings, record: SetRecord, record_end: int, now_ms: int) -> None:
+    def __init__(
+        self, own_id: str, settings: GateSettings, record: SetRecord, record_end: int, now_ms: int
+    ) -> None:
         """Open with the record that the primary has just written; it ends at offset `record_end`."""
         self.own_id = own_id
         self.settings = settings
@@ -147,7 +150,7 @@ class AcknowledgementGate:
         return len(self._waiting)
 
     def hold(self, ticket: int, offset: int, now_ms: int) -> Verdict:
-        """Hold a request until `offset`, where the stream stands after all its effects (or after EXEC), is safe.
+        """Hold a request until `offset` is safe: where the stream stands after all its effects, or after EXEC.
 
         Offsets are handed in rising order. A blocked client that a write serves is held by that write.
         """
@@ -168,7 +171,7 @@ class AcknowledgementGate:
         return self.stream_offset if promise is ReadPromise.COMMITTED else probe_end
 
     def acknowledge(self, member: str, offset: int, now_ms: int) -> Verdict:
-        """Note that a member has applied the stream up to `offset`. Others than attached members are ignored."""
+        """Note that a member has applied the stream up to `offset`. Strangers are ignored."""
         known = self._members.get(member)
         if known is not None and known.gone_since_ms is None and offset > known.held_offset:
             known.held_offset = min(offset, self.stream_offset)
@@ -251,7 +254,12 @@ class AcknowledgementGate:
         return Verdict(append, self.released_offset, tuple(timed_out))
 
     def _removal(self, now_ms: int) -> MemberSet | None:
-        if self.is_closed or self.record.is_joint or self._awaits_append or self.committed_offset < self.record_end:
+        if (
+            self.is_closed
+            or self.record.is_joint
+            or self._awaits_append
+            or self.committed_offset < self.record_end
+        ):
             return None
         newest = self.record.newest
         gone = sorted(member for member in newest.members if self._is_gone(member, now_ms))
@@ -266,7 +274,9 @@ class AcknowledgementGate:
 
     def _cannot_be_kept(self, now_ms: int) -> bool:
         for index, each in enumerate(self.record.sets):
-            there = sum(1 for member in each.members if member == self.own_id or not self._is_gone(member, now_ms))
+            there = sum(
+                1 for member in each.members if member == self.own_id or not self._is_gone(member, now_ms)
+            )
             if there < each.holders_needed(is_newest=index == 0):
                 return True
         return False

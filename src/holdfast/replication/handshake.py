@@ -142,7 +142,7 @@ class Handshake:
         self._steps = self._commands()
 
     def handle(self, event: Event, line: str = "") -> tuple[Output, ...]:
-        """Take an event (LINE with the reply, without line end) and return what to do. Raises IllegalEvent."""
+        """Take an event (LINE: the reply without line end), return what to do. Raises IllegalEvent."""
         handler = _TRANSITIONS.get((self.state, event))
         if handler is None:
             raise IllegalEvent(f"{event.value} while {self.state.value}")
@@ -178,15 +178,26 @@ class Handshake:
 
     def _ping_answered(self, line: str) -> tuple[Output, ...]:
         passed_over = ("+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted")
-        return self._next() if line.startswith(passed_over) else self._fail(f"Error reply to PING: {line[:200]!r}")
+        return (
+            self._next()
+            if line.startswith(passed_over)
+            else self._fail(f"Error reply to PING: {line[:200]!r}")
+        )
 
     def _auth_answered(self, line: str) -> tuple[Output, ...]:
         return self._fail(f"Unable to AUTH to the primary: {line[:200]}") if line[:1] != "+" else self._next()
 
     def _option_answered(self, line: str) -> tuple[Output, ...]:
         if line.startswith("-"):
-            return (Note(f"the primary does not take REPLCONF {self.state.value}: {line[:200]}"), *self._next())
-        return self._next() if line.startswith("+") else self._fail(f"Unexpected reply to REPLCONF: {line[:200]!r}")
+            return (
+                Note(f"the primary does not take REPLCONF {self.state.value}: {line[:200]}"),
+                *self._next(),
+            )
+        return (
+            self._next()
+            if line.startswith("+")
+            else self._fail(f"Unexpected reply to REPLCONF: {line[:200]!r}")
+        )
 
     def _attach_answered(self, line: str) -> tuple[Output, ...]:
         if line.startswith("-FENCED"):

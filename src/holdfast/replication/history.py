@@ -79,7 +79,9 @@ def history_after_start(fields: Mapping[str, str], new_id: str, is_replica: bool
     if not is_replication_id(replication_id) or not offset_text.isdecimal() or len(offset_text) > 19:
         return History(new_id)
     database = fields.get("repl-stream-db", "0")
-    kept = History(replication_id, int(offset_text), stream_database=int(database) if database.isdecimal() else 0)
+    kept = History(
+        replication_id, int(offset_text), stream_database=int(database) if database.isdecimal() else 0
+    )
     return kept if is_replica else kept.promoted(new_id)
 
 
@@ -98,7 +100,7 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class FullResync:
-    """A snapshot is needed; `reason` is for the log. `was_asked_for`: the replica sent "?", no failed attempt."""
+    """A snapshot is needed; `reason` is for the log. `was_asked_for`: the replica sent "?"."""
 
     reason: str
     was_asked_for: bool = False
@@ -131,7 +133,9 @@ def psync_decision(
     if asked_byte > history.offset + 1:
         return FullResync(f"the replica asked for byte {asked_byte}, past the end at {history.offset}")
     if asked_byte < backlog_first_byte:
-        return FullResync(f"the replica asked for byte {asked_byte}, the backlog begins at {backlog_first_byte}")
+        return FullResync(
+            f"the replica asked for byte {asked_byte}, the backlog begins at {backlog_first_byte}"
+        )
     suffix = f" {history.replication_id}" if knows_psync2 else ""
     return Continue(asked_byte, f"+CONTINUE{suffix}\r\n".encode())
 
@@ -173,8 +177,12 @@ def read_psync_reply(line: str) -> PsyncReply:
     """Read the reply line to PSYNC, without its line end."""
     words = line.split(" ")
     if words[0] == "+FULLRESYNC":
-        sound = len(words) == 3 and is_replication_id(words[1]) and words[2].isdecimal() and len(words[2]) < 20
-        return PsyncReply(PsyncAnswer.FULL, words[1], int(words[2])) if sound else PsyncReply(PsyncAnswer.BROKEN)
+        sound = (
+            len(words) == 3 and is_replication_id(words[1]) and words[2].isdecimal() and len(words[2]) < 20
+        )
+        return (
+            PsyncReply(PsyncAnswer.FULL, words[1], int(words[2])) if sound else PsyncReply(PsyncAnswer.BROKEN)
+        )
     if words[0] == "+CONTINUE":
         if len(words) == 1:
             return PsyncReply(PsyncAnswer.CONTINUE)

@@ -76,13 +76,17 @@ def parse_order(words: Sequence[str]) -> Order:
         case ("PROMOTE", 5) if rest[4].upper() == "LOSS":
             return PromoteOrder(_epoch(rest[0]), _word(rest[1]), _position(rest[2:4]), accept_loss=True)
         case ("FOLLOW", 5):
-            return FollowOrder(_epoch(rest[0]), _word(rest[1]), _word(rest[2]), _port(rest[3]), _word(rest[4]))
+            return FollowOrder(
+                _epoch(rest[0]), _word(rest[1]), _word(rest[2]), _port(rest[3]), _word(rest[4])
+            )
         case ("FETCH", 7):
             address = _word(rest[2]), _port(rest[3]), _word(rest[4])
             return FetchOrder(_epoch(rest[0]), _word(rest[1]), *address, _position(rest[5:7]))
         case ("FETCH", 8) if rest[7].upper() == "LOSS":
             address = _word(rest[2]), _port(rest[3]), _word(rest[4])
-            return FetchOrder(_epoch(rest[0]), _word(rest[1]), *address, _position(rest[5:7]), accept_loss=True)
+            return FetchOrder(
+                _epoch(rest[0]), _word(rest[1]), *address, _position(rest[5:7]), accept_loss=True
+            )
         case ("ATTACH", 4):
             return AttachRequest(_word(rest[0]), _count(rest[1]), _position(rest[2:4]))
         case ("FENCE" | "PROMOTE" | "FOLLOW" | "FETCH" | "ATTACH", _):

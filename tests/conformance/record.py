@@ -98,7 +98,8 @@ def _played(player: Player, family: str) -> tuple[Recording, int]:
 def _complain(key: str, step: Recorded, again: Recorded, directives: dict[str, str]) -> int:
     trouble = ""
     if not (same(step.resp2, again.resp2, directives) and same(step.resp3, again.resp3, directives)):
-        trouble = f"changes from run to run: {step.resp2!r:.200} {again.resp2!r:.200}"
+        one, two = (step.resp3, again.resp3) if step.resp2 == again.resp2 else (step.resp2, again.resp2)
+        trouble = f"changes from run to run: {one!r:.300} {two!r:.300}"
     elif SILENCE in step.resp2 + step.resp3:
         trouble = "got no reply"
     elif step.title == "(end)":

@@ -22,7 +22,7 @@ _NUMBERED = re.compile(r"^<(.+):(\d+)\.\.(\d+)>$")
 _ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "0": b"\0", "\\": b"\\", '"': b'"', "a": b"\a", "b": b"\b"}
 KNOWN_DIRECTIVES = frozenset(
     "unordered pairs near shape fields mask ignore count error scan raw replies closes blocks sends split "
-    "resp2 resp3 until".split()
+    "resp2 resp3 until help fixed".split()
 )
 
 

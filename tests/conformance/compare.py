@@ -25,6 +25,8 @@ def normalise(reply: bytes, directives: Mapping[str, str]) -> bytes:
     if "count" in directives:
         value = parse(reply)
         return b"%d items" % len(value.items or ()) if isinstance(value, Group) else reply
+    if "help" in directives:
+        return render(_without_descriptions(parse(reply)))
     for name, change in (("unordered", _sorted), ("pairs", _sorted_pairs), ("shape", _shape), ("error", _code)):
         if name in directives:
             return render(change(parse(reply)))
@@ -57,6 +59,14 @@ def _near(expected: Value, got: Value, tolerance: int) -> bool:
             _near(left, right, tolerance) for left, right in zip(ours, theirs, strict=True)
         )
     return expected == got
+
+
+def _without_descriptions(value: Value) -> Value:
+    """Keep the syntax lines of a HELP reply; descriptions are each server's own words."""
+    if not isinstance(value, Group):
+        return value
+    lines = (item for item in value.items or () if isinstance(item, Simple))
+    return Group(value.mark, tuple(line for line in lines if not line.text.startswith(b" ")))
 
 
 def _sorted(value: Value) -> Value:

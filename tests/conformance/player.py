@@ -125,7 +125,8 @@ class _Stage:
                 return self._until(step)
             count = step.reads or int(step.directives.get("replies", "1"))
             client = self._client(step.connection)
-            return b"".join(normalise(client.read(), step.directives) for _ in range(count))
+            replies = [normalise(client.read(), step.directives) for _ in range(count)]
+            return b"".join(sorted(replies) if "unordered" in step.directives else replies)
         except Closed as closed:
             self._forget(step.connection)
             return closed.partial + CLOSED

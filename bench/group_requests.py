@@ -92,7 +92,9 @@ def measure_case(
         server = servers[program.name]
         try:
             # The first server that answers sets the number of requests for both.
-            requests = requests or calibrate(bench, case, server)
+            if not requests:
+                requests = calibrate(bench, case, server)
+                filled.add(program.name)
             if case.workload.changes or program.name not in filled:
                 fill(server, case, requests)
                 filled.add(program.name)

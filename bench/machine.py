@@ -46,6 +46,8 @@ def version_of(command: Sequence[str], environment: dict[str, str]) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"unknown ({error})"
+    if done.returncode != 0:
+        return f"unknown (--version ended with {done.returncode})"
     lines = (done.stdout or done.stderr).strip().splitlines()
     # The rest of such a line tells builds apart, not versions.
     return re.sub(r" (sha|malloc|bits|build)=\S+", "", lines[0]) if lines else "unknown"

@@ -110,7 +110,7 @@ class Server:
                 pass
             time.sleep(0.001)
         words = (self.folder / "log").read_text(errors="replace").strip().splitlines()
-        raise ServerDidNotStart(f"{self.program.name}: {words[-1] if words else 'no answer to PING'}")
+        raise ServerDidNotStart(words[-1] if words else "no answer to PING")
 
     def cpu_s(self) -> float:
         """Return the CPU time of all its threads, ended ones too, to the nanosecond."""

@@ -58,6 +58,6 @@ def test_a_command_that_the_server_refuses_is_told() -> None:
 
 def test_a_program_that_ends_at_once_is_told_with_its_last_words() -> None:
     broken = Program.parse("broken", "redis-server --no-such-option 1", CORES.server)
-    with pytest.raises(ServerDidNotStart, match="broken"):
+    with pytest.raises(ServerDidNotStart, match="Bad directive"):
         with broken.running():
             pass

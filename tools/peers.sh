@@ -49,9 +49,15 @@ install() {
     export DEBIAN_FRONTEND=noninteractive
     hold_services
     # shellcheck disable=SC2086
-    apt-get install -y -q --no-install-recommends $packages ||
-        { apt-get update -q && apt-get install -y -q --no-install-recommends $packages; } ||
-        echo "apt-get could not install: $(echo $packages)" >&2
+    if ! apt-get install -y -q --no-install-recommends $packages; then
+        apt-get update -q || true
+        # One at a time: what cannot be had does not keep the others away.
+        local package
+        for package in $packages; do
+            apt-get install -y -q --no-install-recommends "$package" ||
+                echo "apt-get could not install $package" >&2
+        done
+    fi
     # shellcheck disable=SC2086
     disable_services $packages
 }

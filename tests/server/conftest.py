@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.server.config import Configuration, load
-from holdfast.server.disk import FileSystem
+from holdfast.server.machine import MachineDisk
 from tests.server.redis_beside import RealRedis
 
 StartRedis = Callable[..., RealRedis]
@@ -34,6 +34,6 @@ def load_in(tmp_path: Path) -> Load:
     """Load a configuration as if the process stood in `tmp_path`."""
 
     def load_here(*arguments: str, stdin: str = "") -> Configuration:
-        return load(arguments, FileSystem(), str(tmp_path), lambda: stdin)
+        return load(arguments, MachineDisk(), str(tmp_path), lambda: stdin)
 
     return load_here

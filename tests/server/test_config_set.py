@@ -10,7 +10,7 @@ from holdfast.server.config import ConfigSetError, Configuration, Refused
 from holdfast.server.config.directive import Directive
 from holdfast.server.config.kinds import BadValue
 from holdfast.server.config.table import BY_NAME, DIRECTIVES
-from holdfast.server.disk import FileSystem
+from holdfast.server.machine import MachineDisk
 from tests.server.conftest import Load, StartRedis
 
 NUMBERS: tuple[str, ...] = ("0", "1", "-1", "-0", "+1", "01", " 1", "1 ", "", "x", "1x", "1.5", "99999999999")
@@ -243,7 +243,7 @@ ANY_VALUE = st.one_of(ANY_TEXT, st.sampled_from(SIZES + WORDS + sum(LISTS.values
 @settings(max_examples=600, deadline=None, derandomize=True)
 @given(st.sampled_from([directive for directive in DIRECTIVES if not directive.immutable]), ANY_VALUE)
 def test_what_was_set_reads_back_and_sets_the_same_again(directive: Directive, value: str) -> None:
-    configuration = Configuration(FileSystem(), "/")
+    configuration = Configuration(MachineDisk(), "/")
     configuration.assign("enable-protected-configs", "yes")
     before = dict(configuration.matching(["*"]))
     try:

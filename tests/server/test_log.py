@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.server.disk import FileSystem
+from holdfast.server.machine import MachineDisk
 from holdfast.server.log import LEVELS, Log
 from tests.server.conftest import StartRedis
 
@@ -27,7 +27,7 @@ class StandingClock:
 
 def make_log(written: list[bytes], path: str = "", level: str = "notice") -> Log:
     return Log(
-        StandingClock(), FileSystem(), 42, written.append, level=level, path=path, local_time=time.gmtime
+        StandingClock(), MachineDisk(), 42, written.append, level=level, path=path, local_time=time.gmtime
     )
 
 

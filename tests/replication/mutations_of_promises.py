@@ -215,7 +215,7 @@ SEARCH_BEGINS_AT: dict[str, int] = {
     "PROMOTE is taken without its fence": 0,
     "any primary is followed": 288,
     "a leader promotes twice in its epoch": 15,
-    "a full resync empties first": 18465,
+    "a full resync empties first": 53249,
     "a hand-over fences only the two": 35934,
     "the tail of a copy that is not intact makes intact": 112469,
 }

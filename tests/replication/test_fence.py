@@ -82,6 +82,9 @@ def test_a_node_that_is_still_loading_takes_the_fence_and_says_that_its_copy_is_
 FENCED = fence.fenced(node(), FenceOrder(4, "L4"), COPY).node
 PROMOTE = PromoteOrder(4, "L4", COPY.position)
 
+TOO_SHORT = "NOPROMOTE this copy does not reach the position named"
+NOT_INTACT = replace(FENCED, state=replace(FENCED.state, intact=False))
+
 
 @pytest.mark.parametrize(
     ("before", "order", "copy", "expected"),
@@ -89,12 +92,12 @@ PROMOTE = PromoteOrder(4, "L4", COPY.position)
         (FENCED, PROMOTE, COPY, ""),
         (FENCED, replace(PROMOTE, epoch=5), COPY, "FENCED PROMOTE refused: fenced at epoch 4 by L4"),
         (FENCED, replace(PROMOTE, leader="x"), COPY, "FENCED PROMOTE refused: fenced at epoch 4 by L4"),
-        (node(), PromoteOrder(3, "L3", COPY.position), COPY, "FENCED PROMOTE refused: fenced at epoch 3 by L3"),
-        (FENCED, PROMOTE, Copy(Position(3, 99), RECORD), "NOPROMOTE this copy does not reach the position named"),
-        (FENCED, PROMOTE, Copy(Position(2, 999), RECORD), "NOPROMOTE this copy does not reach the position named"),
-        (replace(FENCED, state=replace(FENCED.state, intact=False)), PROMOTE, COPY,
-         "NOPROMOTE this copy is not intact"),
-        (replace(FENCED, state=replace(FENCED.state, intact=False)), replace(PROMOTE, accept_loss=True), COPY, ""),
+        (node(), PromoteOrder(3, "L3", COPY.position), COPY,
+         "FENCED PROMOTE refused: fenced at epoch 3 by L3"),
+        (FENCED, PROMOTE, Copy(Position(3, 99), RECORD), TOO_SHORT),
+        (FENCED, PROMOTE, Copy(Position(2, 999), RECORD), TOO_SHORT),
+        (NOT_INTACT, PROMOTE, COPY, "NOPROMOTE this copy is not intact"),
+        (NOT_INTACT, replace(PROMOTE, accept_loss=True), COPY, ""),
     ],
 )  # fmt: skip
 def test_promote_is_refused_unless_fence_position_and_intactness_fit(
@@ -206,7 +209,8 @@ def test_a_broken_state_file_is_an_error_and_never_a_new_node(content: bytes) ->
 @pytest.mark.parametrize(
     "order",
     [FenceOrder(4, "L4"), PROMOTE, replace(PROMOTE, accept_loss=True), FollowOrder(4, "L4", "h", 1, "p"),
-     FetchOrder(4, "L4", "h", 1, "b", Position(3, 5)), FetchOrder(4, "L4", "h", 1, "b", Position(3, 5), True)],
+     FetchOrder(4, "L4", "h", 1, "b", Position(3, 5)),
+     FetchOrder(4, "L4", "h", 1, "b", Position(3, 5), True)],
 )  # fmt: skip
 def test_an_order_reads_back_from_its_wire_form(
     order: FenceOrder | PromoteOrder | FollowOrder | FetchOrder,
@@ -216,8 +220,10 @@ def test_an_order_reads_back_from_its_wire_form(
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["NOTHING"], ["FENCE"], ["FENCE", "0", "L"], ["FENCE", "x", "L"], ["FENCE", "-1", "L"], ["FENCE", "1", ""],
-     ["FENCE", str(1 << 64), "L"], ["PROMOTE", "1", "L", "1", "2", "MAYBE"], ["FOLLOW", "1", "L", "h", "70000", "p"],
+    [[], ["NOTHING"], ["FENCE"], ["FENCE", "0", "L"], ["FENCE", "x", "L"], ["FENCE", "-1", "L"],
+     ["FENCE", "1", ""],
+     ["FENCE", str(1 << 64), "L"], ["PROMOTE", "1", "L", "1", "2", "MAYBE"],
+     ["FOLLOW", "1", "L", "h", "70000", "p"],
      ["FENCE", "\u0661", "L"]],
 )  # fmt: skip
 def test_words_that_are_no_order_are_an_error(words: list[str]) -> None:

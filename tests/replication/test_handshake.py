@@ -52,7 +52,8 @@ def test_a_full_handshake_sends_every_step_in_order() -> None:
         commands += sent(machine.handle(Event.LINE, "+OK"))
     assert commands == [
         b"PING", b"AUTH bob secret", b"REPLCONF listening-port 6380", b"REPLCONF ip-address 10.0.0.9",
-        b"REPLCONF capa eof capa psync2", b"REPLCONF version 7.2.0", b"HOLDFAST ATTACH", b"PSYNC " + A.encode() + b" 10",
+        b"REPLCONF capa eof capa psync2", b"REPLCONF version 7.2.0",
+        b"HOLDFAST ATTACH", b"PSYNC " + A.encode() + b" 10",
     ]  # fmt: skip
 
 

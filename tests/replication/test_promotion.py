@@ -19,6 +19,7 @@ def report(
     return FenceReport(name, 9, "L", Position(epoch, offset), bound, intact, known, None)
 
 
+TOO_FEW = "too few intact members have reported: "
 AB = record(("ab", 1))
 ABC2 = record(("abc", 2))
 JOINT = record(("cd", 1), ("ab", 1))
@@ -29,16 +30,17 @@ JOINT = record(("cd", 1), ("ab", 1))
     [
         ([report("a", 1, 10, AB), report("b", 1, 12, AB)], Promote("b", Position(1, 12))),
         ([report("a", 2, 10, AB), report("b", 1, 99, AB)], Promote("a", Position(2, 10))),
-        ([report("a", 1, 10, AB)], Wait("too few intact members have reported: 1 of 2 of 2 members", frozenset("bp"))),
+        ([report("a", 1, 10, AB)], Wait(TOO_FEW + "1 of 2 of 2 members", frozenset("bp"))),
         ([report("a", 1, 10, ABC2), report("b", 1, 9, ABC2)], Promote("a", Position(1, 10))),
-        ([report("p", 1, 20, AB), report("a", 1, 10, AB), report("b", 1, 12, AB)], Promote("p", Position(1, 20))),
+        ([report("p", 1, 20, AB), report("a", 1, 10, AB), report("b", 1, 12, AB)],
+         Promote("p", Position(1, 20))),
         ([report("p", 1, 20, AB), report("a", 1, 10, AB)],
-         Wait("too few intact members have reported: 1 of 2 of 2 members", frozenset("b"))),
+         Wait(TOO_FEW + "1 of 2 of 2 members", frozenset("b"))),
         ([report("c", 1, 10, JOINT), report("d", 1, 9, JOINT)],
-         Wait("too few intact members have reported: 0 of 2 of 2 members", frozenset("abp"))),
+         Wait(TOO_FEW + "0 of 2 of 2 members", frozenset("abp"))),
         ([report(each, 1, 10, JOINT) for each in "abcd"], Promote("a", Position(1, 10))),
         ([report("a", 1, 10, AB, intact=False), report("b", 1, 12, AB)],
-         Wait("too few intact members have reported: 1 of 2 of 2 members", frozenset("p"))),
+         Wait(TOO_FEW + "1 of 2 of 2 members", frozenset("p"))),
         ([report("a", 1, 10, record(("ab", 0)))], Promote("a", Position(1, 10))),
         ([], Wait("no node has reported", frozenset("p"))),
         ([report("e", 0, 0, None)], Wait("no intact copy has reported that holds anything", frozenset("p"))),

@@ -1,7 +1,8 @@
 """FAILOVER: a hand-over that the primary itself carries out, as a state machine.
 
-What this is: the arguments (TO host port, FORCE, TIMEOUT ms, ABORT), what is refused in which words, and the machine: wait
-until a replica holds everything while writes are paused, then hand over.
+What this is: the arguments (TO host port, FORCE, TIMEOUT ms, ABORT), what is refused in
+which words, and the machine: wait until a replica holds everything while writes are
+paused, then hand over.
 
 What this is not: a proof of safety. On a managed node the leader gives an epoch
 first, and the hand-over ends with this node stopped and fenced; the leader then

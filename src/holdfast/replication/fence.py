@@ -169,7 +169,7 @@ class FetchOrder:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The complete copy that a node holds; during a full resync the old one, until the new one is complete."""
+    """The complete copy that a node holds: during a full resync the old one, until the new one is whole."""
 
     position: Position = NOWHERE
     record: SetRecord | None = None

@@ -150,14 +150,16 @@ class AcknowledgementGate:
         return len(self._waiting)
 
     def hold(self, ticket: int, offset: int, now_ms: int) -> Verdict:
-        """Hold a request until `offset` is safe: where the stream stands after all its effects, or after EXEC.
+        """Hold a request until `offset` is safe, the stream's end after all its effects or after EXEC.
 
         Offsets are handed in rising order. A blocked client that a write serves is held by that write.
         """
         timeout_ms = self.settings.acknowledgement_timeout_ms
         self.stream_offset = max(self.stream_offset, offset)
         self._waiting.append(_Waiting(ticket, offset, now_ms + timeout_ms if timeout_ms else None))
-        return self._verdict(now_ms)
+        if self._is_unpromised:
+            return self._verdict(now_ms)
+        return Verdict(None, self.released_offset, self._time_out(now_ms))  # only acknowledgements commit
 
     def read_hold_offset(self, promise: ReadPromise, probe_end: int) -> int | None:
         """Return the offset that a read must wait for, None if it need not.
@@ -244,14 +246,20 @@ class AcknowledgementGate:
         if self.record.is_joint and committed >= self.record_end and not self._awaits_append:
             self._awaits_append = True
             append = self.record.alone()
-        unpromised = self.is_promise_suspended or not self.record.newest.needed
-        self.released_offset = max(self.released_offset, self.stream_offset if unpromised else committed)
+        self.released_offset = max(self.released_offset, self.stream_offset if self._is_unpromised else committed)
         while self._waiting and self._waiting[0].offset <= self.released_offset:
             self._waiting.popleft()
+        return Verdict(append, self.released_offset, self._time_out(now_ms))
+
+    @property
+    def _is_unpromised(self) -> bool:
+        return self.is_promise_suspended or not self.record.newest.needed
+
+    def _time_out(self, now_ms: int) -> tuple[int, ...]:
         timed_out = []
         while self._waiting and (deadline := self._waiting[0].deadline_ms) is not None and deadline <= now_ms:
             timed_out.append(self._waiting.popleft().ticket)
-        return Verdict(append, self.released_offset, tuple(timed_out))
+        return tuple(timed_out)
 
     def _removal(self, now_ms: int) -> MemberSet | None:
         if (

@@ -1,6 +1,6 @@
 """The random walk: the real decisions break no promise, and every shortcut is caught.
 
-A few hundred walks by default; HOLDFAST_WALKS=200000 runs that many, and looks for
+A thousand walks by default; HOLDFAST_WALKS=200000 runs that many, and looks for
 every mutation from the first seed on.
 """
 
@@ -50,7 +50,7 @@ def test_a_walk_of_one_seed_is_always_the_same() -> None:
 
 
 def test_a_hand_over_between_two_nodes_alone_would_lose_a_write_so_the_members_are_fenced_first() -> None:
-    """P leads {T, B, C, D}, N = 2, and is cut off with T; leader 2 promotes B; P hands over to T in epoch 3."""
+    """P leads {T, B, C, D}, N = 2, cut off with T; leader 2 promotes B; P hands over to T in epoch 3."""
     bound = SetRecord(1, "p", (MemberSet(frozenset("tbcd"), 2),))
     followers = {
         name: fence.Node(NodeState(name, 1, "L1", 1), fence.Standing.REPLICA)

@@ -246,7 +246,8 @@ class AcknowledgementGate:
         if self.record.is_joint and committed >= self.record_end and not self._awaits_append:
             self._awaits_append = True
             append = self.record.alone()
-        self.released_offset = max(self.released_offset, self.stream_offset if self._is_unpromised else committed)
+        safe = self.stream_offset if self._is_unpromised else committed
+        self.released_offset = max(self.released_offset, safe)
         while self._waiting and self._waiting[0].offset <= self.released_offset:
             self._waiting.popleft()
         return Verdict(append, self.released_offset, self._time_out(now_ms))

@@ -8,7 +8,7 @@ What this is not: the election of the leader, or the sending of orders. A leader
 uses an answer to promote at most once an epoch, and asks a repeat of the same
 node only; whatever goes wrong after that needs a higher epoch.
 
-How to read it: the rules, then `choose_promotion` and the helpers it calls.
+How to read it: the rules, then `choose_promotion` and what it calls.
 
 Rules:
 - Only reports fenced in this very epoch by this very leader count.

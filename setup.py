@@ -1,10 +1,12 @@
 """Build script: every ``.pyx`` under ``src`` becomes one extension module.
 
-All other metadata lives in ``pyproject.toml``. Two switches, both from the
+All other metadata lives in ``pyproject.toml``. Three switches, all from the
 environment: ``HOLDFAST_TRACE=1`` turns line tracing on, ``HOLDFAST_SANITIZE=1``
-builds the engine with AddressSanitizer.
+builds the engine with AddressSanitizer, ``HOLDFAST_NO_EXTENSIONS=1`` leaves the
+extensions out (the Makefile installs the commands so, and compiles in place).
 """
 
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from setuptools import Extension, setup
 
 TRACE = os.environ.get("HOLDFAST_TRACE") == "1"
 SANITIZE = os.environ.get("HOLDFAST_SANITIZE") == "1"
+NO_EXTENSIONS = os.environ.get("HOLDFAST_NO_EXTENSIONS") == "1"
 
 COMPILE = ["-O1", "-g"] if TRACE or SANITIZE else ["-O2", "-g1"]
 COMPILE += ["-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-but-set-variable"]
@@ -37,6 +40,8 @@ DIRECTIVES = {
 
 def extensions() -> list[Extension]:
     """One extension a ``.pyx`` file, named by its place below ``src``."""
+    if NO_EXTENSIONS:
+        return []
     found = []
     for path in sorted(Path("src").rglob("*.pyx")):
         name = ".".join(path.relative_to("src").with_suffix("").parts)
@@ -57,6 +62,7 @@ setup(
         extensions(),
         include_path=["src"],
         compiler_directives=DIRECTIVES,
-        nthreads=os.cpu_count() or 1,
+        # Where a new process starts from nothing (macOS, Python 3.14) it would run this file again.
+        nthreads=(os.cpu_count() or 1) if multiprocessing.get_start_method() == "fork" else 0,
     )
 )

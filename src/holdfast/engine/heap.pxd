@@ -5,7 +5,7 @@
 # Running out of memory ends the process, as in Redis: maxmemory is the limit
 # to set. Not thread-safe: one engine, one thread.
 
-from libc.stdlib cimport abort, free, malloc, realloc
+from libc.stdlib cimport abort, calloc, free, malloc, realloc
 
 cdef extern from *:
     """
@@ -30,6 +30,15 @@ cdef enum:
 
 cdef inline void* heap_alloc(Heap* h, size_t n) noexcept nogil:
     cdef void* p = malloc(n)
+    if p == NULL:
+        abort()
+    h.used += hf_usable(p) + HEAP_OVERHEAD
+    return p
+
+
+cdef inline void* heap_zalloc(Heap* h, size_t n) noexcept nogil:
+    """A block of zeros (untouched pages when it is large)."""
+    cdef void* p = calloc(1, n)
     if p == NULL:
         abort()
     h.used += hf_usable(p) + HEAP_OVERHEAD

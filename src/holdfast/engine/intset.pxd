@@ -16,4 +16,6 @@ cdef int64_t intset_at(Intset s, uint32_t index) noexcept nogil
 # *changed tells whether the value was new (was there).
 cdef Intset intset_add(Heap* h, Intset s, int64_t value, bint* changed) noexcept nogil
 cdef Intset intset_remove(Heap* h, Intset s, int64_t value, bint* changed) noexcept nogil
+# True when `n` bytes at `p` are one whole, well-formed intset; an empty one is refused, as Redis
+# refuses it in files. Bytes from outside are to pass this before any other function sees them.
 cdef bint intset_valid(const uint8_t* p, size_t n) noexcept nogil

@@ -32,7 +32,9 @@ cdef void ordered_free(Heap* h, Ordered* t) noexcept nogil
 cdef size_t ordered_count(Ordered* t) noexcept nogil
 cdef size_t ordered_bytes(Ordered* t) noexcept nogil
 # Order of (score, bytes) pairs: <0, 0, >0.
-cdef int ordered_compare(double score_a, const char* a, size_t a_len, double score_b, const char* b, size_t b_len) noexcept nogil
+cdef int ordered_compare(
+    double score_a, const char* a, size_t a_len, double score_b, const char* b, size_t b_len
+) noexcept nogil
 cdef void ordered_insert(Heap* h, Ordered* t, Member* m) noexcept nogil
 # The member must be in the tree under its present score.
 cdef void ordered_remove(Heap* h, Ordered* t, Member* m) noexcept nogil
@@ -55,3 +57,5 @@ cdef Member* ordered_next(OrderedCursor* c) noexcept nogil
 cdef Member* ordered_prev(OrderedCursor* c) noexcept nogil
 # Bulk: append in order while loading (each not less than the last).
 cdef void ordered_append(Heap* h, Ordered* t, Member* m) noexcept nogil
+# True when every rule of the tree holds (tests; walks all of it).
+cdef bint ordered_check(Ordered* t) noexcept nogil

@@ -25,8 +25,10 @@ cdef struct Quicklist:
     size_t nodes
     int fill
     int compress
+    QuickNode* opened   # raw for a cursor though `compress` would pack it, or NULL
 
-# A place in a quicklist. Any edit that does not take the cursor ends it.
+# A place in a quicklist. Any edit that does not take the cursor ends it; with
+# compress > 0 so does seeking with another cursor.
 cdef struct QuickCursor:
     Quicklist* list
     QuickNode* node     # NULL: past an end
@@ -57,3 +59,5 @@ cdef void ql_replace(Heap* h, QuickCursor* c, const char* p, size_t n) noexcept 
 cdef bint ql_delete(Heap* h, QuickCursor* c, bint backwards) noexcept nogil
 cdef size_t ql_delete_range(Heap* h, Quicklist* ql, long start, size_t count) noexcept nogil
 cdef size_t ql_bytes(Quicklist* ql) noexcept nogil
+# True when every rule of the list holds (tests; walks all of it).
+cdef bint ql_check(Heap* h, Quicklist* ql) noexcept nogil

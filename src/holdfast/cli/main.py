@@ -1,0 +1,49 @@
+"""The command `holdfast`: one door to all tools.
+
+It knows the names and summaries of its sub-commands and imports the module of
+the one that is run, so that `holdfast --help` and completion answer at once.
+Servers have doors of their own (`holdfast-server`, `holdfast-sentinel`).
+
+How to read it: `COMMANDS` is the table; to add a tool, add its line.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+import holdfast
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "check-aof": ("holdfast.cli.check:check_aof", "Check an append-only file, and mend its tail."),
+}
+"""Name: (module and attribute of the click command, summary)."""
+
+
+class LazyGroup(click.Group):
+    """A click group that imports a sub-command when it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a sub-command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of sub-commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(holdfast.__version__, "-v", "--version", prog_name="holdfast")
+def main() -> None:
+    """Tools of Holdfast, a fault-tolerant distributed cache that speaks Redis."""

@@ -1,0 +1,29 @@
+# Options that several commands share, parsed once.
+
+from libc.stdint cimport int64_t
+from holdfast.engine.buf cimport Slice
+from holdfast.engine.state cimport Call, Session
+
+cdef enum:
+    OPT_EX = 1
+
+cdef struct ExpireOption:   # EX, PX, EXAT, PXAT
+    bint given
+    int64_t at_ms           # absolute
+
+cdef struct SetOptions:
+    ExpireOption expire
+    bint keep_ttl
+    bint persist            # GETEX
+    bint nx
+    bint xx
+    bint get
+
+# True when argv[i] is this word, letter case aside; `word` in lower case.
+cdef bint arg_is(Slice arg, const char* word) noexcept nogil
+# Options of SET from argv[first] on. False: answered with an error.
+cdef bint parse_set_options(Session s, Call* c, int first, SetOptions* o) noexcept
+# Options of GETEX.
+cdef bint parse_getex_options(Session s, Call* c, int first, SetOptions* o) noexcept
+# An integer argument; False: answered with "value is not an integer or out of range".
+cdef bint arg_int(Session s, Slice arg, int64_t* out) noexcept

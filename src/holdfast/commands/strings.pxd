@@ -1,0 +1,4 @@
+# String commands. The index of the family is `register` in strings.pyx.
+from holdfast.engine.state cimport Engine
+
+cpdef int register(Engine e) except -1

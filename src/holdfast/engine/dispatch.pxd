@@ -1,0 +1,11 @@
+# Execution of one request: look up, admit, call, account, propagate.
+
+from holdfast.engine.state cimport Call, Engine, Session
+
+cdef int execute(Session s, Call* c) except -1
+# Only the last part: the command is known and admitted (EXEC and scripts begin here).
+cdef int call_command(Session s, Call* c) except -1
+# Answer a request that may not run; marks a transaction as broken.
+cdef void reject(Session s, Call* c, const char* text) noexcept
+# Serve sessions that wait for keys that just changed, then those unblocked.
+cdef int serve(Engine e) except -1

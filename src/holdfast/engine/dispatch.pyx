@@ -1,0 +1,289 @@
+"""Execution of one request: look up, admit, call, account, propagate.
+
+What it is: the one pass that every request takes. `execute` looks the command
+up and checks its arity; when no guard is up, neither of the engine nor of the
+session, the command is called at once; otherwise `admit` asks the questions in
+the order in which Redis asks them (processCommand). `call_command` runs the
+handler, counts it and propagates what it changed.
+
+What it is not: parsing (`request`), or the meaning of commands (`holdfast.commands`).
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy, strlen
+from holdfast.engine.blocking cimport park_for_pause, serve_ready
+from holdfast.engine.buf cimport Buf, Slice, buf_append, slice_bytes
+from holdfast.engine.effects cimport effect_request
+from holdfast.engine.eviction cimport make_room
+from holdfast.engine.keyspace cimport EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
+from holdfast.engine.monitor cimport feed_monitors
+from holdfast.engine.registry cimport find_command
+from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_status, wake
+from holdfast.engine.request cimport call_bytes, encode_call, proceed
+from holdfast.engine.state cimport (
+    CMD_ADMIN, CMD_ALLOW_BUSY, CMD_CONTAINER, CMD_DENYOOM, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH, CMD_NO_MULTI,
+    CMD_SKIP_MONITOR, CMD_SKIP_SLOWLOG, CMD_STALE, CMD_TRANSACTION, CMD_WRITE,
+    GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF,
+    GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH, GUARD_PAUSED, GUARD_PRIMARY,
+    GUARD_REPLICA, GUARD_SENTINEL, GUARD_SUBSCRIBED,
+    S_DIRTY_EXEC, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PRIMARY, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
+    S_RETRY, S_SCRIPT, Call, Command, Engine, Session)
+
+cdef extern from *:
+    """
+    #include <time.h>
+    static inline uint64_t hf_nanos(void) {
+        struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
+    }
+    """
+    uint64_t hf_nanos() noexcept nogil     # a stopwatch for statistics; decides nothing
+
+
+cdef void reject(Session s, Call* c, const char* text) noexcept:
+    if s.flags & S_MULTI:
+        s.flags |= S_DIRTY_EXEC
+    if c.command != NULL:
+        c.command.rejected += 1
+    s.last_command = NULL
+    reply_error(s, text)
+
+
+cdef int reject_bytes(Session s, Call* c, bytes text) except -1:
+    if s.flags & S_MULTI:
+        s.flags |= S_DIRTY_EXEC
+    if c.command != NULL:
+        c.command.rejected += 1
+    s.last_command = NULL
+    reply_error_bytes(s, text)
+    return 0
+
+
+cdef int unknown_command(Session s, Call* c) except -1:
+    cdef bytes shown = b""
+    cdef int i
+    for i in range(1, c.argc):
+        if len(shown) >= 128:
+            break
+        shown += b"'%s' " % slice_bytes(c.argv[i])[:128 - len(shown)]
+    return reject_bytes(s, c, b"ERR unknown command '%s', with args beginning with: %s" % (
+        slice_bytes(c.argv[0])[:128], shown))
+
+
+cdef bytes display_name(Command* cmd):
+    return <bytes>cmd.name
+
+
+cdef Command* find_sub(Session s, Call* c, Command* cmd) except? NULL:
+    """The sub-command of a container; answers and returns NULL when there is none."""
+    cdef char name[96]
+    cdef size_t n = strlen(cmd.name)
+    cdef Command* found = NULL
+    if c.argc < 2:
+        reject_bytes(s, c, b"ERR wrong number of arguments for '%s' command" % display_name(cmd))
+        return NULL
+    if n + 1 + c.argv[1].len < sizeof(name):
+        memcpy(name, cmd.name, n)
+        name[n] = c'|'
+        memcpy(name + n + 1, c.argv[1].ptr, c.argv[1].len)
+        found = find_command(s.engine, name, n + 1 + c.argv[1].len)
+    if found == NULL:
+        reject_bytes(s, c, b"ERR unknown subcommand '%s'. Try %s HELP." % (
+            slice_bytes(c.argv[1])[:128], display_name(cmd).upper()))
+    return found
+
+
+cdef Command* look_up(Session s, Call* c) except? NULL:
+    """The command of a call, its arity checked; NULL: answered."""
+    cdef Command* cmd = find_command(s.engine, c.argv[0].ptr, c.argv[0].len)
+    c.command = cmd
+    if cmd == NULL:
+        unknown_command(s, c)
+        return NULL
+    if cmd.flags & CMD_CONTAINER and (c.argc >= 2 or cmd.handler == NULL):
+        cmd = find_sub(s, c, cmd)
+        if cmd == NULL:
+            return NULL
+        c.command = cmd
+    if (cmd.arity > 0 and c.argc != cmd.arity) or c.argc < -cmd.arity:
+        reject_bytes(s, c, b"ERR wrong number of arguments for '%s' command" % display_name(cmd))
+        return NULL
+    return cmd
+
+
+cdef int execute(Session s, Call* c) except -1:
+    cdef Engine e = s.engine
+    cdef size_t before
+    cdef Command* cmd = look_up(s, c)
+    e.stat_commands += 1
+    if cmd == NULL:
+        return 0
+    if not (e.guard | s.guard):
+        return call_command(s, c)
+    before = s.out.len
+    if s.guard & GUARD_MUTED:
+        if s.flags & S_REPLY_SKIP_NEXT:
+            s.flags = (s.flags & ~S_REPLY_SKIP_NEXT) | S_REPLY_SKIP
+    if admit(s, c):
+        call_command(s, c)
+    e.ks.expiry_mode = EXPIRY_DELETE
+    e.ks.no_touch = False
+    if s.guard & (GUARD_MUTED | GUARD_PRIMARY):
+        if s.flags & (S_REPLY_SKIP | S_REPLY_OFF | S_PRIMARY | S_LOADER):
+            s.out.len = before
+        s.flags &= ~S_REPLY_SKIP
+        if not s.flags & (S_REPLY_OFF | S_REPLY_SKIP_NEXT):
+            s.guard &= ~GUARD_MUTED
+    return 0
+
+
+cdef bint admit(Session s, Call* c) except? False:
+    """Whether the call may run now; otherwise it was answered, queued or parked."""
+    cdef Engine e = s.engine
+    cdef Command* cmd = c.command
+    cdef uint32_t guard = e.guard | s.guard
+    cdef uint64_t flags = cmd.flags
+    cdef bint from_primary = (s.flags & (S_PRIMARY | S_LOADER)) != 0
+    cdef bint runs_queue = (s.flags & S_MULTI) and memcmp_name(cmd, b"exec")
+    cdef bint writes
+    if runs_queue:
+        flags |= s.queued_flags & (CMD_WRITE | CMD_DENYOOM | CMD_MAY_REPLICATE)
+    writes = (flags & (CMD_WRITE | CMD_MAY_REPLICATE)) != 0
+    e.ks.expiry_mode = EXPIRY_DELETE
+    if guard & GUARD_NO_AUTH and not flags & CMD_NO_AUTH:
+        reject(s, c, b"NOAUTH Authentication required.")
+        return False
+    if guard & GUARD_MULTI and flags & CMD_NO_MULTI:
+        reject(s, c, b"ERR Command not allowed inside a transaction")
+        return False
+    if guard & (GUARD_CLUSTER | GUARD_SENTINEL) and e.admit_hook is not None and not from_primary:
+        refusal = e.admit_hook(s, (<bytes>cmd.name).decode(), flags, [slice_bytes(c.argv[i]) for i in range(c.argc)])
+        if refusal is not None:
+            reject_bytes(s, c, refusal)
+            return False
+    if guard & GUARD_MAXMEMORY and not from_primary and not e.guard & GUARD_LOADING:
+        if not make_room(e) and flags & CMD_DENYOOM:
+            reject(s, c, b"OOM command not allowed when used memory > 'maxmemory'.")
+            return False
+    if guard & GUARD_MISCONF and not from_primary and (flags & CMD_WRITE or memcmp_name(cmd, b"ping")):
+        if not e.guard & GUARD_REPLICA:
+            reject_bytes(s, c, e.node.write_refusal())
+            return False
+    if guard & GUARD_FENCED and writes and not from_primary:
+        refusal = e.node.fence_refusal(s)
+        if refusal is not None:
+            reject_bytes(s, c, refusal)
+            return False
+    if guard & GUARD_MIN_REPLICAS and flags & CMD_WRITE and not from_primary and not e.guard & GUARD_REPLICA:
+        if e.good_replicas < e.min_replicas_to_write:
+            reject(s, c, b"NOREPLICAS Not enough good replicas to write.")
+            return False
+    if guard & GUARD_REPLICA and not from_primary:
+        e.ks.expiry_mode = EXPIRY_HIDE
+        if flags & CMD_WRITE and e.replica_read_only:
+            reject(s, c, b"READONLY You can't write against a read only replica.")
+            return False
+    if guard & GUARD_SUBSCRIBED and not subscribed_may(cmd):
+        reject_bytes(s, c, b"ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+                     b"are allowed in this context" % <bytes>cmd.name)
+        return False
+    if guard & GUARD_REPLICA and not e.link_up and not e.replica_serve_stale and not flags & CMD_STALE \
+            and not from_primary:
+        reject(s, c, b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
+        return False
+    if guard & GUARD_LOADING and not flags & CMD_LOADING and not from_primary:
+        reject(s, c, b"LOADING Redis is loading the dataset in memory")
+        return False
+    if guard & GUARD_BUSY and not flags & CMD_ALLOW_BUSY:
+        reject(s, c, b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
+        return False
+    if from_primary:
+        e.ks.expiry_mode = EXPIRY_IGNORE
+    elif guard & GUARD_PAUSED:
+        e.ks.expiry_mode = EXPIRY_HIDE
+        if park_for_pause(s, c, writes):
+            return False
+    if guard & GUARD_MULTI and not flags & CMD_TRANSACTION:
+        queue_call(s, c)
+        return False
+    if guard & GUARD_MONITORED and not flags & (CMD_ADMIN | CMD_SKIP_MONITOR):
+        feed_monitors(s, c)
+    e.ks.no_touch = (s.flags & S_NO_TOUCH) != 0
+    return True
+
+
+cdef extern from "string.h":
+    int strcmp(const char* a, const char* b) noexcept nogil
+
+
+cdef inline bint memcmp_name(Command* cmd, const char* name) noexcept nogil:
+    return strcmp(cmd.name, name) == 0
+
+
+cdef bint subscribed_may(Command* cmd) noexcept nogil:
+    return (
+        memcmp_name(cmd, b"ping") or memcmp_name(cmd, b"subscribe") or memcmp_name(cmd, b"ssubscribe")
+        or memcmp_name(cmd, b"psubscribe") or memcmp_name(cmd, b"unsubscribe") or memcmp_name(cmd, b"sunsubscribe")
+        or memcmp_name(cmd, b"punsubscribe") or memcmp_name(cmd, b"quit") or memcmp_name(cmd, b"reset"))
+
+
+cdef void queue_call(Session s, Call* c) noexcept:
+    if c.raw.len:
+        buf_append(&s.queue, c.raw.ptr, c.raw.len)
+    else:
+        encode_call(&s.queue, c.argv, c.argc)
+    s.queued += 1
+    s.queued_flags |= c.command.flags
+    reply_status(s, b"QUEUED")
+
+
+cdef int call_command(Session s, Call* c) except -1:
+    cdef Engine e = s.engine
+    cdef Command* cmd = c.command
+    cdef int64_t dirty = e.dirty
+    cdef int effects = e.call_effects
+    cdef int db = s.db.id
+    cdef Session outer = e.current
+    cdef uint64_t start, took
+    e.call_effects = 0
+    e.depth += 1
+    e.current = s
+    s.last_command = cmd
+    start = hf_nanos()
+    try:
+        cmd.handler(s, c)
+    except BaseException as fault:
+        e.stat_unexpected_errors += 1
+        if e.on_fault is not None:
+            e.on_fault(fault, <bytes>cmd.name)
+        reply_error(s, b"ERR internal error")
+        if not isinstance(fault, Exception):
+            e.depth -= 1
+            e.current = outer
+            raise
+    took = hf_nanos() - start
+    cmd.calls += 1
+    cmd.usec_x1000 += took
+    e.depth -= 1
+    e.current = outer
+    if e.dirty != dirty and e.call_effects == 0:
+        effect_request(e, db, c)
+    e.call_effects = effects
+    if e.dirty != dirty:
+        s.write_offset = e.stream_offset + e.stream.len
+    if e.slowlog_slower_than_us >= 0 and took >= <uint64_t>e.slowlog_slower_than_us * 1000 and e.slow_hook is not None:
+        if not cmd.flags & CMD_SKIP_SLOWLOG:
+            e.slow_hook(s, [slice_bytes(c.argv[i]) for i in range(c.argc)], took // 1000)
+    if e.ready_keys and e.depth == 0:
+        serve_ready(e)
+    return 0
+
+
+cdef int serve(Engine e) except -1:
+    cdef Session s
+    while e.unblocked:
+        s = e.unblocked.pop(0)
+        proceed(s)
+        if s.out.len:
+            wake(s)
+    return 0

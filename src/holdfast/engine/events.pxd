@@ -1,0 +1,33 @@
+# Changed keys: what WATCH, key-space notifications and counters hear of it.
+
+from libc.stdint cimport int64_t, uint32_t
+from holdfast.engine.buf cimport Slice
+from holdfast.engine.keyspace cimport Database
+from holdfast.engine.state cimport Engine, Session
+
+cdef enum NotifyFlag:       # as notify-keyspace-events names them
+    NOTIFY_KEYSPACE = 1 << 0    # K
+    NOTIFY_KEYEVENT = 1 << 1    # E
+    NOTIFY_GENERIC = 1 << 2     # g
+    NOTIFY_STRING = 1 << 3      # $
+    NOTIFY_LIST = 1 << 4        # l
+    NOTIFY_SET = 1 << 5         # s
+    NOTIFY_HASH = 1 << 6        # h
+    NOTIFY_ZSET = 1 << 7        # z
+    NOTIFY_EXPIRED = 1 << 8     # x
+    NOTIFY_EVICTED = 1 << 9     # e
+    NOTIFY_STREAM = 1 << 10     # t
+    NOTIFY_KEY_MISS = 1 << 11   # m
+    NOTIFY_LOADED = 1 << 12
+    NOTIFY_MODULE = 1 << 13     # d
+    NOTIFY_NEW = 1 << 14        # n
+
+# The one call a handler makes after it changed a key: counts `count` changes,
+# touches WATCH, publishes the event (NULL: no event).
+cdef void changed(Session s, Slice key, uint32_t event_class, const char* event, int64_t count) noexcept
+# The parts of it, where one call does not fit.
+cdef void touch_watched(Engine e, Database* db, Slice key) noexcept
+cdef void touch_watched_database(Engine e, Database* db) noexcept
+cdef void notify(Engine e, Database* db, uint32_t event_class, const char* event, Slice key) noexcept
+# Deliver a message; how many sessions got it.
+cdef int publish(Engine e, bytes channel, bytes message, bint sharded) except -1

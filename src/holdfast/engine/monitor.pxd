@@ -1,0 +1,5 @@
+# MONITOR: every executed request, to whoever watches.
+
+from holdfast.engine.state cimport Call, Session
+
+cdef int feed_monitors(Session s, Call* c) except -1

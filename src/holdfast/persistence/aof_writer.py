@@ -1,0 +1,454 @@
+"""The append-only file while the server runs: append, flush, rewrite, report.
+
+The thin part: `aof_policy` decides, `AofDirectory` names, `Increment` writes. A tick
+of the node calls `append` with the effects of all its connections and then
+`flush`; replies to writes may leave once `gate_offset` has reached them. The
+snapshot itself is written by a child process or by the walker; this module only
+says where (`RewriteTicket`) and puts it in force.
+
+Order of a rewrite, each step safe to crash after: the buffer is flushed; a new
+increment is opened and named in the manifest; the snapshot is written under a
+temporary name and synced; it is renamed; the manifest is replaced (new base, the
+increments before are history); history is removed; the manifest forgets it.
+
+How to read it: the life cycle (`open`, `start`, `stop`), the tick (`append`,
+`flush`), the rewrite (`begin_rewrite`, `finish_rewrite`, `fail_rewrite`,
+`rewrite_wanted`), then what others ask (`misconf`, `gate_offset`, `fields`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from holdfast.persistence.aof_directory import AofDirectory, Log
+from holdfast.persistence.aof_increment import Increment
+from holdfast.persistence.aof_policy import (
+    HEALTH,
+    LOG_INTERVAL_MS,
+    SYNC_INTERVAL_MS,
+    Event,
+    FlushView,
+    Fsync,
+    Health,
+    Sync,
+    plan_flush,
+    rewrite_due,
+    rewrite_growth,
+)
+from holdfast.persistence.aof_rewrites import RewriteRecord, RewriteTicket
+from holdfast.persistence.manifest import Manifest
+from holdfast.persistence.manifest_store import AofPlace
+from holdfast.server.host import Clock, Disk
+
+SELECT = b"*2\r\n$6\r\nSELECT\r\n"
+
+
+@dataclass(frozen=True)
+class AofSettings:
+    """The settings of the AOF, by their names in redis.conf."""
+
+    appendfsync: Fsync = Fsync.EVERYSEC
+    aof_use_rdb_preamble: bool = True
+    aof_timestamp_enabled: bool = False
+    no_appendfsync_on_rewrite: bool = False
+    auto_aof_rewrite_percentage: int = 100
+    auto_aof_rewrite_min_size: int = 64 * 1024 * 1024
+    aof_disable_auto_gc: bool = False
+
+
+class State(Enum):
+    """Whether effects are recorded."""
+
+    OFF = "off"
+    WAITING = "waiting for the first rewrite"
+    ON = "on"
+
+
+class AofError(Exception):
+    """A step of the AOF that could not be made; the text says which and why."""
+
+
+class AofWriter:
+    """The append-only file of one node."""
+
+    def __init__(
+        self, disk: Disk, clock: Clock, place: AofPlace, settings: AofSettings, pid: int, log: Log
+    ) -> None:
+        self.settings = settings
+        self.state = State.OFF
+        self.directory = AofDirectory(disk, place, pid, log)
+        self.rewrites = RewriteRecord(log)
+        self.health = Health.OK
+        self.delayed_syncs = 0
+        self.current_bytes = 0
+        self.base_bytes = 0
+        self.child_running = False
+        """Whether any child writes to the disk; the node sets it (no-appendfsync-on-rewrite)."""
+        self._clock, self._log = clock, log
+        self._buffer = bytearray()
+        self._offset = 0
+        self._needs_select = True
+        self._stamped_seconds = 0
+        self._current: Increment | None = None
+        self._retired: list[Increment] = []
+        self._syncs: set[asyncio.Task[None]] = set()
+        self._last_sync_ms = self._postponed_since_ms = self._failed_at_ms = self._logged_ms = -1
+        self._errno = 0
+
+    # Life cycle
+
+    def open(
+        self, manifest: Manifest, offset: int, base_bytes: int, write_base: Callable[[str, bool], None]
+    ) -> None:
+        """Switch on at start-up, after loading; AofError if it cannot be written.
+
+        `write_base(path, rdb)` writes and syncs a snapshot; it is called when there is no file yet.
+        """
+        try:
+            rdb = self.settings.aof_use_rdb_preamble
+            self._current = self.directory.prepare(manifest, offset, rdb, write_base)
+        except OSError as error:
+            raise AofError(f"Can't open the append-only file: {error}") from error
+        self.state, self._offset = State.ON, offset
+        self.base_bytes = base_bytes
+        self.current_bytes = self.directory.size()
+        self._remove_history()
+
+    def start(self, now_ms: int, offset: int) -> RewriteTicket:
+        """Switch on while running (CONFIG SET appendonly yes); on from the end of this rewrite."""
+        assert self.state is State.OFF
+        self.state, self._offset = State.WAITING, offset
+        self._last_sync_ms = now_ms
+        self._happened(Event.REOPENED, now_ms)
+        try:
+            return self.begin_rewrite(now_ms)
+        except AofError:
+            self.state = State.OFF
+            raise
+
+    def stop(self, now_ms: int) -> bool:
+        """Write and sync what is left, then switch off (CONFIG SET appendonly no, shutdown).
+
+        Returns whether everything appended is on stable storage.
+        """
+        if self.state is State.ON:
+            self.flush(now_ms, forced=True)
+        for increment in (*self._retired, *((self._current,) if self._current else ())):
+            try:
+                increment.sync()
+            except OSError as error:
+                self._log("warning", f"Fail to fsync the AOF file: {error.strerror}")
+            increment.close()
+        everything = self.synced_offset == self._offset
+        if self.rewrites.running:
+            self.rewrites.called_off(now_ms)
+            self.directory.forget(self.directory.snapshot_path)
+        if self.state is State.WAITING:
+            self.directory.forget(self.directory.waiting_path)
+        self._current, self._retired = None, []
+        self.rewrites.scheduled = False
+        self._buffer.clear()
+        self._needs_select = True
+        self.state = State.OFF
+        return everything
+
+    # The tick
+
+    def append(self, chunk: bytes | bytearray | memoryview, database: int, offset: int) -> None:
+        """Take the effects of a tick: whole commands and transactions that end at `offset`.
+
+        `database` is the one in force where the chunk begins. Empty chunks only move the offset.
+        """
+        self._offset = offset
+        if self.state is State.OFF or not len(chunk):
+            return
+        if self.state is State.WAITING and self.rewrites.running is None:
+            return
+        if self.settings.aof_timestamp_enabled:
+            seconds = self._clock.wall_us() // 1_000_000
+            if seconds > self._stamped_seconds:
+                self._stamped_seconds = seconds
+                self._buffer += b"#TS:%d\r\n" % seconds
+        if self._needs_select:
+            self._needs_select = False
+            if bytes(chunk[: len(SELECT)]).upper() != SELECT:
+                number = b"%d" % database
+                self._buffer += b"%b$%d\r\n%b\r\n" % (SELECT, len(number), number)
+        self._buffer += chunk
+
+    def flush(self, now_ms: int, *, forced: bool = False) -> None:
+        """Write and sync what the policy asks for; never raises: see `health`."""
+        current = self._current
+        if current is None or not (self._buffer or self._unsynced_bytes):
+            return
+        resting = not self._buffer and now_ms - self._last_sync_ms < SYNC_INTERVAL_MS
+        if resting and self.settings.appendfsync is not Fsync.ALWAYS:
+            return  # as the policy would say, at a tenth of the cost: most ticks only read
+        plan = plan_flush(
+            self.settings.appendfsync,
+            FlushView(
+                now_ms,
+                len(self._buffer),
+                self._unsynced_bytes,
+                current.syncing,
+                self._last_sync_ms,
+                self._postponed_since_ms,
+                self._failed_at_ms,
+                forced,
+                self._sync_suspended,
+            ),
+        )
+        self._postponed_since_ms = plan.postponed_since_ms
+        if plan.delayed:
+            self.delayed_syncs += 1
+            self._log(
+                "notice",
+                "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer "
+                "without waiting for fsync to complete, this may slow down the server.",
+            )
+        if plan.write:
+            self._write(current, now_ms, synced=plan.sync is Sync.NOW)
+        elif plan.sync is Sync.NOW and not self._sync_now(now_ms):
+            current.suspect = True
+        if plan.sync is Sync.LATER:
+            self._last_sync_ms = now_ms
+            for increment in (*self._retired, current):
+                if increment.unsynced_bytes and not increment.syncing:
+                    self._sync_beside(increment)
+
+    def _write(self, current: Increment, now_ms: int, *, synced: bool) -> None:
+        size, offset = current.size, current.offset
+        try:
+            current.append(self._buffer, self._offset)
+        except OSError as error:
+            self._failed(Event.WRITE_FAILED, error, "Error writing to the AOF file", now_ms)
+            return
+        if synced and not self._sync_now(now_ms):
+            # The kernel may have dropped these bytes: they are taken back and written afresh.
+            current.suspect = current.suspect or size > current.synced_bytes
+            try:
+                current.cut_to(size, offset)
+            except OSError:
+                pass  # torn: the next append cuts first
+            return
+        self.current_bytes += len(self._buffer)
+        self._buffer.clear()
+        self._happened(Event.WRITTEN, now_ms)
+
+    def _sync_now(self, now_ms: int) -> bool:
+        try:
+            for increment in (*self._retired, *((self._current,) if self._current else ())):
+                if increment.unsynced_bytes:
+                    increment.sync()
+        except OSError as error:
+            for increment in self._retired:
+                increment.suspect = increment.suspect or increment.unsynced_bytes > 0
+            self._failed(Event.SYNC_FAILED, error, "Can't persist AOF for fsync error", now_ms)
+            return False
+        self._last_sync_ms = now_ms
+        self._close_retired()
+        self._happened(Event.SYNCED, now_ms)
+        return True
+
+    def _sync_beside(self, increment: Increment) -> None:
+        increment.syncing = True
+        task = asyncio.get_running_loop().create_task(self._await_sync(increment))
+        self._syncs.add(task)
+        task.add_done_callback(self._syncs.discard)
+
+    async def _await_sync(self, increment: Increment) -> None:
+        try:
+            await increment.sync_later()
+        except OSError as error:
+            now_ms = self._clock.boot_us() // 1000
+            if increment is self._current or increment in self._retired:
+                self._failed(Event.SYNC_FAILED, error, "Fail to fsync the AOF file", now_ms)
+            return
+        self._happened(Event.SYNCED, self._clock.boot_us() // 1000)
+        self._close_retired()
+
+    def _close_retired(self) -> None:
+        for increment in [i for i in self._retired if not i.unsynced_bytes and not i.syncing]:
+            self._retired.remove(increment)
+            increment.close()
+
+    # The rewrite
+
+    def begin_rewrite(self, now_ms: int) -> RewriteTicket:
+        """Open the next increment and order a snapshot of this very moment; AofError if it cannot start."""
+        if self.rewrites.running:
+            raise AofError("Background append only file rewriting already in progress")
+        self.flush(now_ms, forced=True)
+        try:
+            if self._buffer and self.state is State.ON:
+                # Going on would put effects after a snapshot that already holds them.
+                raise OSError(self._errno, os.strerror(self._errno))
+            self._open_next_increment()
+        except OSError as error:
+            self.rewrites.not_begun()
+            raise AofError(f"Can't start rewriting the append-only file: {error.strerror}") from error
+        ticket = RewriteTicket(self.directory.snapshot_path, self.settings.aof_use_rdb_preamble, now_ms)
+        self.rewrites.begun(ticket)
+        return ticket
+
+    def _open_next_increment(self) -> None:
+        if self.state is State.OFF:
+            return
+        if self.state is State.WAITING:
+            self._buffer.clear()
+            self._current = self.directory.waiting_increment(self._offset)
+        else:
+            increment = self.directory.next_increment(self._offset)
+            if self._current:
+                self._retire(self._current)
+            self._current = increment
+        self._needs_select = True
+
+    def _retire(self, increment: Increment) -> None:
+        self._retired.append(increment)
+        if increment.unsynced_bytes and not increment.syncing:
+            self._sync_beside(increment)
+        self._close_retired()
+
+    def finish_rewrite(self, ticket: RewriteTicket, now_ms: int, *, cow_bytes: int = 0) -> None:
+        """Put the snapshot that was written and synced in force; AofError leaves the old files in force."""
+        assert ticket is self.rewrites.running
+        try:
+            self.directory.put_in_force(
+                rdb=ticket.rdb,
+                waiting=self.state is State.WAITING,
+                keep=0 if self.state is State.OFF else 1,
+            )
+        except OSError as error:
+            self.fail_rewrite(ticket, now_ms, str(error.strerror))
+            raise AofError(f"Can't put the rewritten append-only file in force: {error.strerror}") from error
+        self.rewrites.ended(now_ms, ok=True, cow_bytes=cow_bytes)
+        if self.state is not State.OFF:
+            self.state = State.ON
+            for increment in self._retired:
+                increment.close()  # the base holds what it held
+            self._retired.clear()
+            self.current_bytes = self.base_bytes = self.directory.size()
+        self._remove_history()
+        self._log("notice", "Background AOF rewrite finished successfully")
+
+    def fail_rewrite(self, ticket: RewriteTicket, now_ms: int, reason: str, *, wanted: bool = False) -> None:
+        """Give up a rewrite (`wanted`: somebody asked for that, so it is no failure)."""
+        assert ticket is self.rewrites.running
+        self.directory.forget(ticket.path)
+        if wanted:
+            self.rewrites.called_off(now_ms)
+        else:
+            self.rewrites.ended(now_ms, ok=False)
+        if self.state is State.WAITING:
+            self._buffer.clear()
+            if self._current:
+                self._current.close()
+                self._current = None
+            self.directory.forget(self.directory.waiting_path)
+            self.rewrites.scheduled = True
+        self._log("warning", f"Background AOF rewrite terminated: {reason}")
+
+    def rewrite_wanted(self, now_ms: int) -> str | None:
+        """Return why a rewrite should start now, or None; asked by the node's cron when no child runs."""
+        reason = None if self.rewrites.running else self._rewrite_reason()
+        return reason if reason and self.rewrites.allowed(now_ms) else None
+
+    def _rewrite_reason(self) -> str | None:
+        if self.rewrites.scheduled:
+            return "scheduled"
+        if self.state is not State.ON:
+            return None
+        if self._suspect and self.health is Health.OK:
+            return "an fsync had failed, so the file may lack what was written before"
+        due = rewrite_due(
+            current_bytes=self.current_bytes,
+            base_bytes=self.base_bytes,
+            percentage=self.settings.auto_aof_rewrite_percentage,
+            min_bytes=self.settings.auto_aof_rewrite_min_size,
+        )
+        return f"{rewrite_growth(self.current_bytes, self.base_bytes)}% growth" if due else None
+
+    def _remove_history(self) -> None:
+        if not self.settings.aof_disable_auto_gc:
+            self.directory.remove_history()
+
+    # What others ask
+
+    @property
+    def misconf(self) -> str | None:
+        """The error that writes get while the file cannot be written, without the leading minus."""
+        if self.state is State.OFF or self.health is Health.OK:
+            return None
+        return f"MISCONF Errors writing to the AOF file: {os.strerror(self._errno)}"
+
+    @property
+    def synced_offset(self) -> int:
+        """Effects up to here are on stable storage (WAITAOF); -1 when the AOF is not in force."""
+        if self.state is not State.ON or self._current is None:
+            return -1
+        for increment in (*self._retired, self._current):
+            if increment.unsynced_bytes:
+                return increment.synced_offset
+        return self._current.offset if self._buffer else self._offset
+
+    @property
+    def gate_offset(self) -> int:
+        """Replies to writes up to here may leave; with `always` this waits for the disk."""
+        if self.state is State.ON and self.settings.appendfsync is Fsync.ALWAYS and not self._sync_suspended:
+            return self.synced_offset
+        return self._offset
+
+    def fields(self, now_ms: int) -> dict[str, str | int]:
+        """Return the aof_ fields of INFO persistence, in order."""
+        shown: dict[str, str | int] = {
+            "aof_enabled": int(self.state is not State.OFF),
+            **self.rewrites.fields(now_ms),
+            "aof_last_write_status": "ok" if self.health is Health.OK else "err",
+            "aof_last_cow_size": self.rewrites.last_cow_bytes,
+        }
+        if self.state is not State.OFF:
+            shown |= {
+                "aof_current_size": self.current_bytes,
+                "aof_base_size": self.base_bytes,
+                "aof_pending_rewrite": int(self.rewrites.scheduled),
+                "aof_buffer_length": len(self._buffer),
+                "aof_pending_bio_fsync": len(self._syncs),
+                "aof_delayed_fsync": self.delayed_syncs,
+            }
+        return shown
+
+    # Below: small steps
+
+    @property
+    def _unsynced_bytes(self) -> int:
+        unsynced = self._current.unsynced_bytes if self._current else 0
+        for increment in self._retired:
+            unsynced += increment.unsynced_bytes
+        return unsynced
+
+    @property
+    def _suspect(self) -> bool:
+        return any(i.suspect for i in self._retired) or (self._current is not None and self._current.suspect)
+
+    @property
+    def _sync_suspended(self) -> bool:
+        return self.settings.no_appendfsync_on_rewrite and self.child_running
+
+    def _happened(self, event: Event, now_ms: int) -> None:
+        before, self.health = self.health, HEALTH[self.health, event]
+        if self.health is Health.OK and before is not Health.OK:
+            self._failed_at_ms = self._logged_ms = -1
+            self._log("notice", "AOF write error looks solved. The server can write again.")
+
+    def _failed(self, event: Event, error: OSError, text: str, now_ms: int) -> None:
+        self._happened(event, now_ms)
+        self._failed_at_ms = now_ms
+        self._errno = error.errno or 0
+        if self._logged_ms < 0 or now_ms - self._logged_ms > LOG_INTERVAL_MS:
+            self._logged_ms = now_ms
+            self._log("warning", f"{text}: {error.strerror}")

@@ -1,0 +1,18 @@
+# The connection: one client's transport and its session.
+
+from holdfast.engine.state cimport Engine, Session
+
+cdef class Connection:
+    cdef object __weakref__
+    cdef readonly Session session
+    cdef readonly object transport
+    cdef object node                # connection_opened(connection), connection_closed(connection, why)
+    cdef object read_buffer         # shared by the node's connections: bytes live in it only inside a call
+    cdef char* read_start
+    cdef bint blocked_writing       # the transport's buffer is above its high mark
+    cdef bint paused_reading
+    cdef bint closed
+    cdef size_t sent                # bytes of session.out already handed over (held by a gate)
+    cdef void hold_reading(self) noexcept
+    cpdef flush(self)
+    cpdef abort(self)

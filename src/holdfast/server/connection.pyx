@@ -1,0 +1,151 @@
+"""The connection: one client's transport and its session.
+
+What it is: the thin asyncio part between a transport and a `Session`. Bytes
+that arrive are executed in place out of one read buffer that all connections of
+a node share; replies leave at the end of the tick, by `flush`. What it is not:
+policy. Whom to accept, what to log and when to give up is the node's.
+
+Back-pressure: while the transport holds more than its high mark, replies stay
+in the session, the session stops executing above OUTPUT_PAUSE, and reading
+stops as soon as requests wait in the session's input.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyObject_GetBuffer, PyBuffer_Release, Py_buffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from holdfast.engine.buf cimport buf_consume, buf_free
+from holdfast.engine.request cimport feed, proceed
+from holdfast.engine.dispatch cimport serve
+from holdfast.engine.state cimport OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_PENDING, Engine, Session
+
+cdef enum:
+    KEEP_OUTPUT = 16 * 1024     # an empty reply buffer larger than this is given back
+    INPUT_PAUSE = 1 << 20       # a session that may not run reads ahead no more than this
+
+
+cdef class Connection:
+    """One client: an `asyncio.BufferedProtocol` around a `Session`."""
+
+    def __cinit__(self, node, Engine engine, read_buffer):
+        cdef Py_buffer view
+        self.node = node
+        self.session = Session(engine, self)
+        self.read_buffer = read_buffer
+        PyObject_GetBuffer(read_buffer, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        self.read_start = <char*>view.buf
+        PyBuffer_Release(&view)
+
+    # ---- asyncio.BufferedProtocol ----
+
+    def connection_made(self, transport):
+        """Take the transport; the node decides whether the client may stay."""
+        self.transport = transport
+        self.node.connection_opened(self)
+
+    def get_buffer(self, sizehint):
+        """Return the buffer to read into."""
+        return self.read_buffer
+
+    def buffer_updated(self, Py_ssize_t nbytes):
+        """Execute what arrived."""
+        cdef Session s = self.session
+        cdef Engine e = s.engine
+        if self.closed:
+            return
+        if not e.tick_open:
+            e.open_tick()
+        s.active_ms = e.ks.now_ms
+        feed(s, self.read_start, nbytes)
+        if s.input.len > INPUT_PAUSE or s.out.len > OUTPUT_PAUSE:
+            self.hold_reading()
+
+    def eof_received(self):
+        """The client will send no more: close, as Redis does."""
+        return False
+
+    def connection_lost(self, exc):
+        """Forget the client."""
+        if not self.closed:
+            self.closed = True
+            self.node.connection_closed(self, exc)
+
+    def pause_writing(self):
+        """The transport holds enough."""
+        self.blocked_writing = True
+
+    def resume_writing(self):
+        """The transport has room: hand over what waits, then go on executing."""
+        cdef Engine e = self.session.engine
+        self.blocked_writing = False
+        if not e.tick_open:
+            e.open_tick()
+        self.flush()
+
+    # ---- for the node ----
+
+    cdef void hold_reading(self) noexcept:
+        if not self.paused_reading and not self.closed and self.transport is not None:
+            if not self.session.flags & S_BLOCKED or self.session.input.len > INPUT_PAUSE:
+                self.paused_reading = True
+                self.transport.pause_reading()
+
+    cpdef flush(self):
+        """Hand the waiting replies to the transport; go on with requests that had to wait."""
+        cdef Session s = self.session
+        if self.closed:
+            return
+        while s.out.len and not self.blocked_writing:
+            chunk = PyBytes_FromStringAndSize(s.out.ptr, s.out.len)
+            s.bytes_out += s.out.len
+            s.out.len = 0
+            if s.out.cap > KEEP_OUTPUT:
+                buf_free(&s.out)
+            self.transport.write(chunk)
+            if s.input.len and not self.blocked_writing and not s.flags & S_BLOCKED:
+                proceed(s)
+                if s.engine.unblocked:
+                    serve(s.engine)
+        if s.flags & S_CLOSING:
+            self.abort()
+        elif s.flags & S_CLOSE_AFTER and not s.out.len:
+            self.closed = True
+            self.transport.close()
+            self.node.connection_closed(self, None)
+        elif self.paused_reading and s.out.len <= OUTPUT_PAUSE and s.input.len <= INPUT_PAUSE:
+            self.paused_reading = False
+            self.transport.resume_reading()
+
+    cpdef abort(self):
+        """Close now; what waits is dropped."""
+        if not self.closed:
+            self.closed = True
+            if self.transport is not None:
+                self.transport.abort()
+            self.node.connection_closed(self, None)
+
+    @property
+    def is_closed(self):
+        """Whether the connection has ended."""
+        return self.closed
+
+    @property
+    def write_buffer_bytes(self):
+        """Reply bytes that the transport holds."""
+        return self.transport.get_write_buffer_size() if self.transport is not None and not self.closed else 0
+
+
+def flush_pending(Engine engine):
+    """Hand out the replies of every session that has some (the end of a tick)."""
+    cdef Session s
+    cdef list pending
+    cdef Connection connection
+    while engine.pending:
+        pending = engine.pending
+        engine.pending = []
+        for s in pending:
+            s.flags &= ~S_PENDING
+            if s.owner is not None:
+                if type(s.owner) is Connection:
+                    connection = <Connection>s.owner
+                    connection.flush()
+                else:
+                    s.owner.flush()

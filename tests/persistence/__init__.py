@@ -1,0 +1,1 @@
+"""Tests of files on disk: formats, decisions, faults, and exchange with redis-server."""

@@ -136,7 +136,9 @@ def test_redis_py_asyncio_works(server: Peer, protocol: int, parser: type[Any]) 
 
 
 def test_redis_cli_runs_commands_from_its_input(server: Peer) -> None:
-    typed = b'SET k "va lue"\nGET k\nRPUSH l a b\nLRANGE l 0 -1\nMULTI\nINCR n\nEXEC\nSELECT 1\nDBSIZE\nNOSUCH\n'
+    typed = (
+        b'SET k "va lue"\nGET k\nRPUSH l a b\nLRANGE l 0 -1\nMULTI\nINCR n\nEXEC\nSELECT 1\nDBSIZE\nNOSUCH\n'
+    )
     shown = cli(server, "--no-raw", typed=typed).splitlines()
     assert shown[:5] == ["OK", '"va lue"', "(integer) 2", '1) "a"', '2) "b"']
     assert shown[5:10] == ["OK", "QUEUED", "1) (integer) 1", "OK", "(integer) 0"]
@@ -185,7 +187,17 @@ def test_redis_cli_shows_statistics(server: Peer) -> None:
 
 @pytest.mark.parametrize("pipeline", ["1", "16"])
 def test_redis_benchmark_runs_all_its_tests(server: Peer, pipeline: str) -> None:
-    command = [require_peer("redis-benchmark"), "-p", str(server.port), "-n", "2000", "-c", "20", "-P", pipeline]
+    command = [
+        require_peer("redis-benchmark"),
+        "-p",
+        str(server.port),
+        "-n",
+        "2000",
+        "-c",
+        "20",
+        "-P",
+        pipeline,
+    ]
     done = subprocess.run(
         [*command, "--csv"], capture_output=True, text=True, timeout=RUN_LIMIT_SECONDS, check=False
     )

@@ -108,7 +108,9 @@ class Comparison(RuleBasedStateMachine):
         fewest = shortest(commands, lambda fewer: self.difference([*BEGIN, *fewer]) is not None)
         found = self.difference([*BEGIN, *fewest])
         if found is None:
-            pytest.fail("the servers differed once, but not again with the same commands:\n" + shown(commands))
+            pytest.fail(
+                "the servers differed once, but not again with the same commands:\n" + shown(commands)
+            )
         place, mine, wanted = found
         sent = shown([*BEGIN, *fewest][: place + 1])
         pytest.fail(f"after these commands:\n{sent}\nwanted {escaped(wanted)}\ngot    {escaped(mine)}")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeAlias
 
 
 class Closed(ConnectionError):
@@ -64,7 +64,7 @@ class Null:
     mark: str
 
 
-Value = Union[int, bytes, Simple, Failure, Verbatim, Group, Null]
+Value: TypeAlias = "int | bytes | Simple | Failure | Verbatim | Group | Null"
 
 
 def encode(words: Sequence[bytes]) -> bytes:

@@ -20,10 +20,9 @@ _STEP = re.compile(r"^(?:@(?P<connection>\w+)\s+)?(?:\[(?P<directives>.*?)\]\s+)
 _REPEATED = re.compile(r"^<(.+)\*(\d+)>$")
 _NUMBERED = re.compile(r"^<(.+):(\d+)\.\.(\d+)>$")
 _ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "0": b"\0", "\\": b"\\", '"': b'"', "a": b"\a", "b": b"\b"}
-KNOWN_DIRECTIVES = frozenset(
-    "unordered pairs near shape fields mask ignore count error scan raw replies closes blocks sends split "
-    "resp2 resp3 until help fixed".split()
-)
+_COMPARISONS = "unordered pairs near shape fields mask ignore count error help fixed"
+_ACTIONS = "scan raw split replies closes blocks sends until resp2 resp3"
+KNOWN_DIRECTIVES = frozenset(f"{_COMPARISONS} {_ACTIONS}".split())
 
 
 class CaseError(ValueError):

@@ -27,7 +27,12 @@ def normalise(reply: bytes, directives: Mapping[str, str]) -> bytes:
         return b"%d items" % len(value.items or ()) if isinstance(value, Group) else reply
     if "help" in directives:
         return render(_without_descriptions(parse(reply)))
-    for name, change in (("unordered", _sorted), ("pairs", _sorted_pairs), ("shape", _shape), ("error", _code)):
+    for name, change in (
+        ("unordered", _sorted),
+        ("pairs", _sorted_pairs),
+        ("shape", _shape),
+        ("error", _code),
+    ):
         if name in directives:
             return render(change(parse(reply)))
     if "mask" in directives:

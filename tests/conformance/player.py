@@ -70,7 +70,12 @@ class _Stage:
 
     def __enter__(self) -> _Stage:
         self.control = self.peer.connect()
-        for words in ((b"CLIENT", b"UNPAUSE"), (b"FLUSHALL",), (b"SCRIPT", b"FLUSH"), (b"CONFIG", b"RESETSTAT")):
+        for words in (
+            (b"CLIENT", b"UNPAUSE"),
+            (b"FLUSHALL",),
+            (b"SCRIPT", b"FLUSH"),
+            (b"CONFIG", b"RESETSTAT"),
+        ):
             self.control.command(*words)
         for name, value in self.group.configuration:
             before = parse(self.control.command(b"CONFIG", b"GET", name))
@@ -95,13 +100,8 @@ class _Stage:
             if replies and SILENCE in replies[-1]:
                 replies += [NOT_RUN] * (len(self.group.steps) - len(replies))
                 return replies
-            directives = step.directives
-            if directives.get("resp2") is not None and self.protocol == 3:
-                replies.append(NOT_RUN)
-            elif directives.get("resp3") is not None and self.protocol == 2:
-                replies.append(NOT_RUN)
-            else:
-                replies.append(self._perform(step))
+            other_protocol = "resp3" if self.protocol == 2 else "resp2"
+            replies.append(NOT_RUN if other_protocol in step.directives else self._perform(step))
         for name in list(self.clients):
             try:
                 unread = self.clients[name].leftover()

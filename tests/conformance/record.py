@@ -61,9 +61,7 @@ def _record_overlay(player: Player, chosen: Sequence[str]) -> int:
     overlay: Overlay = {
         place: difference for place, difference in known.items() if place[0].split(" / ")[0] not in chosen
     }
-    reasons = {
-        (key, difference.recorded.title): difference.reason for (key, _), difference in known.items()
-    }
+    reasons = {(key, difference.recorded.title): difference.reason for (key, _), difference in known.items()}
     odd = 0
     for family in chosen:
         recording, unstable = _played(player, family)
@@ -81,7 +79,9 @@ def _record_overlay(player: Player, chosen: Sequence[str]) -> int:
                 reason = reasons.get((group.key, step.title), UNEXPLAINED)
                 overlay[group.key, number] = Difference(reason, step)
     write_overlay(dict(sorted(overlay.items())), player.version())
-    print(f"{len(overlay)} steps differ, {sum(d.reason == UNEXPLAINED for d in overlay.values())} unexplained")
+    print(
+        f"{len(overlay)} steps differ, {sum(d.reason == UNEXPLAINED for d in overlay.values())} unexplained"
+    )
     return odd and 1
 
 

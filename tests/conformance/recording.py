@@ -90,16 +90,14 @@ def read_recording(family: str) -> Recording:
         elif line[:2] in ("= ", "2 ", "3 "):
             replies[line[0]] = unescaped(line[2:])
             if line[0] != "2":
-                current.append(
-                    Recorded(title, replies.get("2", replies.get("=", b"")), replies[line[0]])
-                )
+                current.append(Recorded(title, replies.get("2", replies.get("=", b"")), replies[line[0]]))
     return groups
 
 
 def write_overlay(overlay: Overlay, version: str) -> None:
     """Write the overlay file, steps of one group and reason together."""
     lines = [
-        f"# Where Redis 7.2 (recorded from a server that tells redis_version {version}) answers otherwise than",
+        f"# Where Redis 7.2 (recorded from a server with redis_version {version}) answers otherwise than",
         "# the recordings, with the reason. A step is named by its group, its number there and its text.",
     ]
     group, reason = "", ""

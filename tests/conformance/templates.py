@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 FAR_SECONDS, FAR_MILLISECONDS = b"33177117420", b"33177117420000"
 
 _KEYS = (b"a", b"b", b"c", b"d")
-_VALUES = (b"", b"x", b"y", b"0", b"1", b"-7", b"12.5", b"hello world", b"\x00\xff\r\n", b"9223372036854775807")
+_VALUES = (
+    b"",
+    b"x",
+    b"y",
+    b"0",
+    b"1",
+    b"-7",
+    b"12.5",
+    b"hello world",
+    b"\x00\xff\r\n",
+    b"9223372036854775807",
+)
 _INDEXES = (b"0", b"1", b"-1", b"2", b"-2", b"5", b"-100", b"100")
 _SCORES = (b"0", b"1", b"-1", b"2", b"2.5", b"-0.5", b"10", b"inf", b"-inf", b"1000000")
 
@@ -26,7 +37,9 @@ WORDS: dict[str, st.SearchStrategy[bytes]] = {
     "score": st.sampled_from(_SCORES),
     "index": st.sampled_from(_INDEXES),
     "count": st.sampled_from((b"0", b"1", b"2", b"10", b"-1")),
-    "number": st.sampled_from((b"1", b"-1", b"5", b"100", b"-9223372036854775808", b"9223372036854775807", b"x")),
+    "number": st.sampled_from(
+        (b"1", b"-1", b"5", b"100", b"-9223372036854775808", b"9223372036854775807", b"x")
+    ),
     "fraction": st.sampled_from((b"0.5", b"-1.25", b"3", b"abc")),
     "bit": st.sampled_from((b"0", b"1")),
     "place": st.sampled_from((b"0", b"1", b"7", b"8", b"20", b"100")),

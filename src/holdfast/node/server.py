@@ -90,7 +90,9 @@ class ServerNode:
                 except OSError as error:
                     if optional:
                         continue
-                    self.log.warning(f"Could not create server TCP listening socket {address}:{port}: {error}")
+                    self.log.warning(
+                        f"Could not create server TCP listening socket {address}:{port}: {error}"
+                    )
                     raise
                 self.servers.append(server)
                 for socket in server.sockets:

@@ -29,6 +29,8 @@ class Session:
     @property
     def database(self) -> int:
         """Number of the selected database."""
+    def take_output(self) -> bytes:
+        """Return the waiting replies as bytes and forget them (for owners without a transport)."""
     @property
     def output_bytes(self) -> int:
         """Reply bytes that wait to be handed to the connection."""

@@ -26,7 +26,7 @@ from holdfast.engine.state cimport (
     GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF,
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH, GUARD_PAUSED, GUARD_PRIMARY,
     GUARD_REPLICA, GUARD_SENTINEL, GUARD_SUBSCRIBED,
-    S_DIRTY_EXEC, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PRIMARY, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
+    S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PRIMARY, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
     S_RETRY, S_SCRIPT, Call, Command, Engine, Session)
 
 cdef extern from *:
@@ -284,6 +284,6 @@ cdef int serve(Engine e) except -1:
     while e.unblocked:
         s = e.unblocked.pop(0)
         proceed(s)
-        if s.out.len:
+        if s.out.len or s.flags & S_ENDED:
             wake(s)
     return 0

@@ -111,6 +111,7 @@ cdef enum SessionFlag:
     S_EXECUTING = 1 << 22       # inside EXEC
     S_PAUSED = 1 << 23          # parked by CLIENT PAUSE; runs again on its end
     S_RETRY = 1 << 24           # a parked request is being tried again
+    S_ENDED = 1 << 25           # the client sends no more: close when all is executed and answered
 
 cdef enum:
     OUTPUT_PAUSE = 1 << 20      # a session stops executing while more reply bytes than this wait

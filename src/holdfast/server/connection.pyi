@@ -25,3 +25,6 @@ class Connection(asyncio.BufferedProtocol):
 
 def flush_pending(engine: Engine) -> None:
     """Hand out the replies of every session that has some (the end of a tick)."""
+
+def serve_waiting(engine: Engine) -> None:
+    """Execute what sessions had to leave waiting in their input."""

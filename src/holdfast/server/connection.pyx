@@ -13,9 +13,10 @@ stops as soon as requests wait in the session's input.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyObject_GetBuffer, PyBuffer_Release, Py_buffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from holdfast.engine.buf cimport buf_consume, buf_free
-from holdfast.engine.request cimport feed, proceed
 from holdfast.engine.dispatch cimport serve
-from holdfast.engine.state cimport OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_PENDING, Engine, Session
+from holdfast.engine.reply cimport wake
+from holdfast.engine.request cimport feed
+from holdfast.engine.state cimport OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_ENDED, S_PENDING, Engine, Session
 
 cdef enum:
     KEEP_OUTPUT = 16 * 1024     # an empty reply buffer larger than this is given back
@@ -59,8 +60,11 @@ cdef class Connection:
             self.hold_reading()
 
     def eof_received(self):
-        """The client will send no more: close, as Redis does."""
-        return False
+        """The client will send no more: close once what it sent is executed and answered."""
+        cdef Session s = self.session
+        s.flags |= S_ENDED
+        wake(s)
+        return True
 
     def connection_lost(self, exc):
         """Forget the client."""
@@ -74,11 +78,9 @@ cdef class Connection:
 
     def resume_writing(self):
         """The transport has room: hand over what waits, then go on executing."""
-        cdef Engine e = self.session.engine
         self.blocked_writing = False
-        if not e.tick_open:
-            e.open_tick()
-        self.flush()
+        if not self.closed:
+            wake(self.session)
 
     # ---- for the node ----
 
@@ -93,17 +95,20 @@ cdef class Connection:
         cdef Session s = self.session
         if self.closed:
             return
-        while s.out.len and not self.blocked_writing:
+        if s.out.len and not self.blocked_writing:
             chunk = PyBytes_FromStringAndSize(s.out.ptr, s.out.len)
             s.bytes_out += s.out.len
             s.out.len = 0
             if s.out.cap > KEEP_OUTPUT:
                 buf_free(&s.out)
             self.transport.write(chunk)
-            if s.input.len and not self.blocked_writing and not s.flags & S_BLOCKED:
-                proceed(s)
-                if s.engine.unblocked:
-                    serve(s.engine)
+        if s.flags & S_ENDED and not s.out.len:
+            if s.input.len == self.left_at_end or s.flags & S_BLOCKED:
+                s.flags |= S_CLOSE_AFTER
+            self.left_at_end = s.input.len
+        if s.input.len and not s.out.len and not s.flags & S_BLOCKED:
+            # What had to wait runs in a tick of its own: its effects leave before its replies.
+            s.engine.unblocked.append(s)
         if s.flags & S_CLOSING:
             self.abort()
         elif s.flags & S_CLOSE_AFTER and not s.out.len:
@@ -149,3 +154,8 @@ def flush_pending(Engine engine):
                     connection.flush()
                 else:
                     s.owner.flush()
+
+
+def serve_waiting(Engine engine):
+    """Execute what sessions had to leave waiting in their input."""
+    serve(engine)

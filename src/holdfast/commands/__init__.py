@@ -6,10 +6,10 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import connection, strings
+from holdfast.commands import connection, hash_scan, hashes, list_blocking, list_places, lists, strings
 from holdfast.engine.state import Engine
 
-FAMILIES = (connection, strings)
+FAMILIES = (connection, strings, lists, list_places, list_blocking, hashes, hash_scan)
 
 
 def declare_all(engine: Engine) -> None:

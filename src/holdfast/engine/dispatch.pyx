@@ -26,7 +26,8 @@ from holdfast.engine.state cimport (
     GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF,
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH, GUARD_PAUSED, GUARD_PRIMARY,
     GUARD_REPLICA, GUARD_SENTINEL, GUARD_SUBSCRIBED,
-    S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PRIMARY, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
+    S_BLOCKED, S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PRIMARY, S_REPLY_OFF,
+    S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
     S_RETRY, S_SCRIPT, Call, Command, Engine, Session)
 
 cdef extern from *:
@@ -115,7 +116,8 @@ cdef int execute(Session s, Call* c) except -1:
     cdef Engine e = s.engine
     cdef size_t before
     cdef Command* cmd = look_up(s, c)
-    e.stat_commands += 1
+    if not s.flags & S_RETRY:
+        e.stat_commands += 1
     if cmd == NULL:
         return 0
     if not (e.guard | s.guard):
@@ -206,7 +208,7 @@ cdef bint admit(Session s, Call* c) except? False:
     if guard & GUARD_MULTI and not flags & CMD_TRANSACTION:
         queue_call(s, c)
         return False
-    if guard & GUARD_MONITORED and not flags & (CMD_ADMIN | CMD_SKIP_MONITOR):
+    if guard & GUARD_MONITORED and not flags & (CMD_ADMIN | CMD_SKIP_MONITOR) and not s.flags & S_RETRY:
         feed_monitors(s, c)
     e.ks.no_touch = (s.flags & S_NO_TOUCH) != 0
     return True
@@ -262,7 +264,8 @@ cdef int call_command(Session s, Call* c) except -1:
             e.current = outer
             raise
     took = hf_nanos() - start
-    cmd.calls += 1
+    if not s.flags & S_BLOCKED:         # a call that waits is counted when it was served
+        cmd.calls += 1
     cmd.usec_x1000 += took
     e.depth -= 1
     e.current = outer
@@ -274,7 +277,7 @@ cdef int call_command(Session s, Call* c) except -1:
     if e.slowlog_slower_than_us >= 0 and took >= <uint64_t>e.slowlog_slower_than_us * 1000 and e.slow_hook is not None:
         if not cmd.flags & CMD_SKIP_SLOWLOG:
             e.slow_hook(s, [slice_bytes(c.argv[i]) for i in range(c.argc)], took // 1000)
-    if e.ready_keys and e.depth == 0:
+    if e.ready_keys and e.depth == 0 and not s.flags & S_RETRY:
         serve_ready(e)
     return 0
 

@@ -6,10 +6,20 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import connection, strings
+from holdfast.commands import (
+    connection,
+    set_algebra,
+    sets,
+    strings,
+)
 from holdfast.engine.state import Engine
 
-FAMILIES = (connection, strings)
+FAMILIES = (
+    connection,
+    strings,
+    sets,
+    set_algebra,
+)
 
 
 def declare_all(engine: Engine) -> None:

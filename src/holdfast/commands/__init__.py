@@ -6,10 +6,30 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import connection, hash_scan, hashes, list_blocking, list_places, lists, strings
+from holdfast.commands import (
+    connection,
+    hash_scan,
+    hashes,
+    list_blocking,
+    list_places,
+    lists,
+    set_algebra,
+    sets,
+    strings,
+)
 from holdfast.engine.state import Engine
 
-FAMILIES = (connection, strings, lists, list_places, list_blocking, hashes, hash_scan)
+FAMILIES = (
+    connection,
+    hash_scan,
+    hashes,
+    list_blocking,
+    list_places,
+    lists,
+    set_algebra,
+    sets,
+    strings,
+)
 
 
 def declare_all(engine: Engine) -> None:

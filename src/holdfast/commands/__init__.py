@@ -6,10 +6,17 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import connection, strings
+from holdfast.commands import bitfield, bits, connection, lcs, string_ranges, strings
 from holdfast.engine.state import Engine
 
-FAMILIES = (connection, strings)
+FAMILIES = (
+    connection,
+    strings,
+    string_ranges,
+    lcs,
+    bits,
+    bitfield,
+)
 
 
 def declare_all(engine: Engine) -> None:

@@ -226,3 +226,4 @@ cdef class Engine:
     cdef Session current            # whose command is being executed
     cdef public object node         # the process that this engine is part of; Python commands use it
     cdef public object script_engine, on_fault
+    cdef uint64_t lap_ns            # stopwatch: when the command before this one ended, 0: too long ago

@@ -6,10 +6,19 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import connection, strings
+from holdfast.commands import connection, databases, expire, keys, objects, scan, sort, strings
 from holdfast.engine.state import Engine
 
-FAMILIES = (connection, strings)
+FAMILIES = (
+    connection,
+    strings,
+    keys,
+    databases,
+    expire,
+    objects,
+    scan,
+    sort,
+)
 
 
 def declare_all(engine: Engine) -> None:

@@ -88,8 +88,8 @@ cpdef int register(Engine e) except -1:
     key = (KeySpec("RO", begin=2),)
     luck = ("nondeterministic_output",)
     add_container(e, Spec(
-        "object", -2, "", (0, 0, 0), "generic", "2.2.3", "Look at how values are held.", "Depends on the sub-command.",
-        categories=""))
+        "object", -2, "container", (0, 0, 0), "generic", "2.2.3", "Look at how values are held.",
+        "Depends on the sub-command."))
     command(e, encoding, Spec(
         "object|encoding", 3, "readonly", (2, 2, 1), "generic", "2.2.3", "Return how a value is held.", "O(1)",
         key_specs=key, tips=luck))

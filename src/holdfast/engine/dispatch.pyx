@@ -171,6 +171,8 @@ cdef bint admit(Session s, Call* c) except? False:
         if not e.guard & GUARD_REPLICA:
             reject_bytes(s, c, e.node.write_refusal())
             return False
+    if guard & GUARD_FENCED and not from_primary:
+        e.ks.expiry_mode = EXPIRY_HIDE      # the deletion of an expired key would be a write
     if guard & GUARD_FENCED and writes and not from_primary:
         refusal = e.node.fence_refusal(s)
         if refusal is not None:

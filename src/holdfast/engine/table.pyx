@@ -437,6 +437,48 @@ cdef void table_shrink(Heap* h, Table* t) noexcept nogil:
         start_resize(h, t, bits)
 
 
+cdef int drain_chain(Heap* h, Bucket* top, release_t release, void* arg) noexcept nogil:
+    cdef Bucket* b = top
+    cdef unsigned taken
+    cdef int n = 0
+    while b != NULL:
+        taken = taken_of(b)
+        while taken:
+            release(b.slots[hf_ctz(taken)], arg)
+            taken &= taken - 1
+            n += 1
+        b = child_of(b)
+    free_children(h, top)
+    top.present = 0
+    return n
+
+
+cdef bint table_drain(Heap* h, Table* t, size_t* at, release_t release, void* arg, int entries) noexcept nogil:
+    cdef size_t first = mask_of(t, 0) + 1 if t.buckets[0] != NULL else 0
+    cdef size_t total = first + (mask_of(t, 1) + 1 if t.buckets[1] != NULL else 0)
+    cdef size_t i
+    cdef int which, empty_visits = 0
+    while at[0] < total:
+        if entries <= 0:
+            return True
+        which = 0 if at[0] < first else 1
+        i = at[0] if which == 0 else at[0] - first
+        if t.buckets[which][i].present:
+            entries -= drain_chain(h, &t.buckets[which][i], release, arg)
+        else:
+            empty_visits += 1
+            if empty_visits & 15 == 0:
+                entries -= 1
+        at[0] += 1
+        i += 1
+        if i % RELEASE_BUCKETS == 0:
+            hf_release_pages(<char*>&t.buckets[which][i - RELEASE_BUCKETS], <char*>&t.buckets[which][i])
+    heap_free(h, t.buckets[0])
+    heap_free(h, t.buckets[1])
+    table_init(t, t.key_offset, t.seed)
+    return False
+
+
 # ---- walking ----
 
 cdef void visit_chain(Bucket* b, visit_t visit, void* arg) noexcept nogil:

@@ -28,6 +28,7 @@ from holdfast.server.connection import Connection, flush_pending, serve_waiting
 from holdfast.server.cron import Cron
 from holdfast.server.host import Host
 from holdfast.server.log import Log
+from holdfast.server.upkeep import Upkeep
 
 READ_BUFFER_BYTES = 128 * 1024
 
@@ -58,6 +59,7 @@ class ServerNode:
         self.servers: list[asyncio.AbstractServer] = []
         self.ports: list[tuple[str, int]] = []
         self.cron = Cron(self)
+        self.upkeep = Upkeep(self)
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
@@ -101,6 +103,7 @@ class ServerNode:
     async def stop(self) -> None:
         """Close everything; the node cannot be started again."""
         self.cron.stop()
+        self.upkeep.stop()
         if self._deadline is not None:
             self._deadline.cancel()
         for server in self.servers:

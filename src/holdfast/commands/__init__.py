@@ -11,6 +11,11 @@ from holdfast.commands import (
     set_algebra,
     sets,
     strings,
+    zset_add,
+    zset_algebra,
+    zset_pop,
+    zset_range,
+    zset_read,
 )
 from holdfast.engine.state import Engine
 
@@ -19,6 +24,11 @@ FAMILIES = (
     strings,
     sets,
     set_algebra,
+    zset_add,
+    zset_read,
+    zset_range,
+    zset_algebra,
+    zset_pop,
 )
 
 

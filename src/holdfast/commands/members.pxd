@@ -42,3 +42,8 @@ cdef bint arg_within(
 cdef bint arg_count(Session s, Slice arg, int64_t* out) noexcept
 # The count of SRANDMEMBER and ZRANDMEMBER: negative asks for repetitions.
 cdef bint arg_draws(Session s, Slice arg, int64_t* out) noexcept
+# False: it holds something else than a sorted set, which was answered.
+cdef bint is_zset(Session s, Record* r) noexcept
+# The head of a reply of sorted-set members: with scores flat in RESP2, pairs in RESP3.
+cdef void reply_members_head(Session s, size_t count, bint with_scores) noexcept
+cdef void reply_member(Session s, const char* p, size_t n, double score, bint with_scores) noexcept

@@ -15,13 +15,13 @@ from holdfast.engine.blocking cimport park_for_keys, read_timeout
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_int, effect_slice
 from holdfast.engine.events cimport NOTIFY_ZSET, changed
-from holdfast.engine.keyspace cimport TYPE_ZSET, Record, ks_peek, ks_write, record_set_value, type_of
+from holdfast.engine.keyspace cimport Record, ks_write, record_set_value
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_double, reply_null_array, reply_slice, reply_syntax_error)
 from holdfast.engine.sorted_sets cimport (
-    ZsetCursor, ZsetMember, ZsetRules, ZsetValue, zset_count, zset_end, zset_next, zset_of, zset_remove,
-    zset_remove_ranks, zset_walk)
+    ZsetCursor, ZsetMember, ZsetRules, ZsetValue, zset_count, zset_end, zset_next, zset_of, zset_remove_ranks,
+    zset_walk)
 from holdfast.engine.state cimport S_RETRY, Call, Engine, Session
 
 from holdfast.commands.spec import KeySpec, Spec
@@ -157,27 +157,13 @@ cdef int pop_first(Session s, Slice* keys, int count, bint highest, int64_t want
     return pop(s, keys[i], r, highest, wanted if wanted else 1, KEY_NESTED if wanted else KEY_FLAT)
 
 
-cdef bint nothing_to_retry(Session s, Slice* keys, int count) noexcept:
-    """A parked request runs again, but none of its keys is a sorted set: it waits on, whatever else they are."""
-    cdef Record* r
-    cdef int i
-    if not s.flags & S_RETRY:
-        return False
-    for i in range(count):
-        r = ks_peek(&s.engine.ks, s.db, keys[i])
-        if r != NULL and type_of(r) == TYPE_ZSET:
-            return False
-    return True
-
-
 cdef int pop_or_park(
         Session s, Call* c, Slice* keys, int count, bint highest, int64_t wanted, Slice timeout) except -1:
     cdef int64_t until_ms = 0
     cdef bint done = False
     if not s.flags & S_RETRY and not read_timeout(s, timeout, &until_ms):
         return 0
-    if not nothing_to_retry(s, keys, count):
-        pop_first(s, keys, count, highest, wanted, &done)
+    pop_first(s, keys, count, highest, wanted, &done)
     if not done:
         park_for_keys(s, c, keys, count, until_ms, 0)
     return 0

@@ -35,7 +35,7 @@ cdef void store_key(Session s, Slice key, int kind, void* ptr) noexcept
 cdef void delete_emptied(Session s, Slice key) noexcept
 # A STORE command found nothing: delete the destination, if there is one.
 cdef void delete_destination(Session s, Slice key) noexcept
-# An integer argument in [low, high]. False: answered with `message`, or where it is NULL in Redis's general words.
+# An integer argument in [low, high]. False: answered with `message`, or if that is NULL in the usual words.
 cdef bint arg_within(
     Session s, Slice arg, int64_t low, int64_t high, const char* message, int64_t* out) noexcept
 # A count that is not negative.

@@ -10,7 +10,8 @@ from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_NEW, changed, notify
 from holdfast.engine.keyspace cimport TYPE_ZSET, Record, ks_delete, ks_set_value, ks_write, type_of
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.reply cimport (
-    reply_array, reply_bulk, reply_double, reply_error, reply_error_bytes, reply_not_integer, reply_wrong_type)
+    reply_array, reply_bulk, reply_double, reply_error, reply_error_bytes, reply_not_integer,
+    reply_wrong_type)
 from holdfast.engine.state cimport Session
 
 

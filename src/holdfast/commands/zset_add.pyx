@@ -18,7 +18,8 @@ from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_double, reply_error, reply_int, reply_not_float, reply_null, reply_syntax_error)
 from holdfast.engine.sorted_sets cimport (
-    ZADD_ADDED, ZADD_GT, ZADD_INCR, ZADD_LT, ZADD_NAN, ZADD_NX, ZADD_SKIPPED, ZADD_UPDATED, ZADD_XX, ZsetRules,
+    ZADD_ADDED, ZADD_GT, ZADD_INCR, ZADD_LT, ZADD_NAN, ZADD_NX, ZADD_SKIPPED, ZADD_UPDATED, ZADD_XX,
+    ZsetRules,
     ZsetValue, zset_add, zset_count, zset_new, zset_of, zset_prepare, zset_remove)
 from holdfast.engine.state cimport Call, Engine, Session
 
@@ -109,7 +110,8 @@ cdef int add_pairs(Session s, Call* c, AddOptions* o) except -1:
 
 
 cdef int add_scored(
-        Session s, Slice key, Slice* pairs, int count, double* scores, size_t longest, AddOptions* o) except -1:
+        Session s, Slice key, Slice* pairs, int count, double* scores, size_t longest,
+        AddOptions* o) except -1:
     cdef Engine e = s.engine
     cdef ZsetRules rules = zset_rules(e)
     cdef Record* r = ks_write(&e.ks, s.db, key)

@@ -21,7 +21,8 @@ from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_ZSET, changed
 from holdfast.engine.heap cimport heap_free
 from holdfast.engine.keyspace cimport (
-    TYPE_SET, TYPE_ZSET, Record, SortedSet, ZSET_TREE, free_sorted_set, ks_read, new_member, new_sorted_set, type_of)
+    TYPE_SET, TYPE_ZSET, Record, SortedSet, ZSET_TREE, free_sorted_set, ks_read, new_member, new_sorted_set,
+    type_of)
 from holdfast.engine.numbers cimport parse_double
 from holdfast.engine.ordered cimport Member, member_key, ordered_append, ordered_compare
 from holdfast.engine.registry cimport command
@@ -30,7 +31,8 @@ from holdfast.engine.reply cimport (
 from holdfast.engine.sets cimport (
     SetCursor, SetMember, SetValue, set_contains, set_count, set_next, set_of, set_walk)
 from holdfast.engine.sorted_sets cimport (
-    ZsetCursor, ZsetMember, ZsetRules, ZsetValue, zset_append, zset_count, zset_new, zset_next, zset_of, zset_score,
+    ZsetCursor, ZsetMember, ZsetRules, ZsetValue, zset_append, zset_count, zset_new, zset_next, zset_of,
+    zset_score,
     zset_walk)
 from holdfast.engine.state cimport Call, Engine, Session
 from holdfast.engine.table cimport (
@@ -283,7 +285,7 @@ cdef int64_t intersect(ZsetRules* rules, Request* q, SortedSet* out) noexcept no
 
 
 cdef bint asks_each_member(Source* sources, int count) noexcept nogil:
-    """Whether looking up the first one's members in all others is less work than removing all others' members."""
+    """Whether looking up the first one's members is less work than removing all others' members."""
     cdef size_t looking = 0, removing = 0
     cdef int i
     for i in range(count):
@@ -322,7 +324,8 @@ cdef void subtract(ZsetRules* rules, Request* q, SortedSet* out) noexcept nogil:
         walk_source(&sources[i], &walk)
         while walk_next(&walk, &m):
             heap_free(rules.heap, table_pop(
-                rules.heap, &out.table, m.text.ptr, m.text.len, table_hash(&out.table, m.text.ptr, m.text.len)))
+                rules.heap, &out.table, m.text.ptr, m.text.len, table_hash(&out.table, m.text.ptr,
+                m.text.len)))
 
 
 # ---- results ----
@@ -482,5 +485,6 @@ cpdef int register(Engine e) except -1:
     command(e, zinterstore, stored(
         "zinterstore", "2.0.0", "Store the members that all sorted sets share in a key.", meets))
     command(e, zdiffstore, stored(
-        "zdiffstore", "6.2.0", "Store the members of the first sorted set that no other has in a key.", lacks))
+        "zdiffstore", "6.2.0", "Store the members of the first sorted set that no other has in a key.",
+        lacks))
     return 0

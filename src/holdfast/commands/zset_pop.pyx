@@ -63,16 +63,17 @@ cdef int pop(Session s, Slice key, Record* r, bint highest, int64_t wanted, int 
     cdef char digits[24]
     cdef size_t size = zset_count(&v)
     cdef size_t count = <size_t>wanted if <size_t>wanted < size else size
-    cdef size_t i
+    cdef size_t told = 0
     reply_head(s, key, count, shape)
     if count == 1:
         zset_end(&v, highest, &m, digits)
         reply_popped(s, &m, shape)
     else:
         zset_walk(&v, size - 1 if highest else 0, highest, True, &walk)
-        for i in range(count):
+        while told < count:
             zset_next(&walk, &m)
             reply_popped(s, &m, shape)
+            told += 1
     changed(s, key, NOTIFY_ZSET, b"zpopmax" if highest else b"zpopmin", count)
     if count == size:
         delete_emptied(s, key)

@@ -357,7 +357,8 @@ cdef int zremrangebylex(Session s, Call* c) except -1:
 cdef object told(str name, str since, str summary):
     return Spec(
         name, -4, "readonly", (1, 1, 1), "sorted_set", since, summary,
-        "O(log(N)+M) where N is the number of members and M of those returned", key_specs=(KeySpec("RO access"),))
+        "O(log(N)+M) where N is the number of members and M of those returned",
+        key_specs=(KeySpec("RO access"),))
 
 
 cdef object counted(str name, str since, str summary):
@@ -369,7 +370,8 @@ cdef object counted(str name, str since, str summary):
 cdef object removed(str name, str since, str summary):
     return Spec(
         name, 4, "write", (1, 1, 1), "sorted_set", since, summary,
-        "O(log(N)+M) where N is the number of members and M of those removed", key_specs=(KeySpec("RW delete"),))
+        "O(log(N)+M) where N is the number of members and M of those removed",
+        key_specs=(KeySpec("RW delete"),))
 
 
 cpdef int register(Engine e) except -1:
@@ -380,7 +382,8 @@ cpdef int register(Engine e) except -1:
     command(e, zrevrangebyscore, told(
         "zrevrangebyscore", "2.2.0", "Return members in a range of scores, highest first."))
     command(e, zrangebylex, told("zrangebylex", "2.8.9", "Return members in a range of names."))
-    command(e, zrevrangebylex, told("zrevrangebylex", "2.8.9", "Return members in a range of names, last first."))
+    command(e, zrevrangebylex, told(
+        "zrevrangebylex", "2.8.9", "Return members in a range of names, last first."))
     command(e, zrangestore, Spec(
         "zrangestore", -5, "write denyoom", (1, 2, 1), "sorted_set", "6.2.0",
         "Store a range of a sorted set in a key.",

@@ -10,17 +10,18 @@ from holdfast.commands.member_scan cimport (
     ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
 from holdfast.commands.members cimport DRAWS_MAX, arg_draws, is_zset, reply_member, reply_members_head
 from holdfast.commands.options cimport arg_is
-from holdfast.engine.buf cimport Slice
 from holdfast.engine.keyspace cimport ZSET_TREE, Record, SortedSet, ks_read
 from holdfast.engine.numbers cimport format_double
 from holdfast.engine.ordered cimport Member, member_key
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
-    reply_array, reply_bulk, reply_double, reply_error, reply_error_bytes, reply_int, reply_null, reply_null_array,
+    reply_array, reply_bulk, reply_double, reply_error, reply_error_bytes, reply_int, reply_null,
+    reply_null_array,
     reply_slice, reply_syntax_error)
 from holdfast.engine.sampling cimport table_draw, take_next
 from holdfast.engine.sorted_sets cimport (
-    ZsetCursor, ZsetMember, ZsetValue, zset_count, zset_next, zset_of, zset_random, zset_rank, zset_score, zset_walk)
+    ZsetCursor, ZsetMember, ZsetValue, zset_count, zset_next, zset_of, zset_random, zset_rank, zset_score,
+    zset_walk)
 from holdfast.engine.state cimport Call, Engine, Session
 
 from holdfast.commands.spec import KeySpec, Spec
@@ -235,13 +236,16 @@ cpdef int register(Engine e) except -1:
     reads = (KeySpec("RO access"),)
     by_lot = ("nondeterministic_output",)
     command(e, zcard, Spec(
-        "zcard", 2, "readonly fast", (1, 1, 1), "sorted_set", "1.2.0", "Return the number of members.", "O(1)",
+        "zcard", 2, "readonly fast", (1, 1, 1), "sorted_set", "1.2.0", "Return the number of members.",
+        "O(1)",
         key_specs=(KeySpec("RO"),)))
     command(e, zscore, Spec(
-        "zscore", 3, "readonly fast", (1, 1, 1), "sorted_set", "1.2.0", "Return the score of a member.", "O(1)",
+        "zscore", 3, "readonly fast", (1, 1, 1), "sorted_set", "1.2.0", "Return the score of a member.",
+        "O(1)",
         key_specs=reads))
     command(e, zmscore, Spec(
-        "zmscore", -3, "readonly fast", (1, 1, 1), "sorted_set", "6.2.0", "Return the scores of some members.",
+        "zmscore", -3, "readonly fast", (1, 1, 1), "sorted_set", "6.2.0",
+        "Return the scores of some members.",
         "O(N) where N is the number of members asked for", key_specs=reads))
     command(e, zrank, Spec(
         "zrank", -3, "readonly fast", (1, 1, 1), "sorted_set", "2.0.0",
@@ -250,10 +254,12 @@ cpdef int register(Engine e) except -1:
         "zrevrank", -3, "readonly fast", (1, 1, 1), "sorted_set", "2.0.0",
         "Return how many members stand above a member.", "O(log(N))", key_specs=reads))
     command(e, zrandmember, Spec(
-        "zrandmember", -2, "readonly", (1, 1, 1), "sorted_set", "6.2.0", "Return random members of a sorted set.",
+        "zrandmember", -2, "readonly", (1, 1, 1), "sorted_set", "6.2.0",
+        "Return random members of a sorted set.",
         "O(N) where N is the number of members returned", key_specs=reads, tips=by_lot))
     command(e, zscan, Spec(
         "zscan", -3, "readonly", (1, 1, 1), "sorted_set", "2.8.0",
-        "Go through members and scores of a sorted set, some at a time.", "O(1) a call, O(N) for all N members",
+        "Go through members and scores of a sorted set, some at a time.",
+        "O(1) a call, O(N) for all N members",
         key_specs=reads, tips=by_lot))
     return 0

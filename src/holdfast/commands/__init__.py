@@ -26,6 +26,11 @@ from holdfast.commands import (
     sort,
     string_ranges,
     strings,
+    zset_add,
+    zset_algebra,
+    zset_pop,
+    zset_range,
+    zset_read,
 )
 from holdfast.engine.state import Engine
 
@@ -49,6 +54,11 @@ FAMILIES = (
     sort,
     string_ranges,
     strings,
+    zset_add,
+    zset_algebra,
+    zset_pop,
+    zset_range,
+    zset_read,
 )
 
 

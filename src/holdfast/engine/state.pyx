@@ -93,7 +93,7 @@ cdef class Engine:
         self.maxmemory_samples = 5
         self.replica_read_only = True
         self.replica_serve_stale = True
-        self.hash_max_listpack_entries = 128
+        self.hash_max_listpack_entries = 512
         self.hash_max_listpack_value = 64
         self.set_max_intset_entries = 512
         self.set_max_listpack_entries = 128

@@ -5,7 +5,7 @@ is not: BITFIELD, whose numbers have a module of their own (`bitfield`). The
 index of the family is `register` at the end.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport abort, free, malloc
 from libc.string cimport memcpy, memset
 from holdfast.commands.options cimport arg_int, arg_is
@@ -77,7 +77,7 @@ cdef bint bit_offset(Session s, Slice arg, int bits, uint64_t* out) noexcept:
     cdef bint fields = bits > 0 and arg.len > 0 and arg.ptr[0] == c'#'
     cdef bint good = parse_int64(arg.ptr + fields, arg.len - fields, &value) and value >= 0
     if good and fields:
-        good = value <= 9223372036854775807 // bits
+        good = value <= INT64_MAX // bits
         value = value * bits if good else 0
     if good and not s.flags & (S_PRIMARY | S_LOADER):
         good = (value >> 3) < s.engine.proto_max_bulk_len

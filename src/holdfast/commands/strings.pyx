@@ -5,7 +5,7 @@ index of the family is `register` at the end.
 """
 
 from libc.math cimport isinf, isnan
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
 from holdfast.commands.options cimport (
     ABSOLUTE, MILLISECONDS, ExpireOption, SetOptions, arg_int, arg_is, parse_getex_options, parse_set_options,
     read_expire)
@@ -262,8 +262,8 @@ cdef int add_number(Session s, Slice key, int64_t delta) except -1:
             if not parse_int64(text.ptr, text.len, &value):
                 reply_not_integer(s)
                 return 0
-    if (delta < 0 and value < 0 and delta < (-9223372036854775807 - 1) - value) or (
-            delta > 0 and value > 0 and delta > 9223372036854775807 - value):
+    if (delta < 0 and value < 0 and delta < INT64_MIN - value) or (
+            delta > 0 and value > 0 and delta > INT64_MAX - value):
         reply_error(s, b"ERR increment or decrement would overflow")
         return 0
     value += delta
@@ -295,7 +295,7 @@ cdef int decrby(Session s, Call* c) except -1:
     cdef int64_t delta
     if not arg_int(s, c.argv[2], &delta):
         return 0
-    if delta == -9223372036854775807 - 1:
+    if delta == INT64_MIN:
         reply_error(s, b"ERR decrement would overflow")
         return 0
     return add_number(s, c.argv[1], -delta)

@@ -6,15 +6,17 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import bitfield, bits, connection, lcs, string_ranges, strings
+from holdfast.commands import bit_operations, bitfield, bits, connection, counters, lcs, string_ranges, strings
 from holdfast.engine.state import Engine
 
 FAMILIES = (
     connection,
     strings,
+    counters,
     string_ranges,
     lcs,
     bits,
+    bit_operations,
     bitfield,
 )
 

@@ -7,9 +7,11 @@ Cython have `register(engine)`; those in Python as well.
 from __future__ import annotations
 
 from holdfast.commands import (
+    bit_operations,
     bitfield,
     bits,
     connection,
+    counters,
     databases,
     expire,
     hash_scan,
@@ -35,9 +37,11 @@ from holdfast.commands import (
 from holdfast.engine.state import Engine
 
 FAMILIES = (
+    bit_operations,
     bitfield,
     bits,
     connection,
+    counters,
     databases,
     expire,
     hash_scan,

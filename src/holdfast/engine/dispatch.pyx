@@ -101,7 +101,7 @@ cdef Command* look_up(Session s, Call* c) except? NULL:
     if cmd == NULL:
         unknown_command(s, c)
         return NULL
-    if cmd.flags & CMD_CONTAINER and (c.argc >= 2 or cmd.handler == NULL):
+    if cmd.handler == NULL or (cmd.flags & CMD_CONTAINER and c.argc >= 2):
         cmd = find_sub(s, c, cmd)
         if cmd == NULL:
             return NULL

@@ -17,7 +17,7 @@ from holdfast.engine.state cimport S_DIRTY_CAS, Engine, Session
 cdef void changed(Session s, Slice key, uint32_t event_class, const char* event, int64_t count) noexcept:
     cdef Engine e = s.engine
     e.dirty += count
-    if e.watchers:
+    if len(<dict>e.watchers):
         touch_watched(e, s.db, key)
     if event != NULL and e.notify_flags & event_class:
         notify(e, s.db, event_class, event, key)

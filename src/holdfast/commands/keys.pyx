@@ -130,6 +130,9 @@ cdef Database* database_of(Session s, Slice text) noexcept:
     cdef int64_t number
     if not arg_int(s, text, &number):
         return NULL
+    if number != <int>number:
+        reply_error(s, b"ERR value is out of range, value must between -2147483648 and 2147483647")
+        return NULL
     if number < 0 or number >= s.engine.ks.db_count:
         reply_error(s, b"ERR DB index is out of range")
         return NULL

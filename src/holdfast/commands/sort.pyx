@@ -9,10 +9,7 @@ Elements of equal weight are ordered by their bytes, so that STORE comes to the
 same everywhere.
 """
 
-from libc.errno cimport ERANGE, errno
-from libc.math cimport isnan
 from libc.stdint cimport int64_t
-from libc.stdlib cimport strtod
 from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.buf cimport Slice, slice_bytes, slice_of
@@ -35,6 +32,20 @@ from holdfast.engine.state cimport GUARD_CLUSTER, S_SCRIPT, Call, Engine, Sessio
 from holdfast.engine.table cimport Table, TableCursor, table_find, table_hash, table_walk, table_walk_next
 
 from holdfast.commands.spec import KeySpec, Spec
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <math.h>
+    #include <stdlib.h>
+    static inline int hf_read_weight(const char *text, double *out) {
+        char *end;
+        errno = 0;
+        *out = strtod(text, &end);
+        return *end == 0 && errno != ERANGE && !isnan(*out);
+    }
+    """
+    bint hf_read_weight(const char* text, double* out) noexcept nogil
 
 cdef enum:
     PACK_BYTES_MAX = 8192   # of a listpack where list-max-listpack-size counts elements
@@ -192,10 +203,7 @@ cdef bytes look_up(Session s, bytes pattern, bytes element):
 
 cdef bint read_number(bytes text, double* out) noexcept:
     """As strtod reads it; the whole text (up to a zero byte), and not NaN."""
-    cdef char* end
-    errno = 0
-    out[0] = strtod(<const char*>text, &end)
-    return end[0] == 0 and errno != ERANGE and not isnan(out[0])
+    return hf_read_weight(text, out)
 
 
 cdef list put_in_order(Session s, Request q, list elements):

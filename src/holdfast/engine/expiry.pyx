@@ -145,7 +145,7 @@ cpdef int64_t expire_cycle(Engine e, int64_t limit_us) except -1:
     cdef int i, done = 0
     cdef int wanted = e.ks.db_count if e.expire_cut else DATABASES_PER_CYCLE
     total.sampled = total.expired = 0
-    if e.guard & MAY_NOT_DELETE or e.ks.expiry_mode != EXPIRY_DELETE:
+    if not e.active_expire or e.guard & MAY_NOT_DELETE or e.ks.expiry_mode != EXPIRY_DELETE:
         return 0
     start_us = now_us(e)
     e.expire_cut = False

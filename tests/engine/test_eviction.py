@@ -80,8 +80,8 @@ def test_least_recently_used_keys_go_first() -> None:
         number += 1
     even = sum(node.run("EXISTS", f"k{number}") == b":1\r\n" for number in range(0, 400, 2))
     odd = sum(node.run("EXISTS", f"k{number}") == b":1\r\n" for number in range(1, 400, 2))
-    assert even > 180       # an exact order would keep all 200
-    assert odd < 80         # and 50 of these
+    assert even > 180  # an exact order would keep all 200
+    assert odd < 80  # and 50 of these
 
 
 def test_least_frequently_used_keys_go_first() -> None:

@@ -171,7 +171,7 @@ def test_a_running_scan_of_slots_sees_every_key_and_a_slot_tells_its_own() -> No
         if cursor == "0":
             break
     assert seen - {""} == keys
-    assert databases.count_keys_in_slot(node.engine, 8338) == 500     # CLUSTER KEYSLOT tag
+    assert databases.count_keys_in_slot(node.engine, 8338) == 500  # CLUSTER KEYSLOT tag
     assert len(databases.keys_in_slot(node.engine, 8338, 20)) == 20
     drawn = [node.run("RANDOMKEY") for _ in range(400)]
     tagged = sum(b"{tag}" in reply for reply in drawn)

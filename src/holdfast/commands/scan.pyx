@@ -224,7 +224,6 @@ cdef int slot_of_pattern(ScanOptions* o) noexcept nogil:
     return key_slot(o.pattern.ptr, o.pattern.len)
 
 
-
 cdef bint tell_key(Session s, Record* r, ScanOptions* o) noexcept:
     """Reply a key if it is wanted and alive."""
     cdef Engine e = s.engine

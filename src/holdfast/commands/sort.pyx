@@ -19,8 +19,8 @@ from holdfast.engine.heap cimport Heap
 from holdfast.engine.intset cimport intset_at, intset_count
 from holdfast.engine.keyspace cimport (
     HASH_PACK, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, TYPE_HASH, TYPE_LIST,
-    TYPE_SET, TYPE_STRING, TYPE_ZSET, ZSET_PACK, HashEntry, Record, SortedSet, hash_entry_value, kind_of, ks_read,
-    ks_remove, ks_set_value, ks_write, record_string, type_of)
+    TYPE_SET, TYPE_STRING, TYPE_ZSET, ZSET_PACK, HashEntry, Record, SortedSet, hash_entry_value, kind_of,
+    ks_read, ks_remove, ks_set_value, ks_write, record_string, type_of)
 from holdfast.engine.listpack cimport (
     Listpack, lp_append, lp_entry_bytes, lp_find, lp_first, lp_new, lp_next, lp_text)
 from holdfast.engine.ordered cimport Member, OrderedCursor, member_key, ordered_next, ordered_seek

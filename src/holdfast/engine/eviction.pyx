@@ -19,8 +19,8 @@ from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_aside
 from holdfast.engine.events cimport NOTIFY_EVICTED, notify, touch_watched
 from holdfast.engine.keyspace cimport (
-    FLAG_EXPIRES, Database, Record, expires_at, ks_dispose, ks_fair_table, ks_frequency, ks_idle_seconds, ks_peek,
-    ks_random, ks_take, record_key_slice)
+    FLAG_EXPIRES, Database, Record, expires_at, ks_dispose, ks_fair_table, ks_frequency, ks_idle_seconds,
+    ks_peek, ks_random, ks_take, record_key_slice)
 from holdfast.engine.lazyfree cimport lazy_step
 from holdfast.engine.state cimport (
     GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_PAUSED, GUARD_REPLICA, Engine)
@@ -164,8 +164,9 @@ cdef Choice best_of_pool(Engine e, Pool* pool) noexcept:
         key.len = c.klen
         choice.db = &e.ks.dbs[c.db]
         choice.record = ks_peek(&e.ks, choice.db, key)
-        if choice.record != NULL and is_volatile(e.maxmemory_policy) and not choice.record.state & FLAG_EXPIRES:
-            choice.record = NULL
+        if is_volatile(e.maxmemory_policy) and choice.record != NULL:
+            if not choice.record.state & FLAG_EXPIRES:
+                choice.record = NULL
         if choice.record != NULL and score_of(e, choice.record) < c.score:
             choice.record = NULL        # used since it was drawn
         if choice.record != NULL:

@@ -226,7 +226,7 @@ cdef class Engine:
     cdef public object node         # the process that this engine is part of; Python commands use it
     cdef public object script_engine, on_fault
     # the life of keys: expiry, eviction, freeing
-    cdef public object stopwatch    # callable() -> microseconds of a clock that never goes back, or None: no time limits
+    cdef public object stopwatch    # callable() -> microseconds that never go back, or None: no time limits
     cdef public bint active_expire  # false: only keys that are asked for expire (DEBUG SET-ACTIVE-EXPIRE)
     cdef public int active_expire_effort, maxmemory_eviction_tenacity
     cdef public bint lazyfree_lazy_user_flush, replica_ignore_maxmemory

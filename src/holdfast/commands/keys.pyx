@@ -233,7 +233,8 @@ cpdef int register(Engine e) except -1:
     names = (KeySpec("RW access delete"), KeySpec("OW update", begin=2))
     command(e, rename, Spec(
         "rename", 3, "write", (1, 2, 1), "generic", "1.0.0",
-        "Give a key another name; what had it is deleted.", "O(1), and the freeing of what is deleted.", key_specs=names))
+        "Give a key another name; what had it is deleted.",
+        "O(1), and the freeing of what is deleted.", key_specs=names))
     command(e, renamenx, Spec(
         "renamenx", 3, "write fast", (1, 2, 1), "generic", "1.0.0", "Give a key a name that is not taken.",
         "O(1)", key_specs=(KeySpec("RW access delete"), KeySpec("OW insert", begin=2))))

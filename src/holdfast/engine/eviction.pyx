@@ -111,7 +111,6 @@ cdef void offer(Pool* pool, Database* db, Record* r, uint64_t score) noexcept no
     memcpy(fresh.key, key.ptr, key.len)
 
 
-
 cdef int draw(Engine e, Database* db, Record** out, int n) noexcept nogil:
     """Some keys of a database that the policy may evict; how many."""
     cdef Table* t
@@ -179,9 +178,9 @@ cdef Choice best_of_pool(Engine e, Pool* pool) noexcept:
 cdef Choice by_luck(Engine e) noexcept:
     """A key of the next database that has one."""
     cdef Choice choice
-    cdef int i
+    cdef int _i
     choice.record = NULL
-    for i in range(e.ks.db_count):
+    for _i in range(e.ks.db_count):
         e.evict_database = (e.evict_database + 1) % e.ks.db_count
         choice.db = &e.ks.dbs[e.evict_database]
         if e.maxmemory_policy == ALLKEYS_RANDOM:
@@ -210,12 +209,12 @@ cdef Choice any_long_key(Engine e) noexcept:
 cdef Choice choose(Engine e) noexcept:
     cdef Choice choice
     cdef Pool* pool
-    cdef int rounds
+    cdef int _round
     if e.maxmemory_policy == ALLKEYS_RANDOM or e.maxmemory_policy == VOLATILE_RANDOM:
         return by_luck(e)
     pool = pool_of(e)
     choice.record = NULL
-    for rounds in range(4):     # the first may find nothing but candidates that are gone
+    for _round in range(4):     # the first may find nothing but candidates that are gone
         if fill_pool(e, pool) == 0:
             return choice
         choice = best_of_pool(e, pool)

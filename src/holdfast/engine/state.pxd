@@ -228,7 +228,8 @@ cdef class Engine:
     cdef public object script_engine, on_fault
     cdef uint64_t lap_ns            # stopwatch: when the command before this one ended, 0: too long ago
     # the life of keys: expiry, eviction, freeing
-    cdef public object stopwatch    # callable() -> microseconds of a clock that never goes back, or None: no time limits
+    cdef public object stopwatch    # callable() -> microseconds that never go back, or None: no time limits
+    cdef public bint active_expire  # false: only keys that are asked for expire (DEBUG SET-ACTIVE-EXPIRE)
     cdef public int active_expire_effort, maxmemory_eviction_tenacity
     cdef public bint lazyfree_lazy_user_flush, replica_ignore_maxmemory
     cdef public int64_t client_bytes    # buffers of clients that maxmemory counts, measured by the cron

@@ -101,6 +101,7 @@ cdef class Engine:
         self.zset_max_listpack_entries = 128
         self.zset_max_listpack_value = 64
         self.list_max_listpack_size = -2
+        self.active_expire = True
         self.active_expire_effort = 1
         self.maxmemory_eviction_tenacity = 10
         self.replica_ignore_maxmemory = True

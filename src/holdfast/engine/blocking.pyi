@@ -16,6 +16,9 @@ def expire_parked(engine: Engine) -> None:
 def unblock(session: Session, as_error: bool = False) -> bool:
     """End the wait of a parked session; False: it was not parked, or by a pause."""
 
+def refuse_parked(engine: Engine) -> None:
+    """Send away the sessions that wait for keys: this node became a replica and cannot serve them."""
+
 def abandon(session: Session) -> None:
     """Forget a session that is being closed."""
 

@@ -185,7 +185,7 @@ cdef class Engine:
     # key events
     cdef public uint32_t notify_flags
     cdef public object watchers     # dict: (db, key) -> set-like dict of sessions
-    cdef public object blocked_keys # dict: (db, key) -> list of sessions, first come first
+    cdef public object blocked_keys # dict: (db, key) -> ordered dict of sessions, first come first
     cdef public list ready_keys     # keys to serve after this command
     cdef public list unblocked      # sessions whose waiting input is to be executed
     cdef int depth                  # commands under execution, nested ones included

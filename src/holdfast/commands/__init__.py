@@ -6,10 +6,10 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import connection, strings
+from holdfast.commands import command_table, connection, strings
 from holdfast.engine.state import Engine
 
-FAMILIES = (connection, strings)
+FAMILIES = (connection, command_table, strings)
 
 
 def declare_all(engine: Engine) -> None:

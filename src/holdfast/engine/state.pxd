@@ -61,6 +61,7 @@ cdef struct Command:
     uint64_t usec_x1000         # nanoseconds in calls
     uint64_t rejected
     uint64_t failed
+    uint32_t* latency           # histogram of durations (see latency.pxd), NULL before the first
 
 # ---- guards: why a request may not simply run ----
 
@@ -225,3 +226,6 @@ cdef class Engine:
     cdef Session current            # whose command is being executed
     cdef public object node         # the process that this engine is part of; Python commands use it
     cdef public object script_engine, on_fault
+    cdef public bint latency_tracking   # latency-tracking: durations go into Command.latency
+    cdef public uint64_t net_input_bytes, net_output_bytes, reads, writes   # of all clients
+    cdef public object redact           # callable(call) -> call without its secrets, for MONITOR, or None

@@ -94,9 +94,13 @@ cdef class Engine:
         self.zset_max_listpack_entries = 128
         self.zset_max_listpack_value = 64
         self.list_max_listpack_size = -2
+        self.latency_tracking = True
 
     def __dealloc__(self):
+        cdef int i
         keyspace_free(&self.ks)
+        for i in range(self.command_count):
+            free(self.commands[i].latency)
         free(self.commands)
         free(self.command_index)
         free(self.argv)

@@ -54,6 +54,8 @@ cdef class Connection:
         if not e.tick_open:
             e.open_tick()
         s.active_ms = e.ks.now_ms
+        e.net_input_bytes += nbytes
+        e.reads += 1
         feed(s, self.read_start, nbytes)
         if s.input.len > INPUT_PAUSE or s.out.len > OUTPUT_PAUSE:
             self.hold_reading()
@@ -96,6 +98,8 @@ cdef class Connection:
         while s.out.len and not self.blocked_writing:
             chunk = PyBytes_FromStringAndSize(s.out.ptr, s.out.len)
             s.bytes_out += s.out.len
+            s.engine.net_output_bytes += s.out.len
+            s.engine.writes += 1
             s.out.len = 0
             if s.out.cap > KEEP_OUTPUT:
                 buf_free(&s.out)
@@ -104,6 +108,8 @@ cdef class Connection:
                 proceed(s)
                 if s.engine.unblocked:
                     serve(s.engine)
+        if s.out.len:
+            self.node.output_waits(self)
         if s.flags & S_CLOSING:
             self.abort()
         elif s.flags & S_CLOSE_AFTER and not s.out.len:
@@ -121,6 +127,12 @@ cdef class Connection:
             if self.transport is not None:
                 self.transport.abort()
             self.node.connection_closed(self, None)
+
+    cpdef refuse(self, bytes message):
+        """Say why the client may not stay, and close."""
+        self.closed = True
+        self.transport.write(message)
+        self.transport.close()
 
     @property
     def is_closed(self):

@@ -12,22 +12,27 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast.node.server import ServerNode
+    from holdfast.server.node import Node
 
 
 class Cron:
     """The periodic jobs of one node."""
 
-    def __init__(self, node: ServerNode) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
         self._jobs: list[tuple[int, Callable[[], None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.beats = 0
+        self._each_second: list[Callable[[], None]] = []
 
     def every(self, beats: int, job: Callable[[], None]) -> None:
         """Call `job` at every `beats`-th beat."""
         self._jobs.append((beats, job))
+
+    def every_second(self, job: Callable[[], None]) -> None:
+        """Call `job` once a second, however fast the beat is."""
+        self._each_second.append(job)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to beat on a loop."""
@@ -51,5 +56,8 @@ class Cron:
         self.beats += 1
         for beats, job in self._jobs:
             if self.beats % beats == 0:
+                job()
+        if self.beats % node.configuration["hz"] == 0:
+            for job in self._each_second:
                 job()
         self._schedule()

@@ -1,0 +1,27 @@
+"""The command table of an engine: names to commands."""
+
+from collections.abc import Callable
+from typing import Any
+
+from holdfast.engine.state import Engine, Session
+
+def add_function(engine: Engine, spec: Any, function: Callable[[Session, list[bytes]], object]) -> None:
+    """Declare a command written in Python: ``function(session, args) -> reply value``."""
+
+def add_container(engine: Engine, spec: Any) -> None:
+    """Declare a command that exists only through its sub-commands (``config|get``)."""
+
+def command_names(engine: Engine) -> list[str]:
+    """Return the names of all commands, sub-commands as ``config|get``."""
+
+def rename_command(engine: Engine, name: str, new_name: str) -> bool:
+    """Let a command and its sub-commands answer to another name ("": to none); False: there is none."""
+
+def command_stats(engine: Engine, name: str) -> tuple[int, int, int, int] | None:
+    """Return (calls, nanoseconds, rejected, failed) of a command, or None if there is none."""
+
+def reset_stats(engine: Engine) -> None:
+    """Set the counters of all commands to zero (CONFIG RESETSTAT)."""
+
+def specification(engine: Engine, name: str) -> Any:
+    """Return the Spec of a command, or None."""

@@ -25,6 +25,9 @@ def abandon(session: Session) -> None:
 def unpark_session(session: Session) -> None:
     """End a wait whose reply has been written."""
 
+def unpark_with_error(session: Session, text: bytes) -> None:
+    """End the wait of a parked session with an error reply."""
+
 def park_session(
     session: Session, reason: object, until_ms: int, on_timeout: Callable[[Session], None] | None
 ) -> None:

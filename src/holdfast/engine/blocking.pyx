@@ -332,3 +332,10 @@ def unpark_session(Session session):
 def park_session(Session session, reason, int64_t until_ms, on_timeout):
     """Park a session for a reason of the caller's; `on_timeout(session)` writes its reply."""
     park(session, reason, until_ms, on_timeout)
+
+
+def unpark_with_error(Session session, bytes text):
+    """End the wait of a parked session with an error reply."""
+    if session.flags & S_BLOCKED:
+        reply_error_bytes(session, text)
+        unpark(session)

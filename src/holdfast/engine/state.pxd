@@ -61,6 +61,7 @@ cdef struct Command:
     uint64_t usec_x1000         # nanoseconds in calls
     uint64_t rejected
     uint64_t failed
+    uint32_t* latency           # histogram of durations (see latency.pxd), NULL before the first
 
 # ---- guards: why a request may not simply run ----
 
@@ -242,3 +243,6 @@ cdef class Engine:
     cdef public double expired_stale_perc
     cdef public uint64_t stat_expired_time_cap, stat_expire_cycle_us, stat_eviction_exceeded_us
     cdef int64_t eviction_exceeded_since_us
+    cdef public bint latency_tracking   # latency-tracking: durations go into Command.latency
+    cdef public uint64_t net_input_bytes, net_output_bytes, reads, writes   # of all clients
+    cdef public object redact           # callable(call) -> call without its secrets, for MONITOR, or None

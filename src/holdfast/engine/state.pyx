@@ -105,11 +105,15 @@ cdef class Engine:
         self.active_expire_effort = 1
         self.maxmemory_eviction_tenacity = 10
         self.replica_ignore_maxmemory = True
+        self.latency_tracking = True
 
     def __dealloc__(self):
+        cdef int i
         lazy_finish(&self.ks)
         keyspace_free(&self.ks)
         free(self.eviction_pool)
+        for i in range(self.command_count):
+            free(self.commands[i].latency)
         free(self.commands)
         free(self.command_index)
         free(self.argv)

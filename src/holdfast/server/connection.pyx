@@ -55,6 +55,8 @@ cdef class Connection:
         if not e.tick_open:
             e.open_tick()
         s.active_ms = e.ks.now_ms
+        e.net_input_bytes += nbytes
+        e.reads += 1
         feed(s, self.read_start, nbytes)
         if s.input.len > INPUT_PAUSE or s.out.len > OUTPUT_PAUSE:
             self.hold_reading()
@@ -98,6 +100,8 @@ cdef class Connection:
         if s.out.len and not self.blocked_writing:
             chunk = PyBytes_FromStringAndSize(s.out.ptr, s.out.len)
             s.bytes_out += s.out.len
+            s.engine.net_output_bytes += s.out.len
+            s.engine.writes += 1
             s.out.len = 0
             if s.out.cap > KEEP_OUTPUT:
                 buf_free(&s.out)
@@ -109,6 +113,8 @@ cdef class Connection:
         if s.input.len and not s.out.len and not s.flags & S_BLOCKED:
             # What had to wait runs in a tick of its own: its effects leave before its replies.
             s.engine.unblocked.append(s)
+        if s.out.len:
+            self.node.output_waits(self)
         if s.flags & S_CLOSING:
             self.abort()
         elif s.flags & S_CLOSE_AFTER and not s.out.len:
@@ -126,6 +132,12 @@ cdef class Connection:
             if self.transport is not None:
                 self.transport.abort()
             self.node.connection_closed(self, None)
+
+    cpdef refuse(self, bytes message):
+        """Say why the client may not stay, and close."""
+        self.closed = True
+        self.transport.write(message)
+        self.transport.close()
 
     @property
     def is_closed(self):

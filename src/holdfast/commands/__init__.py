@@ -6,10 +6,16 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import connection, strings
+from holdfast.commands import connection, pubsub, scripting, strings, transactions
 from holdfast.engine.state import Engine
 
-FAMILIES = (connection, strings)
+FAMILIES = (
+    connection,
+    strings,
+    transactions,
+    pubsub,
+    scripting,
+)
 
 
 def declare_all(engine: Engine) -> None:

@@ -225,3 +225,5 @@ cdef class Engine:
     cdef Session current            # whose command is being executed
     cdef public object node         # the process that this engine is part of; Python commands use it
     cdef public object script_engine, on_fault
+    cdef list delayed_pushes        # (session, frame): pushes that follow the reply of the running command
+    cdef public object publish_hook # callable(channel, message, sharded): a cluster spreads messages itself; or None

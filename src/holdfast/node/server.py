@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.commands import declare_all
-from holdfast.engine import blocking, effects
+from holdfast.engine import blocking, effects, events
 from holdfast.engine.state import Engine
 from holdfast.server.config import Configuration
 from holdfast.server.connection import Connection, flush_pending
@@ -178,6 +178,7 @@ class ServerNode:
         """Forget a client that went or was sent away."""
         session = connection.session
         blocking.abandon(session)
+        events.leave(session)
         self.engine.sessions.pop(session.id, None)
         self.connections.pop(session.id, None)
 

@@ -23,6 +23,7 @@ from typing import Any
 from holdfast.commands import declare_all
 from holdfast.engine import blocking, effects, events
 from holdfast.engine.state import Engine
+from holdfast.server.busy import BusyService
 from holdfast.server.config import Configuration
 from holdfast.server.connection import Connection, flush_pending
 from holdfast.server.cron import Cron
@@ -64,6 +65,7 @@ class ServerNode:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_ms = 0
+        self._busy: BusyService | None = None
 
     # ---- life ----
 
@@ -187,6 +189,21 @@ class ServerNode:
 
         lines = "".join(traceback.format_exception(fault)).rstrip()
         self.log.warning(f"A fault in '{command.decode()}', answered with an internal error:\n{lines}")
+
+    # ---- a script that runs too long ----
+
+    def pump(self) -> None:
+        """Serve the clients without the loop, which a script holds."""
+        if self._busy is None:
+            self._busy = BusyService(self._accept, self.servers, self.connections)
+        self._busy.serve()
+
+    def pump_ended(self) -> None:
+        """The script has ended: the loop serves again, those too who came meanwhile."""
+        if self._busy is not None:
+            assert self._loop is not None
+            self._busy.hand_over(self._loop)
+            self._busy = None
 
     # ---- questions of the engine ----
 

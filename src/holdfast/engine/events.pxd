@@ -27,9 +27,8 @@ cdef enum NotifyFlag:       # as notify-keyspace-events names them
 cdef void changed(Session s, Slice key, uint32_t event_class, const char* event, int64_t count) noexcept
 # The parts of it, where one call does not fit.
 cdef void touch_watched(Engine e, Database* db, Slice key) noexcept
-# All keys of a database are about to go (FLUSHDB); `other`: it takes the place of `db` (SWAPDB), or NULL.
-cdef void touch_watched_database(Engine e, Database* db) noexcept
-cdef void touch_watched_swap(Engine e, Database* db, Database* other) noexcept
+# Before FLUSHDB (other: NULL) or SWAPDB.
+cdef void touch_watched_database(Engine e, Database* db, Database* other) noexcept
 cdef void notify(Engine e, Database* db, uint32_t event_class, const char* event, Slice key) noexcept
 
 # ---- WATCH ----

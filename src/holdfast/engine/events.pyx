@@ -45,11 +45,11 @@ cdef void touch_watched(Engine e, Database* db, Slice key) noexcept:
                 watcher.flags |= S_DIRTY_CAS
 
 
-cdef void touch_watched_database(Engine e, Database* db) noexcept:
-    touch_watched_swap(e, db, NULL)
+cdef void touch_watched_database(Engine e, Database* db, Database* other) noexcept:
+    """Every key of a database is about to change (FLUSHDB, SWAPDB): watched keys that exist do.
 
-
-cdef void touch_watched_swap(Engine e, Database* db, Database* other) noexcept:
+    With SWAPDB a key that exists in the other database changes as well.
+    """
     cdef Session watcher
     cdef Record* r
     cdef Record* replacing

@@ -1,8 +1,8 @@
 """The `bit` library of scripts: operations on 32-bit integers (https://bitop.luajit.org/api.html)."""
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from holdfast.commands.scripting_lua cimport BOOLEAN, State, add, lua, raise_text
+from holdfast.commands.scripting_lua cimport BOOLEAN, State, add, lua
 
 
 cdef inline uint32_t bits(State* L, int argument) noexcept:

@@ -182,9 +182,9 @@ cdef void push_array(State* L, Source* c, uint64_t n) noexcept:
 
 
 cdef void push_map(State* L, Source* c, uint64_t n) noexcept:
-    cdef uint64_t i
+    cdef uint64_t _
     lua.createtable(L, 0, 0)
-    for i in range(n):
+    for _ in range(n):
         push_value(L, c)
         if c.wrong:
             return

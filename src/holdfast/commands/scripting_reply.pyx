@@ -67,10 +67,10 @@ cdef const char* push_array(State* L, const char* p, int64_t count) noexcept:
 
 cdef const char* push_keyed(State* L, const char* p, int64_t count, bint pairs) noexcept:
     """Push {map = {...}} or {set = {member = true}}."""
-    cdef int64_t i
+    cdef int64_t _
     lua.createtable(L, 0, 1)
     lua.createtable(L, 0, <int>count)
-    for i in range(count):
+    for _ in range(count):
         p = push_reply(L, p)
         if pairs:
             p = push_reply(L, p)

@@ -31,7 +31,6 @@ from holdfast.commands.scripting_sandbox cimport open_libraries, seal
 from holdfast.engine.buf cimport Slice, buf_free, buf_reserve, slice_bytes
 from holdfast.engine.dispatch cimport call_command
 from holdfast.engine.effects cimport effect_none, unit_close, unit_open
-from holdfast.engine.eviction cimport make_room
 from holdfast.engine.keyspace cimport ExpiryMode
 from holdfast.engine.monitor cimport feed_monitors
 from holdfast.engine.numbers cimport format_double, format_int64
@@ -39,7 +38,7 @@ from holdfast.engine.registry cimport find_command
 from holdfast.engine.reply cimport reply_error, reply_error_bytes
 from holdfast.engine.state cimport (
     CMD_ADMIN, CMD_CONTAINER, CMD_DENYOOM, CMD_MAY_REPLICATE, CMD_NOSCRIPT, CMD_SKIP_MONITOR, CMD_STALE, CMD_WRITE,
-    GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF, GUARD_MONITORED,
+    GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_MIN_REPLICAS, GUARD_MISCONF, GUARD_MONITORED,
     GUARD_REPLICA, S_DENY_BLOCKING, S_EXECUTING, S_LOADER, S_PRIMARY, S_SCRIPT, Call, Command, Engine, Session)
 
 cdef enum:

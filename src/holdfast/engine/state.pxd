@@ -246,3 +246,5 @@ cdef class Engine:
     cdef public bint latency_tracking   # latency-tracking: durations go into Command.latency
     cdef public uint64_t net_input_bytes, net_output_bytes, reads, writes   # of all clients
     cdef public object redact           # callable(call) -> call without its secrets, for MONITOR, or None
+    cdef list delayed_pushes        # (session, frame): pushes that follow the reply of the running command
+    cdef public object publish_hook # callable(channel, message, sharded): a cluster spreads messages itself; or None

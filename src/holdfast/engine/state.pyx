@@ -85,6 +85,7 @@ cdef class Engine:
         self.patterns = {}
         self.shard_channels = {}
         self.monitors = []
+        self.delayed_pushes = []
         self.deadlines = []
         self.error_counts = {}
         self.proto_max_bulk_len = 512 << 20

@@ -22,6 +22,7 @@ from holdfast.engine import blocking, effects, sessions
 from holdfast.engine.registry import rename_command
 from holdfast.engine.state import Engine
 from holdfast.server import engine_settings, info_sections
+from holdfast.server.busy import BusyService
 from holdfast.server.clients import Clients
 from holdfast.server.commands import declare_server_commands
 from holdfast.server.config import Configuration
@@ -100,6 +101,7 @@ class ServerNode:
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
         self.cron.every_second(self.clients.each_second)
+        self._busy: BusyService | None = None
 
     # ---- life ----
 
@@ -204,6 +206,20 @@ class ServerNode:
     def _tell_fault(self, fault: BaseException, command: bytes) -> None:
         lines = "".join(traceback.format_exception(fault)).rstrip()
         self.log.warning(f"A fault in '{command.decode()}', answered with an internal error:\n{lines}")
+
+    # ---- a script that runs too long ----
+
+    def pump(self) -> None:
+        """Serve the clients without the loop, which a script holds."""
+        if self._busy is None:
+            self._busy = BusyService(self._accept, self.listeners.servers, self.clients.connections)
+        self._busy.serve()
+
+    def pump_ended(self) -> None:
+        """The script has ended: the loop serves again, those too who came meanwhile."""
+        if self._busy is not None:
+            self._busy.hand_over(self.loop)
+            self._busy = None
 
     # ---- questions of the engine ----
 

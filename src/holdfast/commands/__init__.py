@@ -6,10 +6,16 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import connection, strings
+from holdfast.commands import connection, dump, migrate, saving, strings
 from holdfast.engine.state import Engine
 
-FAMILIES = (connection, strings)
+FAMILIES = (
+    connection,
+    dump,
+    migrate,
+    saving,
+    strings,
+)
 
 
 def declare_all(engine: Engine) -> None:

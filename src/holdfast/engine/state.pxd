@@ -225,3 +225,4 @@ cdef class Engine:
     cdef Session current            # whose command is being executed
     cdef public object node         # the process that this engine is part of; Python commands use it
     cdef public object script_engine, on_fault
+    cdef public object walk         # the sliced snapshot under way (persistence.rdb_walk), or None

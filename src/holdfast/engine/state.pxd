@@ -248,3 +248,4 @@ cdef class Engine:
     cdef public object redact           # callable(call) -> call without its secrets, for MONITOR, or None
     cdef list delayed_pushes        # (session, frame): pushes that follow the reply of the running command
     cdef public object publish_hook # callable(channel, message, sharded): a cluster spreads messages itself; or None
+    cdef public object walk         # the sliced snapshot under way (persistence.rdb_walk), or None

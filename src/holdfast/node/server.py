@@ -21,6 +21,7 @@ from holdfast.commands import declare_all
 from holdfast.engine import blocking, effects, sessions
 from holdfast.engine.registry import rename_command
 from holdfast.engine.state import Engine
+from holdfast.persistence.keeper import Keeper
 from holdfast.server import engine_settings, info_sections
 from holdfast.server.busy import BusyService
 from holdfast.server.clients import Clients
@@ -32,13 +33,13 @@ from holdfast.server.host import Host
 from holdfast.server.info import InfoSections
 from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
-from holdfast.server.upkeep import Upkeep
 from holdfast.server.memory_report import resident_bytes
 from holdfast.server.node import Doors
 from holdfast.server.pauses import Pauses
 from holdfast.server.shutdown import Manner, Shutdown
 from holdfast.server.slowlog import LatencyEvents, SlowCommands
 from holdfast.server.traffic import Traffic
+from holdfast.server.upkeep import Upkeep
 
 READ_BUFFER_BYTES = 128 * 1024
 TICKS_A_MEASUREMENT = 32
@@ -90,6 +91,10 @@ class ServerNode:
         self.traffic = Traffic()
         self.info = InfoSections()
         self.shutdown = Shutdown(self)
+        self.keeper = Keeper(self.engine, configuration, host, log)
+        self.keeper.sinks = self.sinks
+        self.keeper.deliver = self.deliver_effects
+        self.cron.every(1, self.keeper.beat)
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
@@ -111,6 +116,7 @@ class ServerNode:
         self.stopped = asyncio.Event()
         await self.listeners.open()
         self.cron.start(self.loop)
+        await self.keeper.load()
 
     async def stop(self) -> None:
         """Close everything; the node cannot be started again."""
@@ -124,6 +130,7 @@ class ServerNode:
         self.listeners.close()
         if self.engine.tick_open:
             self.end_tick()
+        self.keeper.close()
         for connection in list(self.clients.connections.values()):
             connection.abort()
         self.stopped.set()
@@ -132,6 +139,13 @@ class ServerNode:
         """Let the node end as SHUTDOWN does."""
         self.exit_status = status
         self.shutdown.begin(Manner())
+
+    def shut_down_saving(self) -> None:
+        """Save as the save points ask, then shut down (SIGTERM, SIGINT)."""
+        if self.keeper.prepare_shutdown():
+            self.shut_down(0)
+        else:
+            self.log.warning("Error trying to save the DB, can't exit.")
 
     @property
     def port(self) -> int:
@@ -155,10 +169,8 @@ class ServerNode:
         """Hand out what this tick made: effects first, then replies."""
         engine = self.engine
         if engine.stream_on:
-            chunk = effects.take_stream(engine)
-            if chunk is not None:
-                for sink in self.sinks:
-                    sink(chunk)
+            self.deliver_effects()
+        self.keeper.end_tick()
         flush_pending(engine)
         engine.tick_open = False
         if self._tick_began_us:
@@ -170,6 +182,13 @@ class ServerNode:
         if engine.unblocked:
             self.open_tick()
             serve_waiting(engine)
+
+    def deliver_effects(self) -> None:
+        """Hand the effects there are to those who take them."""
+        chunk = effects.take_stream(self.engine)
+        if chunk is not None:
+            for sink in self.sinks:
+                sink(chunk)
 
     def _watch_deadlines(self) -> None:
         """Set the timer for the first parked session that times out."""
@@ -229,7 +248,7 @@ class ServerNode:
 
     def write_refusal(self) -> bytes:
         """The MISCONF error of a node that cannot write its files."""
-        return b"MISCONF Errors writing to the AOF file"
+        return self.keeper.write_refusal()
 
     def fence_refusal(self, session: Any) -> bytes | None:
         """Why a write may not run on a fenced node; None: it may."""

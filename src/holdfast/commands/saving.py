@@ -1,0 +1,134 @@
+"""SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF, WAITAOF (https://redis.io/commands/bgsave/).
+
+Only the words: what is saved, when and how is the node's keeper of files
+(`holdfast.persistence.keeper`), which an engine without a node does not have.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.commands.parked import answer, waits_for, write_offset
+from holdfast.commands.spec import Spec
+from holdfast.engine.blocking import park_session, unpark_session
+from holdfast.engine.registry import add_function
+from holdfast.engine.state import Engine
+from holdfast.engine.values import NO_REPLY, CommandError, Status
+
+DENY_BLOCKING = 1 << 13
+"""S_DENY_BLOCKING of engine/state.pxd."""
+
+
+def register(engine: Engine) -> None:
+    """Declare the family."""
+    for spec, function in (
+        (Spec("save", 1, "admin noscript no_async_loading no_multi", group="server",
+              summary="Save the data set to disk; everybody waits.", complexity="O(N) in the number of keys"), save),
+        (Spec("bgsave", -1, "admin noscript no_async_loading", group="server",
+              summary="Save the data set to disk in the background.", complexity="O(1)"), bgsave),
+        (Spec("lastsave", 1, "loading stale fast", group="server", categories="admin dangerous",
+              summary="Return the time of the last save that succeeded.", complexity="O(1)",
+              tips=("nondeterministic_output",)), lastsave),
+        (Spec("bgrewriteaof", 1, "admin noscript no_async_loading", group="server",
+              summary="Rewrite the append-only file in the background.", complexity="O(1)"), bgrewriteaof),
+        (Spec("waitaof", 4, "noscript blocking", group="generic", since="7.2.0", categories="connection",
+              summary="Wait until this client's writes are on stable storage.", complexity="O(1)",
+              tips=("request_policy:all_shards", "response_policy:agg_min")), waitaof),
+    ):  # fmt: skip
+        add_function(engine, spec, function)
+
+
+def _keeper(session: Any) -> Any:
+    return session.engine.node.keeper
+
+
+def save(session: Any, args: list[bytes]) -> object:
+    """Save in the foreground."""
+    keeper = _keeper(session)
+    if keeper.saving:
+        raise CommandError("ERR Background save already in progress")
+    if not keeper.save_now():
+        raise CommandError("ERR")
+    return Status("OK")
+
+
+def bgsave(session: Any, args: list[bytes]) -> object:
+    """Start a save in the background, or schedule it."""
+    keeper = _keeper(session)
+    schedule = len(args) == 2 and args[1].upper() == b"SCHEDULE"
+    if len(args) > 1 and not schedule:
+        raise CommandError("ERR syntax error")
+    if keeper.saving:
+        raise CommandError("ERR Background save already in progress")
+    if keeper.busy:
+        if not schedule:
+            raise CommandError(
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in "
+                "order to schedule a BGSAVE whenever possible."
+            )
+        keeper.save_scheduled = True
+        return Status("Background saving scheduled")
+    if not keeper.begin_save():
+        raise CommandError("ERR")
+    return Status("Background saving started")
+
+
+def lastsave(session: Any, args: list[bytes]) -> object:
+    """Return seconds since 1970."""
+    return int(_keeper(session).last_save_s)
+
+
+def bgrewriteaof(session: Any, args: list[bytes]) -> object:
+    """Start a rewrite, or schedule it."""
+    keeper = _keeper(session)
+    if keeper.writer.rewrites.running:
+        raise CommandError("ERR Background append only file rewriting already in progress")
+    if keeper.busy:
+        keeper.writer.rewrites.schedule()
+        return Status("Background append only file rewriting scheduled")
+    refusal = keeper.begin_rewrite()
+    if refusal:
+        raise CommandError(
+            "ERR Can't execute an AOF background rewriting. Please check the server logs for more information."
+        )
+    return Status("Background append only file rewriting started")
+
+
+def waitaof(session: Any, args: list[bytes]) -> object:
+    """Park the client until its last write is synced here and at enough replicas, or time is over."""
+    local, replicas = _integer(args[1]), _integer(args[2])
+    if not 0 <= local <= 1 or replicas < 0:
+        raise CommandError("ERR value is out of range, must be positive" if local >= 0 else "ERR value is out of range")
+    timeout_ms = _integer(args[3], "ERR timeout is not an integer or out of range")
+    if timeout_ms < 0:
+        raise CommandError("ERR timeout is negative")
+    engine, keeper = session.engine, _keeper(session)
+    if engine.node.configuration["replicaof"] is not None:
+        raise CommandError("ERR WAITAOF cannot be used with replica instances.")
+    if local and not keeper.appends:
+        raise CommandError("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+    offset = write_offset(session)
+    reason = object()
+
+    def reached() -> list[int]:
+        return [int(keeper.synced(offset)), keeper.replicas_synced(offset)]
+
+    def enough() -> None:
+        if waits_for(session, reason):
+            answer(session, reached())
+            unpark_session(session)
+
+    now = reached()
+    if (now[0] >= local and now[1] >= replicas) or session.flags & DENY_BLOCKING:
+        return now
+    until_ms = engine.now_ms + timeout_ms if timeout_ms else 0
+    park_session(session, reason, until_ms, lambda parked: answer(parked, reached()))
+    keeper.await_synced(offset, local, replicas, enough)
+    return NO_REPLY
+
+
+def _integer(text: bytes, refusal: str = "ERR value is not an integer or out of range") -> int:
+    digits = text.removeprefix(b"-")
+    if not digits.isdigit() or len(digits) > 18:
+        raise CommandError(refusal)
+    return int(text)

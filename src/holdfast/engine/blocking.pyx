@@ -26,7 +26,7 @@ from holdfast.engine.dispatch cimport serve
 from holdfast.engine.keyspace cimport (
     TYPE_LIST, TYPE_ZSET, Database, Record, ks_is_expired, ks_peek, type_of)
 from holdfast.engine.numbers cimport parse_long_double
-from holdfast.engine.reply cimport reply_error, reply_null, reply_null_array, wake
+from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_null, reply_null_array, wake
 from holdfast.engine.request cimport encode_call, run_nested
 from holdfast.engine.state cimport (
     GUARD_PAUSED, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_PAUSED, S_REPLICA, S_RETRY, Call,

@@ -20,7 +20,8 @@ from typing import Any
 from holdfast.commands import declare_all
 from holdfast.engine import blocking, effects, sessions
 from holdfast.engine.registry import rename_command
-from holdfast.engine.state import Engine
+from holdfast.engine.state import Engine, Session
+from holdfast.engine.values import OK, Status
 from holdfast.persistence.keeper import Keeper
 from holdfast.server import engine_settings, info_sections
 from holdfast.server.busy import BusyService
@@ -95,6 +96,9 @@ class ServerNode:
         self.keeper.sinks = self.sinks
         self.keeper.deliver = self.deliver_effects
         self.cron.every(1, self.keeper.beat)
+        self.info.tell("persistence", lambda: self.keeper.fields().items())
+        self.doors.save_at_shutdown = self._save_at_shutdown
+        self.doors.reload = self._reload
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
@@ -218,6 +222,13 @@ class ServerNode:
         self.peak_bytes = max(self.peak_bytes, engine.used_bytes + self.startup_bytes)
 
     # ---- for the parts ----
+
+    async def _save_at_shutdown(self, must: bool) -> str:
+        return "" if self.keeper.prepare_shutdown(save=must or None) else "see the log"
+
+    def _reload(self, session: Session, save: bool, flush: bool, merge: bool) -> Status:
+        self.keeper.reload(save=save, flush=flush)
+        return OK
 
     def _accept(self) -> Connection:
         return Connection(self.clients, self.engine, self._read_buffer)

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from tests.commands.node_of_one import NodeOfOne
 
 
@@ -58,9 +57,9 @@ def test_what_changed_nothing_is_not_propagated(node: NodeOfOne) -> None:
     node.tell("SADD", "s", "a")
     node.tell("SADD", "t", "b")
     for command in (
-        "SADD s a", "SREM s x", "SREM missing x", "SMOVE s t x", "SMOVE s s a", "SMOVE missing s a", "SPOP missing",
-        "SPOP s 0", "SPOP missing 3", "SRANDMEMBER s", "SINTERSTORE d s t", "SUNIONSTORE d missing", "SDIFFSTORE d s s",
-        "SINTER s t", "SSCAN s 0",
+        "SADD s a", "SREM s x", "SREM missing x", "SMOVE s t x", "SMOVE s s a", "SMOVE missing s a",
+        "SPOP missing", "SPOP s 0", "SPOP missing 3", "SRANDMEMBER s", "SINTERSTORE d s t", "SUNIONSTORE d missing",
+        "SDIFFSTORE d s s", "SINTER s t", "SSCAN s 0",
     ):  # fmt: skip
         assert node.tell(*command.split()) == [], command
 
@@ -87,7 +86,11 @@ def test_a_store_of_nothing_deletes_the_destination_and_propagates_as_it_came(no
 
 @pytest.mark.parametrize("kind", ["numbers", "few", "many"])
 def test_random_members_without_repetition_are_all_different(node: NodeOfOne, kind: str) -> None:
-    values = {"numbers": list(range(300)), "few": [f"m{i}" for i in range(100)], "many": [f"m{i}" for i in range(3000)]}
+    values = {
+        "numbers": list(range(300)),
+        "few": [f"m{i}" for i in range(100)],
+        "many": [f"m{i}" for i in range(3000)],
+    }
     node.tell("SADD", "s", *values[kind])
     for count in (1, 7, len(values[kind]) // 2, len(values[kind]) - 1, len(values[kind]), 5000):
         node.session.take_output()

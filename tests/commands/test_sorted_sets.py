@@ -1,7 +1,6 @@
 """Sorted sets: what replicas and files are told, how changes are counted, who is woken."""
 
 import pytest
-
 from tests.commands.node_of_one import NodeOfOne, encode
 
 from holdfast.engine import request
@@ -48,8 +47,8 @@ def test_changes_are_counted_as_redis_counts_them(node: NodeOfOne) -> None:
 
 def test_commands_whose_outcome_is_certain_propagate_as_they_came(node: NodeOfOne) -> None:
     for command in (
-        "ZADD z 1 a 2 b 3 c 4 d", "ZINCRBY z 1.5 a", "ZPOPMIN z", "ZPOPMAX z 1", "ZREM z c", "ZADD z 1 a 2 b 3 c",
-        "ZREMRANGEBYSCORE z 1 2", "ZUNIONSTORE u 1 z WEIGHTS 2", "ZRANGESTORE r z 0 -1",
+        "ZADD z 1 a 2 b 3 c 4 d", "ZINCRBY z 1.5 a", "ZPOPMIN z", "ZPOPMAX z 1", "ZREM z c",
+        "ZADD z 1 a 2 b 3 c", "ZREMRANGEBYSCORE z 1 2", "ZUNIONSTORE u 1 z WEIGHTS 2", "ZRANGESTORE r z 0 -1",
     ):  # fmt: skip
         assert node.tell(*command.split()) == [command.split()], command
 

@@ -58,8 +58,8 @@ def test_what_changed_nothing_is_not_propagated(node: NodeOfOne) -> None:
     node.tell("SADD", "t", "b")
     for command in (
         "SADD s a", "SREM s x", "SREM missing x", "SMOVE s t x", "SMOVE s s a", "SMOVE missing s a",
-        "SPOP missing", "SPOP s 0", "SPOP missing 3", "SRANDMEMBER s", "SINTERSTORE d s t", "SUNIONSTORE d missing",
-        "SDIFFSTORE d s s", "SINTER s t", "SSCAN s 0",
+        "SPOP missing", "SPOP s 0", "SPOP missing 3", "SRANDMEMBER s", "SINTERSTORE d s t",
+        "SUNIONSTORE d missing", "SDIFFSTORE d s s", "SINTER s t", "SSCAN s 0",
     ):  # fmt: skip
         assert node.tell(*command.split()) == [], command
 

@@ -6,7 +6,7 @@ Elements are collected while the table is visited and told afterwards, because
 the next cursor comes first in the reply.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_free

@@ -26,7 +26,6 @@ cdef class Session:
         engine.next_id += 1
         self.created_ms = engine.ks.now_ms
         self.active_ms = engine.ks.now_ms
-        self.hold_offset = -1
 
     def __dealloc__(self):
         buf_free(&self.out)
@@ -34,6 +33,7 @@ cdef class Session:
         buf_free(&self.queue)
         buf_free(&self.parked)
         free(self.partial)
+        free(self.held)
 
     @property
     def database(self):
@@ -49,6 +49,16 @@ cdef class Session:
     def input_bytes(self):
         """Request bytes that are not executed yet."""
         return self.input.len
+
+    @property
+    def held_replies(self):
+        """How many replies wait for acknowledgements."""
+        return self.held_count
+
+    @property
+    def last_write_offset(self):
+        """Where the stream ended after this session's last write (WAIT)."""
+        return self.write_offset
 
     @property
     def buffer_bytes(self):
@@ -80,6 +90,7 @@ cdef class Engine:
         self.monitors = []
         self.deadlines = []
         self.error_counts = {}
+        self.gated = []
         self.proto_max_bulk_len = 512 << 20
         self.query_buffer_limit = 1 << 30
         self.slowlog_slower_than_us = 10000
@@ -121,6 +132,11 @@ cdef class Engine:
     def database_count(self):
         """How many databases there are."""
         return self.ks.db_count
+
+    @property
+    def stream_end(self):
+        """Where the stream ends, with what this tick has made so far."""
+        return self.stream_offset + self.stream.len
 
     def key_count(self, int database):
         """Return the number of keys in a database."""

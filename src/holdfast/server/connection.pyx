@@ -13,6 +13,7 @@ stops as soon as requests wait in the session's input.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyObject_GetBuffer, PyBuffer_Release, Py_buffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from holdfast.engine.buf cimport buf_consume, buf_free
+from holdfast.engine.held cimport free_bytes, shift_held
 from holdfast.engine.request cimport feed, proceed
 from holdfast.engine.dispatch cimport serve
 from holdfast.engine.state cimport OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_PENDING, Engine, Session
@@ -79,6 +80,8 @@ cdef class Connection:
         if not e.tick_open:
             e.open_tick()
         self.flush()
+        if self.session.replica is not None and not self.closed:
+            self.session.replica.writable()
 
     # ---- for the node ----
 
@@ -91,14 +94,22 @@ cdef class Connection:
     cpdef flush(self):
         """Hand the waiting replies to the transport; go on with requests that had to wait."""
         cdef Session s = self.session
+        cdef size_t n
         if self.closed:
             return
-        while s.out.len and not self.blocked_writing:
-            chunk = PyBytes_FromStringAndSize(s.out.ptr, s.out.len)
-            s.bytes_out += s.out.len
-            s.out.len = 0
-            if s.out.cap > KEEP_OUTPUT:
-                buf_free(&s.out)
+        while not self.blocked_writing:
+            n = free_bytes(s)
+            if n == 0:
+                break
+            chunk = PyBytes_FromStringAndSize(s.out.ptr, n)
+            s.bytes_out += n
+            if n < s.out.len:
+                buf_consume(&s.out, n)
+                shift_held(s, n)
+            else:
+                s.out.len = 0
+                if s.out.cap > KEEP_OUTPUT:
+                    buf_free(&s.out)
             self.transport.write(chunk)
             if s.input.len and not self.blocked_writing and not s.flags & S_BLOCKED:
                 proceed(s)
@@ -126,6 +137,11 @@ cdef class Connection:
     def is_closed(self):
         """Whether the connection has ended."""
         return self.closed
+
+    @property
+    def is_full(self):
+        """Whether the transport holds more than its high mark."""
+        return self.blocked_writing
 
     @property
     def write_buffer_bytes(self):

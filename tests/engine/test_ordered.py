@@ -24,7 +24,10 @@ class OrderedMachine(RuleBasedStateMachine):
     """Every edit is done twice: on the tree, and on a sorted list of (score, bytes)."""
 
     @initialize(
-        members=st.integers(0, 700), distinct=st.integers(1, 700), order=st.sampled_from("+-?"), seed=st.integers()
+        members=st.integers(0, 700),
+        distinct=st.integers(1, 700),
+        order=st.sampled_from("+-?"),
+        seed=st.integers(),
     )
     def fill(self, members: int, distinct: int, order: str, seed: int) -> None:
         self.luck = random.Random(seed)

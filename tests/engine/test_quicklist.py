@@ -155,7 +155,9 @@ QuicklistMachine.TestCase.settings = settings(max_examples=60, stateful_step_cou
 test_quicklist_and_list_agree_after_any_edits = QuicklistMachine.TestCase
 
 
-@pytest.mark.parametrize(("fill", "bound"), [(-1, 4096), (-2, 8192), (-3, 16384), (-4, 32768), (-5, 65536), (-9, 65536)])
+@pytest.mark.parametrize(
+    ("fill", "bound"), [(-1, 4096), (-2, 8192), (-3, 16384), (-4, 32768), (-5, 65536), (-9, 65536)]
+)
 def test_negative_fill_bounds_a_node_in_bytes_and_fills_it(fill: int, bound: int) -> None:
     probe = QuicklistProbe(fill)
     for number in range(20_000):

@@ -1,0 +1,1 @@
+"""Replication: its decisions, its model, its plumbing."""

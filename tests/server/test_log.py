@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.server.machine import MachineDisk
 from holdfast.server.log import LEVELS, Log
+from holdfast.server.machine import MachineDisk
 from tests.server.conftest import StartRedis
 
 REDIS_LINE = re.compile(rb"^\d+:[MSCX] \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d\.\d{3} [.\-*#] .+\n$")

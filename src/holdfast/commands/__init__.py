@@ -6,10 +6,38 @@ Cython have `register(engine)`; those in Python as well.
 
 from __future__ import annotations
 
-from holdfast.commands import connection, strings
+from holdfast.commands import (
+    bitfield,
+    bits,
+    connection,
+    hash_scan,
+    hashes,
+    lcs,
+    list_blocking,
+    list_places,
+    lists,
+    set_algebra,
+    sets,
+    string_ranges,
+    strings,
+)
 from holdfast.engine.state import Engine
 
-FAMILIES = (connection, strings)
+FAMILIES = (
+    bitfield,
+    bits,
+    connection,
+    hash_scan,
+    hashes,
+    lcs,
+    list_blocking,
+    list_places,
+    lists,
+    set_algebra,
+    sets,
+    string_ranges,
+    strings,
+)
 
 
 def declare_all(engine: Engine) -> None:

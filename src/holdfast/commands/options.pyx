@@ -10,11 +10,6 @@ from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.reply cimport reply_error_bytes, reply_not_integer, reply_syntax_error
 from holdfast.engine.state cimport Call, Session
 
-cdef enum:
-    MILLISECONDS = 1
-    ABSOLUTE = 2
-
-
 cdef bint arg_is(Slice arg, const char* word) noexcept nogil:
     cdef size_t i
     cdef unsigned char c
@@ -73,7 +68,7 @@ cdef bint invalid_expire(Session s, Call* c) noexcept:
 
 cdef bint parse_set_options(Session s, Call* c, int first, SetOptions* o) noexcept:
     cdef int i = first
-    cdef int unit, unit_at = 0, found_unit = 0
+    cdef int unit, value_at = 0
     memset(o, 0, sizeof(SetOptions))
     while i < c.argc:
         unit = expire_unit(c.argv[i])
@@ -83,33 +78,34 @@ cdef bint parse_set_options(Session s, Call* c, int first, SetOptions* o) noexce
             o.xx = True
         elif arg_is(c.argv[i], b"get"):
             o.get = True
-        elif arg_is(c.argv[i], b"keepttl") and not unit_at:
+        elif arg_is(c.argv[i], b"keepttl") and not value_at:
             o.keep_ttl = True
-        elif unit >= 0 and not unit_at and not o.keep_ttl and i + 1 < c.argc:
-            unit_at = i + 1
-            found_unit = unit
+        elif unit >= 0 and (not value_at or unit == o.unit) and not o.keep_ttl and i + 1 < c.argc:
             i += 1
+            value_at = i
+            o.unit = unit
         else:
             reply_syntax_error(s)
             return False
         i += 1
-    return not unit_at or read_expire(s, c, c.argv[unit_at], found_unit, &o.expire)
+    return not value_at or read_expire(s, c, c.argv[value_at], o.unit, &o.expire)
 
 
-cdef bint parse_getex_options(Session s, Call* c, int first, SetOptions* o) noexcept:
+cdef bint parse_getex_options(Session s, Call* c, int first, SetOptions* o, int* value_at) noexcept:
     cdef int i = first
-    cdef int unit, unit_at = 0, found_unit = 0
+    cdef int unit
+    value_at[0] = 0
     memset(o, 0, sizeof(SetOptions))
     while i < c.argc:
         unit = expire_unit(c.argv[i])
-        if arg_is(c.argv[i], b"persist") and not unit_at:
+        if arg_is(c.argv[i], b"persist") and not value_at[0]:
             o.persist = True
-        elif unit >= 0 and not unit_at and not o.persist and i + 1 < c.argc:
-            unit_at = i + 1
-            found_unit = unit
+        elif unit >= 0 and (not value_at[0] or unit == o.unit) and not o.persist and i + 1 < c.argc:
             i += 1
+            value_at[0] = i
+            o.unit = unit
         else:
             reply_syntax_error(s)
             return False
         i += 1
-    return not unit_at or read_expire(s, c, c.argv[unit_at], found_unit, &o.expire)
+    return True

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 FLAGS = (
-    "write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale", "skip_monitor",
-    "skip_slowlog", "asking", "fast", "no_auth", "may_replicate", "no_mandatory_keys", "protected",
-    "no_async_loading", "no_multi", "movablekeys", "allow_busy", "touches_arbitrary_keys", "transaction",
-    "container", "only_sentinel",
+    "write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
+    "skip_monitor", "skip_slowlog", "asking", "fast", "no_auth", "may_replicate", "no_mandatory_keys",
+    "protected", "no_async_loading", "no_multi", "movablekeys", "allow_busy", "touches_arbitrary_keys",
+    "transaction", "container", "only_sentinel",
 )  # fmt: skip
 """In the order of the bits of `CommandFlag` in engine/state.pxd."""
 
 CATEGORIES = (
     "keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo",
-    "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting",
+    "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction",
+    "scripting",
 )  # fmt: skip
 
 _FLAG_BITS = {name: 1 << bit for bit, name in enumerate(FLAGS)}
@@ -45,7 +46,7 @@ class KeySpec:
     """
 
     flags: str
-    """Space-separated: RO, RW, OW, RM, access, update, insert, delete, not_key, incomplete, variable_flags."""
+    """Space-separated: RO RW OW RM access update insert delete not_key incomplete variable_flags."""
     begin: int | str = 1
     begin_from: int = 1
     last: int = 0

@@ -27,7 +27,8 @@ from holdfast.engine.state cimport (
     GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_GATED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF,
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH, GUARD_PAUSED, GUARD_PRIMARY,
     GUARD_REPLICA, GUARD_SENTINEL, GUARD_SUBSCRIBED,
-    S_DIRTY_EXEC, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PRIMARY, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
+    S_BLOCKED, S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PRIMARY, S_REPLY_OFF,
+    S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
     S_RETRY, S_SCRIPT, Call, Command, Engine, Session)
 
 cdef extern from *:
@@ -117,7 +118,8 @@ cdef int execute(Session s, Call* c) except -1:
     cdef size_t before
     cdef int64_t dirty = e.dirty
     cdef Command* cmd = look_up(s, c)
-    e.stat_commands += 1
+    if not s.flags & S_RETRY:
+        e.stat_commands += 1
     if cmd == NULL:
         return 0
     if not (e.guard | s.guard):
@@ -218,7 +220,7 @@ cdef bint admit(Session s, Call* c) except? False:
     if guard & GUARD_MULTI and not flags & CMD_TRANSACTION:
         queue_call(s, c)
         return False
-    if guard & GUARD_MONITORED and not flags & (CMD_ADMIN | CMD_SKIP_MONITOR):
+    if guard & GUARD_MONITORED and not flags & (CMD_ADMIN | CMD_SKIP_MONITOR) and not s.flags & S_RETRY:
         feed_monitors(s, c)
     e.ks.no_touch = (s.flags & S_NO_TOUCH) != 0
     return True
@@ -249,6 +251,31 @@ cdef void queue_call(Session s, Call* c) noexcept:
     reply_status(s, b"QUEUED")
 
 
+cdef extern from *:
+    """
+    static inline int hf_raise_pending(void) { return -1; }     /* the exception is set already */
+    """
+    int hf_raise_pending() except -1
+
+# A handler as it is called: -1 says that an exception is set (a `try` would cost every call).
+ctypedef int (*quiet_handler_t)(Session s, Call* c) noexcept
+
+
+cdef int tell_fault(Session s, Call* c) except -1:
+    """Answer the exception of a handler; only one that ends the process goes on."""
+    cdef Engine e = s.engine
+    try:
+        hf_raise_pending()
+    except BaseException as fault:
+        e.stat_unexpected_errors += 1
+        if e.on_fault is not None:
+            e.on_fault(fault, <bytes>c.command.name)
+        reply_error(s, b"ERR internal error")
+        if not isinstance(fault, Exception):
+            raise
+    return 0
+
+
 cdef int call_command(Session s, Call* c) except -1:
     cdef Engine e = s.engine
     cdef Command* cmd = c.command
@@ -256,37 +283,37 @@ cdef int call_command(Session s, Call* c) except -1:
     cdef int effects = e.call_effects
     cdef int db = s.db.id
     cdef Session outer = e.current
-    cdef uint64_t start, took
+    # Within a batch a command begins when the one before it ended: one look at the clock each.
+    cdef uint64_t start = e.lap_ns if e.depth == 0 and e.lap_ns else hf_nanos()
+    cdef uint64_t end, took
     e.call_effects = 0
     e.depth += 1
     e.current = s
     s.last_command = cmd
-    start = hf_nanos()
-    try:
-        cmd.handler(s, c)
-    except BaseException as fault:
-        e.stat_unexpected_errors += 1
-        if e.on_fault is not None:
-            e.on_fault(fault, <bytes>cmd.name)
-        reply_error(s, b"ERR internal error")
-        if not isinstance(fault, Exception):
+    if (<quiet_handler_t>cmd.handler)(s, c) == -1:
+        try:
+            tell_fault(s, c)
+        except BaseException:
             e.depth -= 1
             e.current = outer
             raise
-    took = hf_nanos() - start
-    cmd.calls += 1
+    end = hf_nanos()
+    took = end - start
+    e.lap_ns = end
+    if not s.flags & S_BLOCKED:         # a call that waits is counted when it was served
+        cmd.calls += 1
     cmd.usec_x1000 += took
     e.depth -= 1
     e.current = outer
-    if e.dirty != dirty and e.call_effects == 0:
-        effect_request(e, db, c)
-    e.call_effects = effects
     if e.dirty != dirty:
+        if e.call_effects == 0:
+            effect_request(e, db, c)
         s.write_offset = e.stream_offset + e.stream.len
+    e.call_effects = effects
     if e.slowlog_slower_than_us >= 0 and took >= <uint64_t>e.slowlog_slower_than_us * 1000 and e.slow_hook is not None:
         if not cmd.flags & CMD_SKIP_SLOWLOG:
             e.slow_hook(s, [slice_bytes(c.argv[i]) for i in range(c.argc)], took // 1000)
-    if e.ready_keys and e.depth == 0:
+    if e.ready_keys and e.depth == 0 and not s.flags & S_RETRY:
         serve_ready(e)
     return 0
 
@@ -296,6 +323,6 @@ cdef int serve(Engine e) except -1:
     while e.unblocked:
         s = e.unblocked.pop(0)
         proceed(s)
-        if s.out.len:
+        if s.out.len or s.flags & S_ENDED:
             wake(s)
     return 0

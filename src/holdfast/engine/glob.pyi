@@ -1,1 +1,3 @@
+"""Glob-style patterns as KEYS, SCAN MATCH and PSUBSCRIBE use them."""
+
 def matches(pattern: bytes, text: bytes, nocase: bool = False) -> bool: ...

@@ -38,6 +38,7 @@ cdef enum:
     FLAG_RAW = 0x40         # a string that was edited in place (OBJECT ENCODING says raw)
     RECORD_KEY = 16         # offset of the key's bytes
     INLINE_LIMIT = 4096     # longer strings live in a Text of their own
+    PREFETCH_MAX = 16       # keys of one ks_prefetch
 
 cdef struct Inlined:
     uint32_t len
@@ -177,6 +178,8 @@ cdef Record* ks_peek(Keyspace* ks, Database* db, Slice key) noexcept
 cdef Record* ks_read(Keyspace* ks, Database* db, Slice key) noexcept
 # For a write: expired keys are gone, a running snapshot takes its copy first.
 cdef Record* ks_write(Keyspace* ks, Database* db, Slice key) noexcept
+# Let the cache fetch what `count` keys (at most PREFETCH_MAX, every `step`-th slice) need, all at once.
+cdef void ks_prefetch(Database* db, Slice* keys, int count, int step) noexcept nogil
 cdef bint ks_is_expired(Keyspace* ks, Record* r) noexcept nogil
 
 # ---- changing ----

@@ -29,7 +29,8 @@ from holdfast.engine.ordered cimport (
 from holdfast.engine.quicklist cimport Quicklist, ql_bytes, ql_copy, ql_free
 from holdfast.engine.table cimport (
     HashKey, Table, TableCursor, random_u64, table_add, table_bytes, table_clear, table_count, table_expand,
-    table_find, table_hash, table_init, table_pop, table_shrink, table_walk, table_walk_next)
+    table_find, table_hash, table_init, table_pop, table_prefetch_bucket, table_prefetch_entry, table_shrink,
+    table_walk, table_walk_next)
 
 cdef enum:
     LFU_START = 5       # counter of a new key, so that it is not evicted at once
@@ -190,6 +191,20 @@ cdef void** find_slot(Database* db, Slice key) noexcept nogil:
 cdef Record* ks_peek(Keyspace* ks, Database* db, Slice key) noexcept:
     cdef void** slot = find_slot(db, key)
     return <Record*>slot[0] if slot != NULL else NULL
+
+
+cdef void ks_prefetch(Database* db, Slice* keys, int count, int step) noexcept nogil:
+    cdef Table* tables[PREFETCH_MAX]
+    cdef uint64_t hashes[PREFETCH_MAX]
+    cdef Slice key
+    cdef int i
+    for i in range(count):
+        key = keys[i * step]
+        tables[i] = table_of(db, key.ptr, key.len)
+        hashes[i] = table_hash(tables[i], key.ptr, key.len)
+        table_prefetch_bucket(tables[i], hashes[i])
+    for i in range(count):
+        table_prefetch_entry(tables[i], hashes[i])
 
 
 cdef void drop_expired(Keyspace* ks, Database* db, Record* r) noexcept:

@@ -112,6 +112,7 @@ cdef enum SessionFlag:
     S_EXECUTING = 1 << 22       # inside EXEC
     S_PAUSED = 1 << 23          # parked by CLIENT PAUSE; runs again on its end
     S_RETRY = 1 << 24           # a parked request is being tried again
+    S_ENDED = 1 << 25           # the client sends no more: close when all is executed and answered
 
 cdef struct HeldReply:          # a reply in Session.out that waits for acknowledgements
     size_t begin
@@ -232,6 +233,7 @@ cdef class Engine:
     cdef Session current            # whose command is being executed
     cdef public object node         # the process that this engine is part of; Python commands use it
     cdef public object script_engine, on_fault
+    cdef uint64_t lap_ns            # stopwatch: when the command before this one ended, 0: too long ago
     # acknowledgement gate
     cdef public list gated          # sessions with replies held in this tick
     cdef public int gate_reads      # ack-reads: 0 no, 1 committed, 2 linearizable

@@ -40,6 +40,12 @@ cdef class Session:
         """Number of the selected database."""
         return self.db.id
 
+    def take_output(self):
+        """Return the waiting replies as bytes and forget them (for owners without a transport)."""
+        cdef bytes chunk = self.out.ptr[:self.out.len]
+        self.out.len = 0
+        return chunk
+
     @property
     def output_bytes(self):
         """Reply bytes that wait to be handed to the connection."""

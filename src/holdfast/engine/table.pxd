@@ -49,6 +49,9 @@ cdef size_t table_bytes(Table* t) noexcept nogil
 # The slot that holds the key's entry, or NULL. *slot may be overwritten with
 # an entry of the same key; it is valid until the next edit of the table.
 cdef void** table_find(Table* t, const char* p, size_t n, uint64_t hashed) noexcept nogil
+# Let the cache fetch the key's bucket; later, once that has arrived, its entry.
+cdef void table_prefetch_bucket(Table* t, uint64_t hashed) noexcept nogil
+cdef void table_prefetch_entry(Table* t, uint64_t hashed) noexcept nogil
 # Add an entry whose key is not there yet.
 cdef void table_add(Heap* h, Table* t, void* entry, uint64_t hashed) noexcept nogil
 # Take the key's entry out and return it, or NULL.

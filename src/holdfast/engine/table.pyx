@@ -211,6 +211,35 @@ cdef void** table_find(Table* t, const char* p, size_t n, uint64_t hashed) noexc
     return find_in(t, &t.buckets[1][hashed & mask_of(t, 1)], p, n, tag_of(hashed))
 
 
+cdef inline Bucket* bucket_of(Table* t, uint64_t hashed) noexcept nogil:
+    """Where the key's chain most likely is."""
+    cdef size_t index = hashed & mask_of(t, 0)
+    if t.moving >= 0 and index < <size_t>t.moving:
+        return &t.buckets[1][hashed & mask_of(t, 1)]
+    return &t.buckets[0][index]
+
+
+cdef void table_prefetch_bucket(Table* t, uint64_t hashed) noexcept nogil:
+    if t.buckets[0] != NULL:
+        hf_prefetch(bucket_of(t, hashed))
+
+
+cdef void table_prefetch_entry(Table* t, uint64_t hashed) noexcept nogil:
+    cdef Bucket* b
+    cdef unsigned match
+    cdef char* entry
+    if t.buckets[0] == NULL:
+        return
+    b = bucket_of(t, hashed)
+    match = hf_match(b, tag_of(hashed))
+    if match:
+        entry = <char*>b.slots[hf_ctz(match)]
+        hf_prefetch(entry - 8)      # the allocator's size of the block, and the head of the entry
+        hf_prefetch(entry + 56)
+    elif b.present & CHILD:
+        hf_prefetch(b.slots[LAST])
+
+
 # ---- editing ----
 
 cdef void add_to(Heap* h, Bucket* b, void* entry, uint8_t tag) noexcept nogil:

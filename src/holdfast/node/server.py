@@ -24,7 +24,7 @@ from holdfast.commands import declare_all
 from holdfast.engine import blocking, effects
 from holdfast.engine.state import Engine
 from holdfast.server.config import Configuration
-from holdfast.server.connection import Connection, flush_pending
+from holdfast.server.connection import Connection, flush_pending, serve_waiting
 from holdfast.server.cron import Cron
 from holdfast.server.host import Host
 from holdfast.server.log import Log
@@ -90,7 +90,9 @@ class ServerNode:
                 except OSError as error:
                     if optional:
                         continue
-                    self.log.warning(f"Could not create server TCP listening socket {address}:{port}: {error}")
+                    self.log.warning(
+                        f"Could not create server TCP listening socket {address}:{port}: {error}"
+                    )
                     raise
                 self.servers.append(server)
                 for socket in server.sockets:
@@ -143,6 +145,9 @@ class ServerNode:
         engine.tick_open = False
         if engine.deadlines:
             self._watch_deadlines()
+        if engine.unblocked:
+            self.open_tick()
+            serve_waiting(engine)
 
     def _watch_deadlines(self) -> None:
         """Set the timer for the first parked session that times out."""

@@ -228,7 +228,8 @@ def _why(verdict: Verdict, last: bool) -> str:
 
 
 def _mend(verdict: Verdict, last: bool, path: str) -> str:
-    lost = f"it drops everything after offset {verdict.safe} ({verdict.size - verdict.safe} bytes) and keeps a copy"
+    dropped = verdict.size - verdict.safe
+    lost = f"it drops everything after offset {verdict.safe} ({dropped} bytes) and keeps a copy"
     if not last:
         return f"Restore the file from a backup; holdfast check-aof {path} tells what is whole"
     mend = f"Mend it with: holdfast check-aof --fix {path} ({lost})"

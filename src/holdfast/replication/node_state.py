@@ -26,6 +26,9 @@ class StateFileError(ValueError):
     """The file is there and cannot be read. The node must not start as if it were new under the same id."""
 
 
+NOWHERE = Position(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeState:
     """What is fsynced. Invariant: term_epoch <= fence_epoch."""
@@ -42,7 +45,7 @@ class NodeState:
     """The copy has lost nothing that the node ever acknowledged, as of the last writing."""
     stopped_cleanly: bool = False
     """Set by the last act of a clean shutdown, cleared by the first act of a start."""
-    stopped_at: Position = Position(0, 0)
+    stopped_at: Position = NOWHERE
     """Where the copy stood at that shutdown."""
     acknowledges_after_fsync: bool = False
     """Every acknowledgement came after the stream was fsynced (appendfsync always)."""

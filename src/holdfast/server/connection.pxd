@@ -12,7 +12,7 @@ cdef class Connection:
     cdef bint blocked_writing       # the transport's buffer is above its high mark
     cdef bint paused_reading
     cdef bint closed
-    cdef size_t sent                # bytes of session.out already handed over (held by a gate)
+    cdef size_t left_at_end         # bytes of unexecuted input when the client had ended; no fewer now: no more to do
     cdef void hold_reading(self) noexcept
     cpdef flush(self)
     cpdef abort(self)

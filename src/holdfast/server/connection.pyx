@@ -14,9 +14,10 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyObject_GetBuffer, Py
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from holdfast.engine.buf cimport buf_consume, buf_free
 from holdfast.engine.held cimport free_bytes, shift_held
-from holdfast.engine.request cimport feed, proceed
 from holdfast.engine.dispatch cimport serve
-from holdfast.engine.state cimport OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_PENDING, Engine, Session
+from holdfast.engine.reply cimport wake
+from holdfast.engine.request cimport feed
+from holdfast.engine.state cimport OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_ENDED, S_PENDING, Engine, Session
 
 cdef enum:
     KEEP_OUTPUT = 16 * 1024     # an empty reply buffer larger than this is given back
@@ -60,8 +61,11 @@ cdef class Connection:
             self.hold_reading()
 
     def eof_received(self):
-        """The client will send no more: close, as Redis does."""
-        return False
+        """The client will send no more: close once what it sent is executed and answered."""
+        cdef Session s = self.session
+        s.flags |= S_ENDED
+        wake(s)
+        return True
 
     def connection_lost(self, exc):
         """Forget the client."""
@@ -75,13 +79,11 @@ cdef class Connection:
 
     def resume_writing(self):
         """The transport has room: hand over what waits, then go on executing."""
-        cdef Engine e = self.session.engine
         self.blocked_writing = False
-        if not e.tick_open:
-            e.open_tick()
-        self.flush()
-        if self.session.replica is not None and not self.closed:
-            self.session.replica.writable()
+        if not self.closed:
+            wake(self.session)
+            if self.session.replica is not None:
+                self.session.replica.writable()
 
     # ---- for the node ----
 
@@ -97,10 +99,8 @@ cdef class Connection:
         cdef size_t n
         if self.closed:
             return
-        while not self.blocked_writing:
-            n = free_bytes(s)
-            if n == 0:
-                break
+        n = free_bytes(s)
+        if n and not self.blocked_writing:
             chunk = PyBytes_FromStringAndSize(s.out.ptr, n)
             s.bytes_out += n
             if n < s.out.len:
@@ -111,10 +111,13 @@ cdef class Connection:
                 if s.out.cap > KEEP_OUTPUT:
                     buf_free(&s.out)
             self.transport.write(chunk)
-            if s.input.len and not self.blocked_writing and not s.flags & S_BLOCKED:
-                proceed(s)
-                if s.engine.unblocked:
-                    serve(s.engine)
+        if s.flags & S_ENDED and not s.out.len:
+            if s.input.len == self.left_at_end or s.flags & S_BLOCKED:
+                s.flags |= S_CLOSE_AFTER
+            self.left_at_end = s.input.len
+        if s.input.len and not s.out.len and not s.flags & S_BLOCKED:
+            # What had to wait runs in a tick of its own: its effects leave before its replies.
+            s.engine.unblocked.append(s)
         if s.flags & S_CLOSING:
             self.abort()
         elif s.flags & S_CLOSE_AFTER and not s.out.len:
@@ -165,3 +168,8 @@ def flush_pending(Engine engine):
                     connection.flush()
                 else:
                     s.owner.flush()
+
+
+def serve_waiting(Engine engine):
+    """Execute what sessions had to leave waiting in their input."""
+    serve(engine)

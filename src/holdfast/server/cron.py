@@ -9,16 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from holdfast.node.server import ServerNode
+from holdfast.engine.state import Engine
+from holdfast.server.config import Configuration
+
+
+class Node(Protocol):
+    """What the cron needs of its node."""
+
+    engine: Engine
+    configuration: Configuration
+
+    def open_tick(self) -> None:
+        """Begin a tick."""
 
 
 class Cron:
     """The periodic jobs of one node."""
 
-    def __init__(self, node: ServerNode) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
         self._jobs: list[tuple[int, Callable[[], None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None

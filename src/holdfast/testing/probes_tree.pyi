@@ -1,3 +1,5 @@
+"""Probes of the ordered tree and the quicklist, for tests only."""
+
 _Text = bytes  # QuicklistProbe has a property of that name
 
 def compare(score_a: float, a: bytes, score_b: float, b: bytes) -> int: ...

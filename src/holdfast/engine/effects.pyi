@@ -1,0 +1,12 @@
+"""The effects stream: what AOF and replicas get of each change."""
+
+from holdfast.engine.state import Engine
+
+def take_stream(engine: Engine) -> bytes | None:
+    """Return the effects of this tick (None: there are none) and begin anew."""
+
+def forget_database(engine: Engine) -> None:
+    """Let the next effect begin with SELECT (a new reader joins the stream)."""
+
+def append_command(engine: Engine, command: bytes) -> None:
+    """Add a command of the node's own, in RESP; it belongs to no database."""

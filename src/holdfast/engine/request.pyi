@@ -1,0 +1,18 @@
+"""Requests: bytes of a client cut into calls, executed in order."""
+
+from holdfast.engine.state import Session
+
+def receive(session: Session, chunk: bytes | bytearray | memoryview) -> None:
+    """Take bytes that a client sent; execute every complete request in them."""
+
+def resume(session: Session) -> None:
+    """Execute what waits in the session's input, if it may run again."""
+
+def execute_stream(session: Session, chunk: bytes | bytearray | memoryview) -> int:
+    """Execute the complete requests in `chunk` and return how many bytes they took."""
+
+def split_words(line: bytes) -> list[bytes] | None:
+    """Split a line as the inline protocol and configuration files do; None: unbalanced quotes."""
+
+def apply_stream(session: Session, chunk: bytes | bytearray | memoryview) -> tuple[int, int, int, list[bytes]]:
+    """Execute a primary's stream; return bytes taken, settled, needed, and set records. ValueError."""

@@ -1,0 +1,33 @@
+"""The connection: one client's transport and its session."""
+
+import asyncio
+from typing import Any
+
+from holdfast.engine.state import Engine, Session
+
+class Connection(asyncio.BufferedProtocol):
+    """One client: an `asyncio.BufferedProtocol` around a `Session`."""
+
+    session: Session
+    transport: Any
+
+    def __init__(self, node: object, engine: Engine, read_buffer: bytearray) -> None: ...
+    def flush(self) -> None:
+        """Hand the waiting replies to the transport; go on with requests that had to wait."""
+    def abort(self) -> None:
+        """Close now; what waits is dropped."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection has ended."""
+    @property
+    def is_full(self) -> bool:
+        """Whether the transport holds more than its high mark."""
+    @property
+    def write_buffer_bytes(self) -> int:
+        """Reply bytes that the transport holds."""
+
+def flush_pending(engine: Engine) -> None:
+    """Hand out the replies of every session that has some (the end of a tick)."""
+
+def serve_waiting(engine: Engine) -> None:
+    """Execute what sessions had to leave waiting in their input."""

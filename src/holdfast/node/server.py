@@ -23,6 +23,8 @@ from typing import Any
 from holdfast.commands import declare_all
 from holdfast.engine import blocking, effects
 from holdfast.engine.state import Engine
+from holdfast.node.whole_copies import whole_copies
+from holdfast.replication.replicator import Replicator
 from holdfast.server.config import Configuration
 from holdfast.server.connection import Connection, flush_pending, serve_waiting
 from holdfast.server.cron import Cron
@@ -30,6 +32,7 @@ from holdfast.server.host import Host
 from holdfast.server.log import Log
 
 READ_BUFFER_BYTES = 128 * 1024
+GUARD_PAUSED = 1 << 6
 
 
 class ServerNode:
@@ -58,8 +61,10 @@ class ServerNode:
         self.servers: list[asyncio.AbstractServer] = []
         self.ports: list[tuple[str, int]] = []
         self.cron = Cron(self)
+        self.replication = Replicator(self, *whole_copies(self), self._pause_writes)
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
+        self.writes_paused = False
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -72,6 +77,7 @@ class ServerNode:
         self._loop = asyncio.get_running_loop()
         self.stopped = asyncio.Event()
         await self.listen()
+        self.replication.start({})
         self.cron.start(self._loop)
 
     async def listen(self) -> None:
@@ -107,6 +113,7 @@ class ServerNode:
             server.close()
         if self.engine.tick_open:
             self.end_tick()
+        self.replication.stop()
         for connection in list(self.connections.values()):
             connection.abort()
         if self.stopped is not None:
@@ -137,17 +144,21 @@ class ServerNode:
         """Hand out what this tick made: effects first, then replies."""
         engine = self.engine
         if engine.stream_on:
-            chunk = effects.take_stream(engine)
-            if chunk is not None:
-                for sink in self.sinks:
-                    sink(chunk)
-        flush_pending(engine)
+    XX        flush_pending(engine)
         engine.tick_open = False
         if engine.deadlines:
             self._watch_deadlines()
         if engine.unblocked:
             self.open_tick()
             serve_waiting(engine)
+
+    def hand_out_effects(self) -> None:
+        """Give the effects made so far to whoever takes them."""
+        if self.engine.stream_on:
+            chunk = effects.take_stream(self.engine)
+            if chunk is not None:
+                for sink in self.sinks:
+                    sink(chunk)
 
     def _watch_deadlines(self) -> None:
         """Set the timer for the first parked session that times out."""
@@ -182,6 +193,7 @@ class ServerNode:
     def connection_closed(self, connection: Connection, why: BaseException | None) -> None:
         """Forget a client that went or was sent away."""
         session = connection.session
+        self.replication.connection_closed(session)
         blocking.abandon(session)
         self.engine.sessions.pop(session.id, None)
         self.connections.pop(session.id, None)
@@ -196,7 +208,7 @@ class ServerNode:
 
     def pauses(self, writes: bool) -> bool:
         """Whether CLIENT PAUSE holds back such a request now."""
-        return False
+        return self.writes_paused and writes
 
     def write_refusal(self) -> bytes:
         """The MISCONF error of a node that cannot write its files."""
@@ -204,7 +216,15 @@ class ServerNode:
 
     def fence_refusal(self, session: Any) -> bytes | None:
         """Why a write may not run on a fenced node; None: it may."""
-        return None
+        return self.replication.fence_refusal()
+
+    def _pause_writes(self, paused: bool) -> None:
+        self.writes_paused = paused
+        if paused:
+            self.engine.guard |= GUARD_PAUSED
+        else:
+            self.engine.guard &= ~GUARD_PAUSED
+            blocking.resume_paused(self.engine)
 
 
 def run(configuration: Configuration) -> int:

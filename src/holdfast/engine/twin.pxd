@@ -1,0 +1,1 @@
+# A second data set beside an engine's own: loaded in the dark, then put in its place.

@@ -233,6 +233,7 @@ cdef class Engine:
     cdef Session current            # whose command is being executed
     cdef public object node         # the process that this engine is part of; Python commands use it
     cdef public object script_engine, on_fault
+    cdef public object walk         # the sliced snapshot under way (persistence.rdb_walk), or None
     cdef uint64_t lap_ns            # stopwatch: when the command before this one ended, 0: too long ago
     # acknowledgement gate
     cdef public list gated          # sessions with replies held in this tick

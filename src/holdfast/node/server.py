@@ -25,6 +25,8 @@ from holdfast.engine import blocking, effects
 from holdfast.engine.state import Engine
 from holdfast.node.whole_copies import whole_copies
 from holdfast.replication.replicator import Replicator
+from holdfast.persistence.keeper import Keeper
+from holdfast.persistence.loader import LoadFailed
 from holdfast.server.config import Configuration
 from holdfast.server.connection import Connection, flush_pending, serve_waiting
 from holdfast.server.cron import Cron
@@ -61,6 +63,11 @@ class ServerNode:
         self.servers: list[asyncio.AbstractServer] = []
         self.ports: list[tuple[str, int]] = []
         self.cron = Cron(self)
+        self.keeper = Keeper(self.engine, configuration, host, log)
+        self.keeper.sinks = self.sinks
+        self.keeper.deliver = self.deliver_effects
+        self.keeper.replication_fields = self._replication_fields
+        self.cron.every(1, self.keeper.beat)
         self.replication = Replicator(self, *whole_copies(self), self._pause_writes)
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
@@ -73,12 +80,13 @@ class ServerNode:
     # ---- life ----
 
     async def start(self) -> None:
-        """Listen on all addresses; `OSError` when one cannot be had."""
+        """Listen on all addresses, then load; `OSError` or `LoadFailed` when that cannot be."""
         self._loop = asyncio.get_running_loop()
         self.stopped = asyncio.Event()
         await self.listen()
-        self.replication.start({})
         self.cron.start(self._loop)
+        await self.keeper.load()
+        self.replication.start(self.keeper.kept.fields)
 
     async def listen(self) -> None:
         """Open the listening sockets of the configuration."""
@@ -114,6 +122,7 @@ class ServerNode:
         if self.engine.tick_open:
             self.end_tick()
         self.replication.stop()
+        self.keeper.close()
         for connection in list(self.connections.values()):
             connection.abort()
         if self.stopped is not None:
@@ -124,6 +133,13 @@ class ServerNode:
         self.exit_status = status
         assert self._loop is not None
         self._loop.call_soon(lambda: asyncio.ensure_future(self.stop()))
+
+    def shut_down_saving(self) -> None:
+        """Save as the save points ask, then shut down (SIGTERM, SIGINT)."""
+        if self.keeper.prepare_shutdown():
+            self.shut_down(0)
+        else:
+            self.log.warning("Error trying to save the DB, can't exit.")
 
     @property
     def port(self) -> int:
@@ -143,8 +159,12 @@ class ServerNode:
     def end_tick(self) -> None:
         """Hand out what this tick made: effects first, then replies."""
         engine = self.engine
+        self.replication.before_effects()
         if engine.stream_on:
-    XX        flush_pending(engine)
+            self.deliver_effects()
+        self.keeper.end_tick()
+        self.replication.after_effects()
+        flush_pending(engine)
         engine.tick_open = False
         if engine.deadlines:
             self._watch_deadlines()
@@ -152,13 +172,12 @@ class ServerNode:
             self.open_tick()
             serve_waiting(engine)
 
-    def hand_out_effects(self) -> None:
-        """Give the effects made so far to whoever takes them."""
-        if self.engine.stream_on:
-            chunk = effects.take_stream(self.engine)
-            if chunk is not None:
-                for sink in self.sinks:
-                    sink(chunk)
+    def deliver_effects(self) -> None:
+        """Hand the effects there are to those who take them."""
+        chunk = effects.take_stream(self.engine)
+        if chunk is not None:
+            for sink in self.sinks:
+                sink(chunk)
 
     def _watch_deadlines(self) -> None:
         """Set the timer for the first parked session that times out."""
@@ -212,11 +231,14 @@ class ServerNode:
 
     def write_refusal(self) -> bytes:
         """The MISCONF error of a node that cannot write its files."""
-        return b"MISCONF Errors writing to the AOF file"
+        return self.keeper.write_refusal()
 
     def fence_refusal(self, session: Any) -> bytes | None:
         """Why a write may not run on a fenced node; None: it may."""
         return self.replication.fence_refusal()
+
+    def _replication_fields(self) -> list[tuple[bytes, bytes]]:
+        return [(name.encode(), text.encode()) for name, text in self.replication.snapshot_fields().items()]
 
     def _pause_writes(self, paused: bool) -> None:
         self.writes_paused = paused
@@ -260,9 +282,13 @@ async def _serve(configuration: Configuration, host: Host, log: Log) -> int:
     except OSError as error:
         print(f"holdfast-server: {error}", file=sys.stderr)
         return 1
+    except LoadFailed as error:
+        log.warning(f"{error}. Exiting.")
+        print(f"holdfast-server: {error}", file=sys.stderr)
+        return 1
     for name in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError, ValueError):
-            loop.add_signal_handler(name, node.shut_down, 0)
+            loop.add_signal_handler(name, node.shut_down_saving)
     log.notice("Ready to accept connections tcp")
     assert node.stopped is not None
     await node.stopped.wait()

@@ -68,7 +68,7 @@ class HandOver:
     def look(self) -> None:
         """Look whether the target has everything, or the time is over; must run inside a tick."""
         if self.machine.phase is Phase.WAITING_FOR_SYNC:
-            self._node.hand_out_effects()
+            self._node.deliver_effects()
             self._obey(self.machine.check(self._targets(), self._stream.offset, now_ms(self._node)))
 
     def answer(self, accepted: bool, reason: str) -> None:

@@ -120,8 +120,8 @@ class Node(Protocol):
         """Begin a tick."""
         ...
 
-    def hand_out_effects(self) -> None:
-        """Give what this tick has made so far to the sinks."""
+    def deliver_effects(self) -> None:
+        """Give what this tick has made so far to those who take it."""
         ...
 
 

@@ -75,11 +75,12 @@ class Replicator:
 
     # ---- life ----
 
-    def start(self, loaded: Mapping[str, str]) -> None:
-        """Begin, when the files are loaded and the sockets listen; `loaded`: the RDB's auxiliary fields.
+    def start(self, loaded_fields: Mapping[bytes, bytes]) -> None:
+        """Begin, when the files are loaded and the sockets listen; `loaded_fields`: of the RDB.
 
         Raises `StateFileError`.
         """
+        loaded = {name.decode("latin-1"): text.decode("latin-1") for name, text in loaded_fields.items()}
         node, target = self.node, self.node.configuration["replicaof"]
         is_replica = target is not None
         history = history_after_start(loaded, self._new_id(), is_replica)
@@ -168,7 +169,7 @@ class Replicator:
 
     def replicas_lag(self) -> bool:
         """Whether an attached replica still lacks something (a shutdown waits for it)."""
-        self.node.hand_out_effects()
+        self.node.deliver_effects()
         end = self.stream.offset
         lagging = [
             each
@@ -181,7 +182,7 @@ class Replicator:
 
     def snapshot_fields(self) -> Mapping[str, str]:
         """Return the auxiliary fields of a snapshot taken at this instant; cuts the stream here."""
-        self.node.hand_out_effects()
+        self.node.deliver_effects()
         fields = {"repl-stream-db": "0"}
         if self.is_replica:
             fields = self.stream.history.to_rdb_fields() | {"repl-stream-db": str(self.upstream.database)}
@@ -356,7 +357,7 @@ class Replicator:
 
     def stop_acknowledging(self) -> None:
         """Close the gate; send no acknowledgement any more."""
-        self.node.hand_out_effects()
+        self.node.deliver_effects()
         self.gate.close()
 
     def stop_writes(self) -> None:

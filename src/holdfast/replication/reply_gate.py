@@ -270,8 +270,8 @@ class ReplyGate:
     def _append(self, record: SetRecord) -> int:
         """Write a record into the stream now; return where it ends."""
         node = self._node
-        node.hand_out_effects()
+        node.deliver_effects()
         effects.append_command(node.engine, record.as_command())
-        node.hand_out_effects()
+        node.deliver_effects()
         self._new_record(record)
         return self._stream.offset

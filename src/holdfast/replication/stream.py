@@ -65,7 +65,7 @@ class Stream:
         """Return the backlog; where there is none, make it and begin a history of its own."""
         if self.backlog is None:
             if not self.is_forwarding:
-                self._node.hand_out_effects()
+                self._node.deliver_effects()
                 self._history = self.history.without_past(self._new_id())
                 effects.forget_database(self._node.engine)
             self._make_backlog()
@@ -113,7 +113,7 @@ class Stream:
     def begin_forwarding(self) -> None:
         """Become a replica's stream: only the primary's bytes go into it."""
         if not self.is_forwarding:
-            self._node.hand_out_effects()
+            self._node.deliver_effects()
             self._forwarded = self.offset
             self.is_forwarding = True
             self._wire()
@@ -122,7 +122,7 @@ class Stream:
         """Become a primary's stream: go on under a new id, the old one becomes the second."""
         if self.is_forwarding:
             node = self._node
-            node.hand_out_effects()
+            node.deliver_effects()
             history = self.history.promoted(self._new_id())
             self.is_forwarding = False
             self._history = history

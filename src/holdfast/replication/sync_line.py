@@ -119,7 +119,7 @@ class SyncLine:
 
     def _start(self, takers: list[RemoteReplica], diskless: bool) -> None:
         node, stream = self._node, self._stream
-        node.hand_out_effects()
+        node.deliver_effects()
         stream.open_backlog()
         if not stream.is_forwarding:
             effects.forget_database(node.engine)

@@ -1,0 +1,9 @@
+# DUMP and RESTORE.
+
+from holdfast.engine.keyspace cimport Record
+from holdfast.engine.rdb_encode cimport Sink
+from holdfast.engine.state cimport Engine
+
+# The payload of a value: type, value, version, checksum.
+cdef void put_payload(Sink* s, Record* r) noexcept nogil
+cpdef int register(Engine e) except -1

@@ -5,7 +5,7 @@ nothing; then they run in order. What it is not: single bits (`bits`). The index
 is `register` at the end.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport abort, free, malloc
 from holdfast.commands.bits cimport bit_offset
 from holdfast.commands.options cimport arg_int, arg_is
@@ -82,7 +82,7 @@ cdef int64_t wrapped(FieldOperation* f, int64_t value) noexcept nogil:
 
 cdef bint add_to_field(FieldOperation* f, int64_t old, int64_t delta, int64_t* out) noexcept nogil:
     """old + delta as the field holds it; True: it did not fit and what OVERFLOW says was done."""
-    cdef int64_t highest = 9223372036854775807
+    cdef int64_t highest = INT64_MAX
     cdef int64_t lowest = 0
     cdef bint above, below
     cdef int64_t total = 0

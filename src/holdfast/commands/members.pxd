@@ -35,10 +35,15 @@ cdef void store_key(Session s, Slice key, int kind, void* ptr) noexcept
 cdef void delete_emptied(Session s, Slice key) noexcept
 # A STORE command found nothing: delete the destination, if there is one.
 cdef void delete_destination(Session s, Slice key) noexcept
-# An integer argument in [low, high]. False: answered with `message`, or where it is NULL in Redis's general words.
+# An integer argument in [low, high]. False: answered with `message`, or if that is NULL in the usual words.
 cdef bint arg_within(
     Session s, Slice arg, int64_t low, int64_t high, const char* message, int64_t* out) noexcept
 # A count that is not negative.
 cdef bint arg_count(Session s, Slice arg, int64_t* out) noexcept
 # The count of SRANDMEMBER and ZRANDMEMBER: negative asks for repetitions.
 cdef bint arg_draws(Session s, Slice arg, int64_t* out) noexcept
+# False: it holds something else than a sorted set, which was answered.
+cdef bint is_zset(Session s, Record* r) noexcept
+# The head of a reply of sorted-set members: with scores flat in RESP2, pairs in RESP3.
+cdef void reply_members_head(Session s, size_t count, bint with_scores) noexcept
+cdef void reply_member(Session s, const char* p, size_t n, double score, bint with_scores) noexcept

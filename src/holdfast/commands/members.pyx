@@ -7,9 +7,11 @@ arguments. What this is not: values (`engine/sets.pyx`, `engine/sorted_sets.pyx`
 from libc.stdint cimport INT64_MAX, int64_t
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_NEW, changed, notify
-from holdfast.engine.keyspace cimport Record, ks_delete, ks_set_value, ks_write
+from holdfast.engine.keyspace cimport TYPE_ZSET, Record, ks_delete, ks_set_value, ks_write, type_of
 from holdfast.engine.numbers cimport parse_int64
-from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_not_integer
+from holdfast.engine.reply cimport (
+    reply_array, reply_bulk, reply_double, reply_error, reply_error_bytes, reply_not_integer,
+    reply_wrong_type)
 from holdfast.engine.state cimport Session
 
 
@@ -57,3 +59,22 @@ cdef bint arg_count(Session s, Slice arg, int64_t* out) noexcept:
 
 cdef bint arg_draws(Session s, Slice arg, int64_t* out) noexcept:
     return arg_within(s, arg, -INT64_MAX, INT64_MAX, NULL, out)
+
+
+cdef bint is_zset(Session s, Record* r) noexcept:
+    if type_of(r) == TYPE_ZSET:
+        return True
+    reply_wrong_type(s)
+    return False
+
+
+cdef void reply_members_head(Session s, size_t count, bint with_scores) noexcept:
+    reply_array(s, 2 * count if with_scores and s.resp == 2 else count)
+
+
+cdef void reply_member(Session s, const char* p, size_t n, double score, bint with_scores) noexcept:
+    if with_scores and s.resp == 3:
+        reply_array(s, 2)
+    reply_bulk(s, p, n)
+    if with_scores:
+        reply_double(s, score)

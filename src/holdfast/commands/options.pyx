@@ -3,7 +3,7 @@
 Each parser answers bad input itself, in Redis's words, and returns False.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.string cimport memset, strlen
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.numbers cimport parse_int64
@@ -49,11 +49,11 @@ cdef bint read_expire(Session s, Call* c, Slice arg, int unit, ExpireOption* out
     if value <= 0:
         return invalid_expire(s, c)
     if not unit & MILLISECONDS:
-        if value > 9223372036854775807 // 1000:
+        if value > INT64_MAX // 1000:
             return invalid_expire(s, c)
         value *= 1000
     if not unit & ABSOLUTE:
-        if value > 9223372036854775807 - s.engine.ks.now_ms:
+        if value > INT64_MAX - s.engine.ks.now_ms:
             return invalid_expire(s, c)
         value += s.engine.ks.now_ms
     out.given = True

@@ -96,7 +96,9 @@ cdef bint meet_next(Meeting* k, SetMember* m) noexcept nogil:
         return False
     while set_next(&k.walk, m):
         for i in range(1, k.count):
-            if k.sources[i].value.ptr != k.sources[0].value.ptr and not set_contains_member(&k.sources[i].value, m):
+            if k.sources[i].value.ptr == k.sources[0].value.ptr:
+                continue
+            if not set_contains_member(&k.sources[i].value, m):
                 break
         else:
             return True
@@ -209,7 +211,7 @@ cdef SetValue unite(SetRules* rules, Source* sources, int count, bint stored) no
 
 
 cdef bint asks_each_member(Source* sources, int count) noexcept nogil:
-    """Whether looking up the first set's members in all others is less work than removing all others' members."""
+    """Whether looking up the first set's members is less work than removing all others' members."""
     cdef size_t looking = 0, removing = 0
     cdef int i
     for i in range(count):
@@ -277,7 +279,8 @@ cdef int finish_store(Session s, Slice key, SetRules* rules, SetValue* result, c
     return 0
 
 
-cdef int combine(Session s, Slice* keys, int count, bint difference, Slice* target, const char* event) except -1:
+cdef int combine(
+        Session s, Slice* keys, int count, bint difference, Slice* target, const char* event) except -1:
     cdef SetRules rules = set_rules(s.engine)
     cdef Source* sources = read_sources(s, keys, count)
     cdef SetValue result
@@ -317,7 +320,8 @@ cpdef int register(Engine e) except -1:
     total = "O(N) where N is the number of members of all sets"
     unordered = ("nondeterministic_output_order",)
     command(e, sinter, Spec(
-        "sinter", -2, "readonly", (1, -1, 1), "set", "1.0.0", "Return the members that all sets share.", worst,
+        "sinter", -2, "readonly", (1, -1, 1), "set", "1.0.0", "Return the members that all sets share.",
+        worst,
         key_specs=reads, tips=unordered))
     command(e, sintercard, Spec(
         "sintercard", -3, "readonly movablekeys", (0, 0, 0), "set", "7.0.0",

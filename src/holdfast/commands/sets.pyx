@@ -393,26 +393,31 @@ cpdef int register(Engine e) except -1:
         key_specs=(KeySpec("RW insert"),)))
     command(e, srem, Spec(
         "srem", -3, "write fast", (1, 1, 1), "set", "1.0.0",
-        "Remove members from a set; an empty set is deleted.", "O(N) where N is the number of members to remove",
+        "Remove members from a set; an empty set is deleted.",
+        "O(N) where N is the number of members to remove",
         key_specs=(KeySpec("RW delete"),)))
     command(e, smove, Spec(
         "smove", 4, "write fast", (1, 2, 1), "set", "1.0.0", "Move a member from one set to another.", "O(1)",
         key_specs=(KeySpec("RW access delete"), KeySpec("RW insert", begin=2))))
     command(e, scard, Spec(
-        "scard", 2, "readonly fast", (1, 1, 1), "set", "1.0.0", "Return the number of members of a set.", "O(1)",
+        "scard", 2, "readonly fast", (1, 1, 1), "set", "1.0.0", "Return the number of members of a set.",
+        "O(1)",
         key_specs=(KeySpec("RO"),)))
     command(e, sismember, Spec(
-        "sismember", 3, "readonly fast", (1, 1, 1), "set", "1.0.0", "Tell whether a set has a member.", "O(1)",
+        "sismember", 3, "readonly fast", (1, 1, 1), "set", "1.0.0", "Tell whether a set has a member.",
+        "O(1)",
         key_specs=(KeySpec("RO"),)))
     command(e, smismember, Spec(
-        "smismember", -3, "readonly fast", (1, 1, 1), "set", "6.2.0", "Tell which of the given members a set has.",
+        "smismember", -3, "readonly fast", (1, 1, 1), "set", "6.2.0",
+        "Tell which of the given members a set has.",
         "O(N) where N is the number of members asked for", key_specs=(KeySpec("RO access"),)))
     command(e, smembers, Spec(
         "smembers", 2, "readonly", (1, 1, 1), "set", "1.0.0", "Return all members of a set.",
         "O(N) where N is the number of members", key_specs=(KeySpec("RO access"),),
         tips=("nondeterministic_output_order",)))
     command(e, sscan, Spec(
-        "sscan", -3, "readonly", (1, 1, 1), "set", "2.8.0", "Go through the members of a set, some at a time.",
+        "sscan", -3, "readonly", (1, 1, 1), "set", "2.8.0",
+        "Go through the members of a set, some at a time.",
         "O(1) a call, O(N) for all N members", key_specs=(KeySpec("RO access"),),
         tips=("nondeterministic_output",)))
     command(e, spop, Spec(

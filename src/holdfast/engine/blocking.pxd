@@ -8,8 +8,8 @@ from holdfast.engine.state cimport Call, Engine, Session
 # Read a timeout in seconds ("0": for ever). False: answered with an error.
 cdef bint read_timeout(Session s, Slice text, int64_t* until_ms) noexcept
 # Park the session until one of the keys may serve it; then the same call runs
-# again with S_RETRY. On timeout it replies null_reply (0 null array, 1 null).
-# Inside MULTI or a script nothing is parked and the null is the reply.
+# again with S_RETRY. On timeout the reply is a null array. Inside MULTI or a
+# script nothing is parked and the reply is null_reply (0 null array, 1 null).
 cdef int park_for_keys(Session s, Call* c, Slice* keys, int count, int64_t until_ms, int null_reply) except -1
 # Park for another reason: on timeout `on_timeout(session)` writes the reply.
 cdef int park(Session s, object reason, int64_t until_ms, object on_timeout) except -1

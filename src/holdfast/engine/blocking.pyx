@@ -115,7 +115,7 @@ cdef int park_for_keys(Session s, Call* c, Slice* keys, int count, int64_t until
         if waiting is None:
             e.blocked_keys[place] = waiting = OrderedDict()
         waiting[s] = None
-    s.blocked_reply = null_reply
+    s.blocked_reply = 0                 # on timeout, whatever the command
     s.flags |= S_BLOCKED
     return start_timer(s, until_ms)
 

@@ -102,7 +102,7 @@ cdef Command* look_up(Session s, Call* c) except? NULL:
     if cmd == NULL:
         unknown_command(s, c)
         return NULL
-    if cmd.flags & CMD_CONTAINER and (c.argc >= 2 or cmd.handler == NULL):
+    if cmd.handler == NULL or (cmd.flags & CMD_CONTAINER and c.argc >= 2):
         cmd = find_sub(s, c, cmd)
         if cmd == NULL:
             return NULL
@@ -183,6 +183,8 @@ cdef bint admit(Session s, Call* c) except? False:
         if not e.guard & GUARD_REPLICA:
             reject_bytes(s, c, e.node.write_refusal())
             return False
+    if guard & GUARD_FENCED and not from_primary:
+        e.ks.expiry_mode = EXPIRY_HIDE      # the deletion of an expired key would be a write
     if guard & GUARD_FENCED and writes and not from_primary:
         refusal = e.node.fence_refusal(s)
         if refusal is not None:

@@ -8,8 +8,8 @@ def twin_of(engine: Engine) -> Engine:
 def follow_settings(twin: Engine, engine: Engine) -> None:
     """Give the twin the time and the thresholds that its values are to be built with."""
 
-def swap_data(engine: Engine, twin: Engine) -> None:
-    """Exchange the data of the two; watched keys of the engine count as changed."""
+def swap_data(engine: Engine, twin: Engine, empty_bytes: int) -> None:
+    """Put the twin's data in the place of the engine's, whose own are freed between ticks."""
 
-def empty(engine: Engine) -> None:
-    """Free all data of an engine that serves nobody."""
+def empty(engine: Engine, lazily: bool) -> None:
+    """Free all data of an engine, at once or between ticks."""

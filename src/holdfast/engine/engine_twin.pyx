@@ -36,25 +36,31 @@ def follow_settings(Engine twin, Engine engine):
     twin.list_compress_depth = engine.list_compress_depth
 
 
-def swap_data(Engine engine, Engine twin):
-    """Exchange the data of the two; watched keys of the engine count as changed."""
+def swap_data(Engine engine, Engine twin, size_t empty_bytes):
+    """Put the twin's data in the place of the engine's, whose own are freed between ticks.
+
+    `empty_bytes` is what an empty twin uses. Watched keys count as changed; a running snapshot
+    gets first what it lacks.
+    """
     cdef Database held
     cdef size_t used
     cdef int i
     if engine.ks.db_count != twin.ks.db_count or engine.ks.dbs[0].tables != twin.ks.dbs[0].tables:
         raise ValueError("not a twin of this engine")
     for i in range(engine.ks.db_count):
-        touch_watched_database(engine, &engine.ks.dbs[i])
+        touch_watched_database(engine, &engine.ks.dbs[i], &twin.ks.dbs[i])
+        ks_flush(&engine.ks, &engine.ks.dbs[i], True)
         held = engine.ks.dbs[i]
         engine.ks.dbs[i] = twin.ks.dbs[i]
         twin.ks.dbs[i] = held
-    used = engine.ks.heap.used
-    engine.ks.heap.used = twin.ks.heap.used
-    twin.ks.heap.used = used
+    used = engine.ks.heap.used + twin.ks.heap.used
+    engine.ks.heap.used = used - empty_bytes
+    twin.ks.heap.used = empty_bytes
 
 
-def empty(Engine engine):
-    """Free all data of an engine that serves nobody."""
+def empty(Engine engine, bint lazily):
+    """Free all data of an engine, at once or between ticks."""
     cdef int i
     for i in range(engine.ks.db_count):
-        ks_flush(&engine.ks, &engine.ks.dbs[i])
+        touch_watched_database(engine, &engine.ks.dbs[i], NULL)
+        ks_flush(&engine.ks, &engine.ks.dbs[i], lazily)

@@ -27,7 +27,8 @@ cdef enum NotifyFlag:       # as notify-keyspace-events names them
 cdef void changed(Session s, Slice key, uint32_t event_class, const char* event, int64_t count) noexcept
 # The parts of it, where one call does not fit.
 cdef void touch_watched(Engine e, Database* db, Slice key) noexcept
-cdef void touch_watched_database(Engine e, Database* db) noexcept
+# Before FLUSHDB (other: NULL) or SWAPDB.
+cdef void touch_watched_database(Engine e, Database* db, Database* other) noexcept
 cdef void notify(Engine e, Database* db, uint32_t event_class, const char* event, Slice key) noexcept
 # Deliver a message; how many sessions got it.
 cdef int publish(Engine e, bytes channel, bytes message, bint sharded) except -1

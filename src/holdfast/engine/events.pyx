@@ -7,9 +7,9 @@ which they subscribed (https://redis.io/docs/manual/keyspace-notifications/).
 """
 
 from libc.stdint cimport int64_t, uint32_t
-from holdfast.engine.buf cimport Slice, slice_bytes
+from holdfast.engine.buf cimport Slice, slice_bytes, slice_of
 from holdfast.engine.glob cimport glob_match
-from holdfast.engine.keyspace cimport Database
+from holdfast.engine.keyspace cimport Database, ks_peek
 from holdfast.engine.reply cimport reply_bulk, reply_push, wake
 from holdfast.engine.state cimport S_DIRTY_CAS, Engine, Session
 
@@ -17,7 +17,7 @@ from holdfast.engine.state cimport S_DIRTY_CAS, Engine, Session
 cdef void changed(Session s, Slice key, uint32_t event_class, const char* event, int64_t count) noexcept:
     cdef Engine e = s.engine
     e.dirty += count
-    if e.watchers:
+    if len(<dict>e.watchers):
         touch_watched(e, s.db, key)
     if event != NULL and e.notify_flags & event_class:
         notify(e, s.db, event_class, event, key)
@@ -33,11 +33,19 @@ cdef void touch_watched(Engine e, Database* db, Slice key) noexcept:
             watcher.flags |= S_DIRTY_CAS
 
 
-cdef void touch_watched_database(Engine e, Database* db) noexcept:
-    """Every watched key of a database is about to change (FLUSHDB, SWAPDB)."""
+cdef void touch_watched_database(Engine e, Database* db, Database* other) noexcept:
+    """Every key of a database is about to change (FLUSHDB, SWAPDB): watched keys that exist do.
+
+    With SWAPDB a key that exists in the other database changes as well.
+    """
     cdef Session watcher
-    for (number, _), found in e.watchers.items():
-        if number == db.id:
+    cdef bytes name
+    cdef Slice key
+    for (number, name), found in e.watchers.items():
+        if number != db.id:
+            continue
+        key = slice_of(name)
+        if ks_peek(&e.ks, db, key) != NULL or (other != NULL and ks_peek(&e.ks, other, key) != NULL):
             for watcher in found:
                 watcher.flags |= S_DIRTY_CAS
 

@@ -83,6 +83,7 @@ cdef struct Database:
     size_t volatile_cap
     double avg_ttl_ms
     size_t expire_cursor
+    uint32_t* group_keys    # cluster mode: keys in each run of 128 slots, for a fair draw; else NULL
 
 cdef enum ExpiryMode:
     EXPIRY_DELETE = 0   # an expired key is deleted when it is met
@@ -95,6 +96,24 @@ cdef struct Hooks:
     void (*expired)(void* owner, Database* db, Record* r) noexcept
     # Called before a record that the running snapshot lacks is changed or deleted.
     void (*before_write)(void* owner, Database* db, Record* r) noexcept nogil
+    # A read found nothing; a key that was not there has been added.
+    void (*missed)(void* owner, Database* db, Slice key) noexcept
+    void (*created)(void* owner, Database* db, Slice key) noexcept
+
+cdef enum LazyFlag:         # what Keyspace.lazy_flags frees between ticks instead of at once
+    LAZY_EXPIRE = 1 << 0    # lazyfree-lazy-expire
+    LAZY_OVERWRITE = 1 << 1 # lazyfree-lazy-server-del
+
+cdef enum:
+    DETACHED_RECORDS = 15   # Detached.kind: a Table of records (of a flushed database)
+
+cdef struct Detached:       # a value that is out of the keyspace and waits to be freed (see lazyfree)
+    Detached* next
+    int kind
+    void* ptr
+    size_t at               # progress: the next bucket
+    int64_t bytes           # an estimate, for Keyspace.lazy_bytes
+    size_t objects          # how many it counts for in lazyfree_pending_objects
 
 cdef struct Keyspace:
     Heap heap
@@ -114,8 +133,13 @@ cdef struct Keyspace:
     uint64_t hits
     uint64_t misses
     uint64_t expired
-    int64_t lazy_bytes      # values waiting to be freed between ticks
+    int64_t lazy_bytes      # an estimate of the values waiting to be freed between ticks
     Hooks hooks
+    uint8_t lazy_flags
+    Detached* lazy_first    # values waiting to be freed between ticks, oldest first
+    Detached* lazy_last
+    uint64_t lazy_pending   # objects in them
+    uint64_t lazy_freed     # objects freed so, since start
 
 
 cdef inline int kind_of(Record* r) noexcept nogil:
@@ -202,8 +226,30 @@ cdef bint ks_delete(Keyspace* ks, Database* db, Slice key) noexcept
 # Take the record out whole (the caller frees it with ks_free_record, or puts it back).
 cdef Record* ks_take(Keyspace* ks, Database* db, Slice key) noexcept
 cdef void ks_free_record(Keyspace* ks, Record* r) noexcept nogil
-# Empty a database; the walk of a running snapshot must have been finished before.
-cdef void ks_flush(Keyspace* ks, Database* db) noexcept
+# The same; a big value is freed between ticks when `lazily`.
+cdef void ks_dispose(Keyspace* ks, Record* r, bint lazily) noexcept nogil
+# Delete as a command does: an expired key is expired instead. True: it was there.
+cdef bint ks_remove(Keyspace* ks, Database* db, Slice key, bint lazily) noexcept
+# Delete a record that expired, and tell of it.
+cdef void ks_drop_expired(Keyspace* ks, Database* db, Record* r) noexcept
+# Store what a taken record holds under this key, with its expiry and its age; the record is used up.
+cdef Record* ks_adopt(Keyspace* ks, Database* db, Slice key, Record* r) noexcept
+# A copy of the record's value and expiry under this key.
+cdef Record* ks_copy(Keyspace* ks, Record* r, Database* db, Slice key) noexcept
+# Empty a database, at once or (lazily) between ticks. A running snapshot gets every record that it lacks first.
+cdef void ks_flush(Keyspace* ks, Database* db, bint lazily) noexcept
+# Exchange what two databases hold; a running snapshot gets what it lacks of both first.
+cdef void ks_swap(Keyspace* ks, Database* a, Database* b) noexcept
+
+# ---- drawing ----
+# A table drawn with chances by its number of keys (the only one, or a slot's); NULL when empty.
+cdef Table* ks_fair_table(Keyspace* ks, Database* db) noexcept nogil
+# A record drawn fairly, expired or not; NULL when empty.
+cdef Record* ks_random(Keyspace* ks, Database* db) noexcept nogil
+
+# ---- age ----
+cdef int64_t ks_idle_seconds(Keyspace* ks, Record* r) noexcept nogil    # LRU
+cdef uint32_t ks_frequency(Keyspace* ks, Record* r) noexcept nogil      # LFU counter, decayed until now
 
 # ---- values ----
 # The bytes of a string: borrowed, or formatted into scratch (24 bytes).

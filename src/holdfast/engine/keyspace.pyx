@@ -29,11 +29,14 @@ from holdfast.engine.ordered cimport (
 from holdfast.engine.quicklist cimport Quicklist, ql_bytes, ql_copy, ql_free
 from holdfast.engine.table cimport (
     HashKey, Table, TableCursor, random_u64, table_add, table_bytes, table_clear, table_count, table_expand,
-    table_find, table_hash, table_init, table_pop, table_prefetch_bucket, table_prefetch_entry, table_shrink,
-    table_walk, table_walk_next)
+    table_find, table_hash, table_init, table_pop, table_prefetch_bucket, table_prefetch_entry, table_random,
+    table_shrink, table_walk, table_walk_next)
 
 cdef enum:
     LFU_START = 5       # counter of a new key, so that it is not evicted at once
+    LAZY_WORTH = 64     # allocations of a value from which on it is freed between ticks
+    GROUP_BITS = 7      # slots in a group of Database.group_keys: 128 groups of 128
+    GROUPS = 16384 >> GROUP_BITS
 
 
 cdef int type_of(Record* r) noexcept nogil:
@@ -65,6 +68,8 @@ cdef void keyspace_init(Keyspace* ks, int databases, int tables, uint64_t seed) 
         db.id = i
         db.tables = tables if i == 0 else 1
         db.table = <Table*>heap_zalloc(&ks.heap, db.tables * sizeof(Table))
+        if db.tables > 1:
+            db.group_keys = <uint32_t*>heap_zalloc(&ks.heap, GROUPS * sizeof(uint32_t))
         for j in range(db.tables):
             table_init(&db.table[j], RECORD_KEY, &ks.seed)
 
@@ -74,8 +79,9 @@ cdef void keyspace_free(Keyspace* ks) noexcept nogil:
     if ks.dbs == NULL:
         return
     for i in range(ks.db_count):
-        ks_flush_nogil(ks, &ks.dbs[i])
+        free_records(ks, &ks.dbs[i])
         heap_free(&ks.heap, ks.dbs[i].table)
+        heap_free(&ks.heap, ks.dbs[i].group_keys)
     heap_free(&ks.heap, ks.dbs)
     ks.dbs = NULL
 
@@ -86,22 +92,33 @@ cdef Table* table_of(Database* db, const char* p, size_t n) noexcept nogil:
     return &db.table[key_slot(p, n)]
 
 
+cdef inline void count_keys(Database* db, Table* t, int change) noexcept nogil:
+    db.keys += change
+    if db.group_keys != NULL:
+        db.group_keys[(t - db.table) >> GROUP_BITS] += change
+
+
 # ---- LRU and LFU ----
 
 cdef uint32_t lfu_now(Keyspace* ks) noexcept nogil:
     return <uint32_t>((ks.now_ms // 60000) & 0xFFFF)
 
 
+cdef uint32_t lfu_decayed(Keyspace* ks, uint32_t lru) noexcept nogil:
+    """The counter, less one for each decay time since the last access."""
+    cdef uint32_t counter = lru & 0xFF
+    cdef uint32_t elapsed = (lfu_now(ks) - (lru >> 8)) & 0xFFFF
+    cdef uint32_t periods
+    if ks.lfu_decay_min <= 0:
+        return counter
+    periods = elapsed // <uint32_t>ks.lfu_decay_min
+    return counter - periods if counter > periods else 0
+
+
 cdef uint32_t lfu_touch(Keyspace* ks, uint32_t lru) noexcept nogil:
     """Decay, then count one access with falling probability (Redis's LFU)."""
-    cdef uint32_t minutes = lru >> 8
-    cdef uint32_t counter = lru & 0xFF
-    cdef uint32_t elapsed = (lfu_now(ks) - minutes) & 0xFFFF
-    cdef uint32_t periods
+    cdef uint32_t counter = lfu_decayed(ks, lru)
     cdef double base
-    if ks.lfu_decay_min > 0:
-        periods = elapsed // <uint32_t>ks.lfu_decay_min
-        counter = counter - periods if counter > periods else 0
     if counter < 255:
         base = <double>counter - LFU_START
         if base < 0:
@@ -120,6 +137,14 @@ cdef inline void touch(Keyspace* ks, Record* r) noexcept nogil:
 
 cdef inline void touch_new(Keyspace* ks, Record* r) noexcept nogil:
     record_set_lru(r, (lfu_now(ks) << 8) | LFU_START if ks.lfu else ks.lru_clock)
+
+
+cdef int64_t ks_idle_seconds(Keyspace* ks, Record* r) noexcept nogil:
+    return (ks.lru_clock - record_lru(r)) & 0xFFFFFF
+
+
+cdef uint32_t ks_frequency(Keyspace* ks, Record* r) noexcept nogil:
+    return lfu_decayed(ks, record_lru(r))
 
 
 # ---- the set of keys that expire ----
@@ -171,6 +196,42 @@ cdef void ks_free_record(Keyspace* ks, Record* r) noexcept nogil:
     heap_free(&ks.heap, record_base(r))
 
 
+cdef bint is_big(int kind, void* ptr) noexcept nogil:
+    if kind == LIST_QUICK:
+        return (<Quicklist*>ptr).nodes > LAZY_WORTH
+    if kind == SET_TABLE or kind == HASH_TABLE or kind == ZSET_TREE:    # a SortedSet begins with its table
+        return table_count(<Table*>ptr) > LAZY_WORTH
+    return False
+
+
+cdef void detach(Keyspace* ks, int kind, void* ptr, size_t objects, int64_t bytes) noexcept nogil:
+    """Queue a value that nothing refers to any more for `lazyfree`."""
+    cdef Detached* d = <Detached*>heap_zalloc(&ks.heap, sizeof(Detached))
+    d.kind = kind
+    d.ptr = ptr
+    d.objects = objects
+    d.bytes = bytes
+    ks.lazy_bytes += bytes
+    if ks.lazy_last == NULL:
+        ks.lazy_first = d
+    else:
+        ks.lazy_last.next = d
+    ks.lazy_last = d
+    ks.lazy_pending += objects
+
+
+cdef void release_value(Keyspace* ks, Record* r, bint lazily) noexcept nogil:
+    if lazily and is_big(kind_of(r), r.value.ptr):
+        detach(ks, kind_of(r), r.value.ptr, 1, <int64_t>record_bytes(r, 5))
+    else:
+        free_record_value(ks, r)
+
+
+cdef void ks_dispose(Keyspace* ks, Record* r, bint lazily) noexcept nogil:
+    release_value(ks, r, lazily)
+    heap_free(&ks.heap, record_base(r))
+
+
 cdef inline void before_write(Keyspace* ks, Database* db, Record* r) noexcept nogil:
     if ks.walking and (r.state & FLAG_WALKED) != ks.walk_mark:
         ks.hooks.before_write(ks.hooks.owner, db, r)
@@ -207,11 +268,20 @@ cdef void ks_prefetch(Database* db, Slice* keys, int count, int step) noexcept n
         table_prefetch_entry(tables[i], hashes[i])
 
 
-cdef void drop_expired(Keyspace* ks, Database* db, Record* r) noexcept:
+cdef inline void tell_expired(Keyspace* ks, Database* db, Record* r) noexcept:
     ks.expired += 1
     if ks.hooks.expired != NULL:
         ks.hooks.expired(ks.hooks.owner, db, r)
-    ks_delete(ks, db, record_key_slice(r))
+
+
+cdef inline void tell_created(Keyspace* ks, Database* db, Slice key) noexcept:
+    if ks.hooks.created != NULL:
+        ks.hooks.created(ks.hooks.owner, db, key)
+
+
+cdef void ks_drop_expired(Keyspace* ks, Database* db, Record* r) noexcept:
+    tell_expired(ks, db, r)
+    ks_dispose(ks, ks_take(ks, db, record_key_slice(r)), ks.lazy_flags & LAZY_EXPIRE)
 
 
 cdef Record* ks_live(Keyspace* ks, Database* db, Slice key) noexcept:
@@ -223,7 +293,7 @@ cdef Record* ks_live(Keyspace* ks, Database* db, Slice key) noexcept:
     r = <Record*>slot[0]
     if r.state & FLAG_EXPIRES and ks_is_expired(ks, r):
         if ks.expiry_mode == EXPIRY_DELETE:
-            drop_expired(ks, db, r)
+            ks_drop_expired(ks, db, r)
         return NULL
     return r
 
@@ -232,6 +302,8 @@ cdef Record* ks_read(Keyspace* ks, Database* db, Slice key) noexcept:
     cdef Record* r = ks_live(ks, db, key)
     if r == NULL:
         ks.misses += 1
+        if ks.hooks.missed != NULL:
+            ks.hooks.missed(ks.hooks.owner, db, key)
         return NULL
     ks.hits += 1
     if not ks.no_touch:
@@ -268,13 +340,17 @@ cdef Record* place(Keyspace* ks, Database* db, Slice key, size_t tail, int64_t a
             record_expiry(fresh).at_ms = at_ms
             volatile_add(ks, db, fresh)
         table_add(&ks.heap, t, fresh, hashed)
-        db.keys += 1
+        count_keys(db, t, 1)
+        tell_created(ks, db, key)
         return fresh
     old = <Record*>slot[0]
     before_write(ks, db, old)
-    if keep_ttl:
+    if old.state & FLAG_EXPIRES and ks.expiry_mode == EXPIRY_DELETE and ks_is_expired(ks, old):
+        tell_expired(ks, db, old)       # overwritten in its place, but told as an end and a beginning
+        tell_created(ks, db, key)
+    elif keep_ttl:
         at_ms = expires_at(old)
-    free_record_value(ks, old)
+    release_value(ks, old, ks.lazy_flags & LAZY_OVERWRITE)
     if (at_ms >= 0) == ((old.state & FLAG_EXPIRES) != 0):
         if at_ms >= 0:
             record_expiry(old).at_ms = at_ms
@@ -394,7 +470,7 @@ cdef Record* ks_take(Keyspace* ks, Database* db, Slice key) noexcept:
         return NULL
     if r.state & FLAG_EXPIRES:
         volatile_remove(ks, db, r)
-    db.keys -= 1
+    count_keys(db, t, -1)
     table_shrink(&ks.heap, t)
     return r
 
@@ -407,7 +483,94 @@ cdef bint ks_delete(Keyspace* ks, Database* db, Slice key) noexcept:
     return True
 
 
-cdef void ks_flush_nogil(Keyspace* ks, Database* db) noexcept nogil:
+cdef bint ks_remove(Keyspace* ks, Database* db, Slice key, bint lazily) noexcept:
+    cdef Table* t = table_of(db, key.ptr, key.len)
+    cdef uint64_t hashed = table_hash(t, key.ptr, key.len)
+    cdef void** slot = table_find(t, key.ptr, key.len, hashed)
+    cdef Record* r
+    if slot == NULL:
+        return False
+    r = <Record*>slot[0]
+    if r.state & FLAG_EXPIRES:
+        if ks_is_expired(ks, r):
+            if ks.expiry_mode == EXPIRY_DELETE:
+                ks_drop_expired(ks, db, r)
+            return False
+        volatile_remove(ks, db, r)
+    before_write(ks, db, r)
+    table_pop(&ks.heap, t, key.ptr, key.len, hashed)
+    count_keys(db, t, -1)
+    table_shrink(&ks.heap, t)
+    ks_dispose(ks, r, lazily)
+    return True
+
+
+cdef Record* ks_adopt(Keyspace* ks, Database* db, Slice key, Record* r) noexcept:
+    cdef char scratch[24]
+    cdef Slice text
+    cdef Record* fresh
+    cdef uint32_t lru = record_lru(r)
+    if kind_of(r) == STR_INLINE:
+        text = record_string(r, scratch)
+        fresh = ks_set_string(ks, db, key, text.ptr, text.len, expires_at(r), False)
+    else:
+        fresh = place(ks, db, key, 0, expires_at(r), False)
+        fresh.value = r.value
+        fresh.state |= <uint8_t>kind_of(r)
+    fresh.state |= r.state & FLAG_RAW
+    record_set_lru(fresh, lru)
+    heap_free(&ks.heap, record_base(r))
+    return fresh
+
+
+cdef Record* ks_copy(Keyspace* ks, Record* r, Database* db, Slice key) noexcept:
+    cdef char scratch[24]
+    cdef Slice text
+    cdef uint8_t raw = r.state & FLAG_RAW
+    cdef Record* fresh
+    if kind_of(r) == STR_INT:
+        return ks_set_number(ks, db, key, r.value.number, expires_at(r), False)
+    if kind_of(r) == STR_INLINE:
+        text = record_string(r, scratch)
+        fresh = ks_set_string(ks, db, key, text.ptr, text.len, expires_at(r), False)
+    else:
+        fresh = ks_set_value(
+            ks, db, key, kind_of(r), copy_value(&ks.heap, kind_of(r), r.value.ptr, &ks.seed), expires_at(r), False)
+    fresh.state |= raw
+    return fresh
+
+
+# ---- whole databases ----
+
+cdef void walk_rest(Keyspace* ks, Database* db) noexcept nogil:
+    """Hand every record that a running snapshot lacks to it."""
+    cdef int i
+    cdef TableCursor c
+    cdef void* entry
+    if not ks.walking:
+        return
+    for i in range(db.tables):
+        table_walk(&db.table[i], &c)
+        entry = table_walk_next(&c)
+        while entry != NULL:
+            before_write(ks, db, <Record*>entry)
+            entry = table_walk_next(&c)
+
+
+cdef void forget_records(Keyspace* ks, Database* db) noexcept nogil:
+    """The counts of an empty database; its tables are empty or detached already."""
+    heap_free(&ks.heap, db.volatile_keys)
+    db.volatile_keys = NULL
+    db.volatile_count = 0
+    db.volatile_cap = 0
+    db.keys = 0
+    db.avg_ttl_ms = 0
+    db.expire_cursor = 0
+    if db.group_keys != NULL:
+        memset(db.group_keys, 0, GROUPS * sizeof(uint32_t))
+
+
+cdef void free_records(Keyspace* ks, Database* db) noexcept nogil:
     cdef int i
     cdef TableCursor c
     cdef void* entry
@@ -418,16 +581,64 @@ cdef void ks_flush_nogil(Keyspace* ks, Database* db) noexcept nogil:
             ks_free_record(ks, <Record*>entry)
             entry = table_walk_next(&c)
         table_clear(&ks.heap, &db.table[i])
-    heap_free(&ks.heap, db.volatile_keys)
-    db.volatile_keys = NULL
-    db.volatile_count = 0
-    db.volatile_cap = 0
-    db.keys = 0
-    db.avg_ttl_ms = 0
+    forget_records(ks, db)
 
 
-cdef void ks_flush(Keyspace* ks, Database* db) noexcept:
-    ks_flush_nogil(ks, db)
+cdef void detach_records(Keyspace* ks, Database* db) noexcept nogil:
+    cdef int i
+    cdef Table* t
+    for i in range(db.tables):
+        if db.table[i].buckets[0] == NULL:
+            continue
+        t = <Table*>heap_alloc(&ks.heap, sizeof(Table))
+        t[0] = db.table[i]
+        detach(ks, DETACHED_RECORDS, t, table_count(t), <int64_t>table_bytes(t))
+        table_init(&db.table[i], RECORD_KEY, &ks.seed)
+    forget_records(ks, db)
+
+
+cdef void ks_flush(Keyspace* ks, Database* db, bint lazily) noexcept:
+    walk_rest(ks, db)
+    if lazily:
+        detach_records(ks, db)
+    else:
+        free_records(ks, db)
+
+
+cdef void ks_swap(Keyspace* ks, Database* a, Database* b) noexcept:
+    cdef Database held = a[0]
+    walk_rest(ks, a)
+    walk_rest(ks, b)
+    a[0] = b[0]
+    b[0] = held
+    b.id = a.id
+    a.id = held.id
+
+
+# ---- drawing ----
+
+cdef Table* ks_fair_table(Keyspace* ks, Database* db) noexcept nogil:
+    cdef size_t left
+    cdef int group = 0
+    cdef Table* t
+    if db.keys == 0:
+        return NULL
+    if db.group_keys == NULL:
+        return db.table
+    left = random_u64(&ks.rng) % db.keys
+    while left >= db.group_keys[group]:
+        left -= db.group_keys[group]
+        group += 1
+    t = &db.table[group << GROUP_BITS]
+    while left >= table_count(t):
+        left -= table_count(t)
+        t += 1
+    return t
+
+
+cdef Record* ks_random(Keyspace* ks, Database* db) noexcept nogil:
+    cdef Table* t = ks_fair_table(ks, db)
+    return <Record*>table_random(t, &ks.rng) if t != NULL else NULL
 
 
 # ---- values ----

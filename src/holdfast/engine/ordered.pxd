@@ -29,6 +29,8 @@ cdef inline char* member_key(Member* m) noexcept nogil:
 
 cdef Ordered* ordered_new(Heap* h) noexcept nogil
 cdef void ordered_free(Heap* h, Ordered* t) noexcept nogil
+# The same in slices, for a tree that nothing uses any more: about `nodes` nodes. False: all is freed.
+cdef bint ordered_drain(Heap* h, Ordered* t, int nodes) noexcept nogil
 cdef size_t ordered_count(Ordered* t) noexcept nogil
 cdef size_t ordered_bytes(Ordered* t) noexcept nogil
 # Order of (score, bytes) pairs: <0, 0, >0.

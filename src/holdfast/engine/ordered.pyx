@@ -781,6 +781,26 @@ cdef void ordered_free(Heap* h, Ordered* t) noexcept nogil:
     heap_free(h, t)
 
 
+cdef bint drain_below(Heap* h, void* node, int height, int* nodes) noexcept nogil:
+    """Free children from the last on; True when the node itself is gone, too."""
+    cdef Inner* inner = <Inner*>node
+    if height > 0:
+        while inner.count:
+            if nodes[0] <= 0 or not drain_below(h, inner.children[inner.count - 1], height - 1, nodes):
+                return False
+            inner.count -= 1
+    heap_free(h, node)
+    nodes[0] -= 1
+    return True
+
+
+cdef bint ordered_drain(Heap* h, Ordered* t, int nodes) noexcept nogil:
+    if not drain_below(h, t.root, t.height, &nodes):
+        return True
+    heap_free(h, t)
+    return False
+
+
 cdef size_t ordered_count(Ordered* t) noexcept nogil:
     return t.count
 

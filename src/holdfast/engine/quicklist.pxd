@@ -37,6 +37,8 @@ cdef struct QuickCursor:
 
 cdef Quicklist* ql_new(Heap* h, int fill, int compress) noexcept nogil
 cdef void ql_free(Heap* h, Quicklist* ql) noexcept nogil
+# The same in slices, for a list that nothing uses any more: up to `nodes` nodes. False: all is freed.
+cdef bint ql_drain(Heap* h, Quicklist* ql, int nodes) noexcept nogil
 cdef Quicklist* ql_copy(Heap* h, Quicklist* ql) noexcept nogil
 cdef void ql_push_head(Heap* h, Quicklist* ql, const char* p, size_t n) noexcept nogil
 cdef void ql_push_tail(Heap* h, Quicklist* ql, const char* p, size_t n) noexcept nogil

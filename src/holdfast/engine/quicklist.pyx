@@ -313,6 +313,20 @@ cdef void ql_free(Heap* h, Quicklist* ql) noexcept nogil:
     heap_free(h, ql)
 
 
+cdef bint ql_drain(Heap* h, Quicklist* ql, int nodes) noexcept nogil:
+    cdef QuickNode* node = ql.head
+    while node != NULL:
+        if nodes == 0:
+            return True
+        nodes -= 1
+        ql.head = node.next
+        heap_free(h, node.entry)
+        heap_free(h, node)
+        node = ql.head
+    heap_free(h, ql)
+    return False
+
+
 cdef Quicklist* ql_copy(Heap* h, Quicklist* ql) noexcept nogil:
     cdef Quicklist* copy = ql_new(h, ql.fill, ql.compress)
     cdef QuickNode* node = ql.head

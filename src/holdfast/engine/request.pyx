@@ -6,7 +6,7 @@ execution; each whole request goes to `dispatch.execute`.
 
 How to read it: `feed` takes what arrived, `run` executes as much as it may,
 `parse_request` cuts one request. Of a pipeline `parse_ahead` cuts several small
-ones first, so that the cache fetches all their keys at once. A request that is not whole stays in the
+ones first (`ahead`), so that the cache fetches all their keys at once. A request that is not whole stays in the
 session's `input`; of a long array the arguments found so far are remembered, so
 that receiving it in parts does not cost a scan each time.
 
@@ -20,6 +20,7 @@ Limits and error texts are those of Redis
 from libc.stdint cimport int64_t
 from libc.stdlib cimport abort, free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove
+from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
 from holdfast.engine.dispatch cimport execute, serve
 from holdfast.engine.keyspace cimport ks_prefetch
@@ -33,14 +34,6 @@ cdef enum:
     INLINE_MAX = 64 * 1024
     REMEMBER_FROM = 64          # arguments from which a partial request is remembered
     KEEP_INPUT = 64 * 1024      # an empty input buffer larger than this is given back
-    AHEAD_CALLS = 16            # requests cut ahead of their execution, at most
-    AHEAD_WORDS = 96            # and their arguments together
-
-cdef struct Batch:
-    Call calls[AHEAD_CALLS]
-    Slice words[AHEAD_WORDS]
-    Slice keys[AHEAD_CALLS]     # the second argument of each request that has one: a key, most likely
-    int key_count
 
 
 cdef inline void ensure_argv(Engine e, int argc) noexcept:
@@ -292,57 +285,6 @@ cdef int parse_request(Session s, const char* p, size_t n, size_t* used, Call* c
     if rc == 0:
         return protocol_error(s, b"ERR Protocol error: unbalanced quotes in request")
     return rc
-
-
-cdef inline const char* small_number(const char* p, const char* end, size_t* out) noexcept nogil:
-    """Read a number of up to four digits and CRLF; NULL: something else."""
-    cdef size_t value = 0
-    cdef const char* q = p
-    while q < end and c'0' <= q[0] <= c'9' and q - p < 4:
-        value = value * 10 + (q[0] - c'0')
-        q += 1
-    if q == p or end - q < 2 or q[0] != c'\r' or (p[0] == c'0' and q - p > 1):
-        return NULL
-    out[0] = value
-    return q + 2
-
-
-cdef int parse_ahead(const char* p, const char* end, Batch* batch) noexcept nogil:
-    """Cut whole, small requests; how many. What is odd in any way is left to `parse_request`."""
-    cdef int count = 0, taken = 0
-    cdef size_t words, size, i
-    cdef const char* at = p
-    cdef Call* c
-    cdef Slice* argv
-    batch.key_count = 0
-    while count < AHEAD_CALLS and end - at >= 4 and at[0] == c'*':
-        at = small_number(at + 1, end, &words)
-        if at == NULL or words == 0 or words > <size_t>(AHEAD_WORDS - taken):
-            break
-        argv = &batch.words[taken]
-        i = 0
-        while i < words and end - at >= 4 and at[0] == c'$':
-            at = small_number(at + 1, end, &size)
-            if at == NULL or <size_t>(end - at) < size + 2:
-                break
-            argv[i].ptr = at
-            argv[i].len = size
-            at += size + 2
-            i += 1
-        if i < words:
-            break
-        c = &batch.calls[count]
-        c.argv = argv
-        c.argc = <int>words
-        c.raw.ptr = p
-        c.raw.len = at - p
-        if words > 1:
-            batch.keys[batch.key_count] = argv[1]
-            batch.key_count += 1
-        taken += <int>words
-        count += 1
-        p = at
-    return count
 
 
 cdef inline bint may_run(Session s) noexcept:

@@ -10,14 +10,15 @@ listpack, all else in a table; a set never goes back to a smaller form by itself
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from holdfast.engine.buf cimport Slice
-from holdfast.engine.heap cimport Heap, heap_free
+from holdfast.engine.heap cimport heap_free
 from holdfast.engine.intset cimport (
     Intset, intset_add, intset_at, intset_contains, intset_count, intset_free, intset_new, intset_remove)
-from holdfast.engine.keyspace cimport SET_INT, SET_KEY, SET_PACK, SET_TABLE, free_value, new_set_entry, new_table
+from holdfast.engine.keyspace cimport (
+    SET_INT, SET_KEY, SET_PACK, SET_TABLE, free_value, new_set_entry, new_table)
 from holdfast.engine.listpack cimport (
-    Listpack, LpValue, lp_append, lp_append_int, lp_count, lp_delete, lp_find, lp_first, lp_fit, lp_fits, lp_free,
-    lp_get, lp_new, lp_next, lp_seek)
+    Listpack, LpValue, lp_append, lp_append_int, lp_count, lp_delete, lp_find, lp_first, lp_fit, lp_fits,
+    lp_get,
+    lp_new, lp_next, lp_seek)
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.table cimport (
     Table, random_u64, table_add, table_count, table_expand, table_find, table_hash, table_pop, table_random,
@@ -141,6 +142,11 @@ cdef size_t digits_of(int64_t number) noexcept nogil:
     return format_int64(text, number)
 
 
+cdef inline bint member_suits_pack(SetRules* rules, size_t count, size_t n) noexcept nogil:
+    """Whether a member of `n` bytes may join `count` others in a listpack."""
+    return <int64_t>count < rules.listpack_entries and <int64_t>n <= rules.listpack_value
+
+
 cdef bint numbers_suit_pack(SetRules* rules, Intset s) noexcept nogil:
     """Whether all members of an intset are short enough for a listpack."""
     cdef uint32_t count = intset_count(s)
@@ -167,8 +173,7 @@ cdef bint set_add(SetRules* rules, SetValue* v, const char* p, size_t n) noexcep
         if n <= INT64_TEXT_MAX and parse_int64(p, n, &number):
             return add_number(rules, v, number)
         count = intset_count(<Intset>v.ptr)
-        if <int64_t>count < rules.listpack_entries and <int64_t>n <= rules.listpack_value and numbers_suit_pack(
-                rules, <Intset>v.ptr):
+        if member_suits_pack(rules, count, n) and numbers_suit_pack(rules, <Intset>v.ptr):
             intset_to_pack(rules, v)
             v.ptr = lp_fit(rules.heap, lp_append(rules.heap, <Listpack>v.ptr, p, n))
             return True
@@ -176,8 +181,7 @@ cdef bint set_add(SetRules* rules, SetValue* v, const char* p, size_t n) noexcep
         if lp_find(<Listpack>v.ptr, lp_first(<Listpack>v.ptr), p, n, 0) != NULL:
             return False
         count = lp_count(<Listpack>v.ptr)
-        if <int64_t>count < rules.listpack_entries and <int64_t>n <= rules.listpack_value and lp_fits(
-                <Listpack>v.ptr, n):
+        if member_suits_pack(rules, count, n) and lp_fits(<Listpack>v.ptr, n):
             v.ptr = lp_append(rules.heap, <Listpack>v.ptr, p, n)
             return True
     set_to_table(rules, v, count + 1)

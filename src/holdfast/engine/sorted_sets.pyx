@@ -14,19 +14,19 @@ from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.heap cimport Heap, heap_free
+from holdfast.engine.heap cimport heap_free
 from holdfast.engine.keyspace cimport (
     ZSET_PACK, ZSET_TREE, SortedSet, free_value, new_member, new_sorted_set)
 from holdfast.engine.listpack cimport (
-    Listpack, LpValue, lp_append, lp_append_int, lp_count, lp_delete, lp_find, lp_first, lp_fits, lp_get, lp_insert,
-    lp_last, lp_new, lp_next, lp_prev, lp_seek, lp_text)
+    Listpack, LpValue, lp_append, lp_count, lp_delete, lp_find, lp_first, lp_fits, lp_get, lp_insert, lp_last,
+    lp_new, lp_next, lp_prev, lp_seek, lp_text)
 from holdfast.engine.numbers cimport format_double, format_int64, parse_double
 from holdfast.engine.ordered cimport (
     Member, OrderedCursor, member_key, ordered_append, ordered_insert, ordered_lex_from, ordered_lex_to,
-    ordered_next, ordered_prev, ordered_rank, ordered_rank_from, ordered_rank_to, ordered_remove, ordered_rescore,
-    ordered_seek)
+    ordered_next, ordered_prev, ordered_rank, ordered_rank_from, ordered_rank_to, ordered_remove,
+    ordered_rescore, ordered_seek)
 from holdfast.engine.table cimport (
-    Table, random_u64, table_add, table_count, table_expand, table_find, table_hash, table_pop, table_random,
+    random_u64, table_add, table_count, table_expand, table_find, table_hash, table_pop, table_random,
     table_shrink)
 
 cdef enum:
@@ -128,7 +128,9 @@ cdef void zset_prepare(ZsetRules* rules, ZsetValue* v, size_t entries, size_t lo
         zset_to_tree(rules, v, entries)
 
 
-cdef Member* tree_add(ZsetRules* rules, SortedSet* z, const char* p, size_t n, double score, uint64_t hashed) noexcept nogil:
+cdef Member* tree_add(
+        ZsetRules* rules, SortedSet* z, const char* p, size_t n, double score,
+        uint64_t hashed) noexcept nogil:
     cdef Member* m = new_member(rules.heap, p, n, score)
     table_add(rules.heap, &z.table, m, hashed)
     return m

@@ -235,6 +235,20 @@ cdef class Engine:
     cdef public object script_engine, on_fault
     cdef public object walk         # the sliced snapshot under way (persistence.rdb_walk), or None
     cdef uint64_t lap_ns            # stopwatch: when the command before this one ended, 0: too long ago
+    # the life of keys: expiry, eviction, freeing
+    cdef public object stopwatch    # callable() -> microseconds of a clock that never goes back, or None: no time limits
+    cdef public int active_expire_effort, maxmemory_eviction_tenacity
+    cdef public bint lazyfree_lazy_user_flush, replica_ignore_maxmemory
+    cdef public int64_t client_bytes    # buffers of clients that maxmemory counts, measured by the cron
+    cdef public bint evicting       # eviction ran out of time: to be continued between ticks
+    cdef void* eviction_pool
+    cdef int evict_database         # where eviction by luck goes on
+    cdef int expire_database        # where the expiry cycle goes on
+    cdef bint expire_cut            # the last expiry cycle ran out of time
+    cdef int64_t last_fast_expire_us
+    cdef public double expired_stale_perc
+    cdef public uint64_t stat_expired_time_cap, stat_expire_cycle_us, stat_eviction_exceeded_us
+    cdef int64_t eviction_exceeded_since_us
     # acknowledgement gate
     cdef public list gated          # sessions with replies held in this tick
     cdef public int gate_reads      # ack-reads: 0 no, 1 committed, 2 linearizable

@@ -8,7 +8,8 @@ meaning of each attribute.
 
 from libc.stdlib cimport calloc, free
 from holdfast.engine.buf cimport buf_free
-from holdfast.engine.keyspace cimport keyspace_free, keyspace_init
+from holdfast.engine.keyspace cimport LAZY_EXPIRE, LAZY_OVERWRITE, keyspace_free, keyspace_init
+from holdfast.engine.lazyfree cimport lazy_finish
 
 cdef enum:
     COMMAND_PLACES = 4096
@@ -103,7 +104,7 @@ cdef class Engine:
         self.maxmemory_samples = 5
         self.replica_read_only = True
         self.replica_serve_stale = True
-        self.hash_max_listpack_entries = 128
+        self.hash_max_listpack_entries = 512
         self.hash_max_listpack_value = 64
         self.set_max_intset_entries = 512
         self.set_max_listpack_entries = 128
@@ -111,9 +112,14 @@ cdef class Engine:
         self.zset_max_listpack_entries = 128
         self.zset_max_listpack_value = 64
         self.list_max_listpack_size = -2
+        self.active_expire_effort = 1
+        self.maxmemory_eviction_tenacity = 10
+        self.replica_ignore_maxmemory = True
 
     def __dealloc__(self):
+        lazy_finish(&self.ks)
         keyspace_free(&self.ks)
+        free(self.eviction_pool)
         free(self.commands)
         free(self.command_index)
         free(self.argv)
@@ -123,6 +129,9 @@ cdef class Engine:
         """Set the wall clock of this tick, in milliseconds since 1970."""
         self.ks.now_ms = now_ms
         self.ks.lru_clock = <uint32_t>((now_ms // 1000) & 0xFFFFFF)
+        self.ks.lazy_flags = (
+            (LAZY_EXPIRE if self.lazyfree_lazy_expire else 0)
+            | (LAZY_OVERWRITE if self.lazyfree_lazy_server_del else 0))
 
     @property
     def now_ms(self):

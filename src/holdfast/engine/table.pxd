@@ -71,6 +71,11 @@ cdef void* table_random(Table* t, uint64_t* rng) noexcept nogil
 # Up to `n` entries near a random place, for eviction; how many were found.
 cdef int table_sample(Table* t, void** out, int n, uint64_t* rng) noexcept nogil
 
+# Free a table that nothing uses any more in slices: call `release` on up to about `entries`
+# entries from bucket *at on, give the emptied memory back. False: all is freed, the table is empty.
+ctypedef void (*release_t)(void* entry, void* arg) noexcept nogil
+cdef bint table_drain(Heap* h, Table* t, size_t* at, release_t release, void* arg, int entries) noexcept nogil
+
 cdef void table_walk(Table* t, TableCursor* c) noexcept nogil
 cdef void* table_walk_next(TableCursor* c) noexcept nogil
 

@@ -17,7 +17,6 @@ while it is being moved, so that the end of a resize does not stall.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.string cimport memcmp, memcpy
 from holdfast.engine.heap cimport Heap, heap_free, heap_size, heap_zalloc
 
 cdef extern from *:
@@ -51,6 +50,17 @@ cdef extern from *:
         HF_ROUND; HF_ROUND; HF_ROUND;
         return v0 ^ v1 ^ v2 ^ v3;
     }
+    /* Equal bytes; keys are short, and a call of memcmp costs more than comparing them. */
+    static inline int hf_same(const char *a, const char *b, size_t n) {
+        uint64_t x, y;
+        if (n > 32) return memcmp(a, b, n) == 0;
+        for (; n >= 8; n -= 8, a += 8, b += 8) {
+            memcpy(&x, a, 8); memcpy(&y, b, 8);
+            if (x != y) return 0;
+        }
+        for (; n; n--) if (*a++ != *b++) return 0;
+        return 1;
+    }
     #define HF_LOW  0x0101010101010101ULL
     #define HF_HIGH 0x8080808080808080ULL
     #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -83,6 +93,7 @@ cdef extern from *:
     }
     """
     uint64_t hf_siphash(const char* p, size_t n, uint64_t k0, uint64_t k1) noexcept nogil
+    bint hf_same(const char* a, const char* b, size_t n) noexcept nogil
     unsigned hf_match(const void* bucket, uint8_t tag) noexcept nogil
     void hf_prefetch(const void* p) noexcept nogil
     int hf_ctz(unsigned x) noexcept nogil
@@ -190,7 +201,7 @@ cdef inline void** find_in(Table* t, Bucket* b, const char* p, size_t n, uint8_t
             i = hf_ctz(match)
             match &= match - 1
             entry = b.slots[i]
-            if key_length(entry) == n and memcmp(key_of(t, entry), p, n) == 0:
+            if key_length(entry) == n and hf_same(key_of(t, entry), p, n):
                 return &b.slots[i]
         b = child_of(b)
     return NULL
@@ -435,6 +446,48 @@ cdef void table_shrink(Heap* h, Table* t) noexcept nogil:
     bits = bits_for(t.count[0] + t.count[0] // 2)
     if bits < t.bits[0]:
         start_resize(h, t, bits)
+
+
+cdef int drain_chain(Heap* h, Bucket* top, release_t release, void* arg) noexcept nogil:
+    cdef Bucket* b = top
+    cdef unsigned taken
+    cdef int n = 0
+    while b != NULL:
+        taken = taken_of(b)
+        while taken:
+            release(b.slots[hf_ctz(taken)], arg)
+            taken &= taken - 1
+            n += 1
+        b = child_of(b)
+    free_children(h, top)
+    top.present = 0
+    return n
+
+
+cdef bint table_drain(Heap* h, Table* t, size_t* at, release_t release, void* arg, int entries) noexcept nogil:
+    cdef size_t first = mask_of(t, 0) + 1 if t.buckets[0] != NULL else 0
+    cdef size_t total = first + (mask_of(t, 1) + 1 if t.buckets[1] != NULL else 0)
+    cdef size_t i
+    cdef int which, empty_visits = 0
+    while at[0] < total:
+        if entries <= 0:
+            return True
+        which = 0 if at[0] < first else 1
+        i = at[0] if which == 0 else at[0] - first
+        if t.buckets[which][i].present:
+            entries -= drain_chain(h, &t.buckets[which][i], release, arg)
+        else:
+            empty_visits += 1
+            if empty_visits & 15 == 0:
+                entries -= 1
+        at[0] += 1
+        i += 1
+        if i % RELEASE_BUCKETS == 0:
+            hf_release_pages(<char*>&t.buckets[which][i - RELEASE_BUCKETS], <char*>&t.buckets[which][i])
+    heap_free(h, t.buckets[0])
+    heap_free(h, t.buckets[1])
+    table_init(t, t.key_offset, t.seed)
+    return False
 
 
 # ---- walking ----

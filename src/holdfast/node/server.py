@@ -32,6 +32,7 @@ from holdfast.server.connection import Connection, flush_pending, serve_waiting
 from holdfast.server.cron import Cron
 from holdfast.server.host import Host
 from holdfast.server.log import Log
+from holdfast.server.upkeep import Upkeep
 
 READ_BUFFER_BYTES = 128 * 1024
 GUARD_PAUSED = 1 << 6
@@ -69,6 +70,7 @@ class ServerNode:
         self.keeper.replication_fields = self._replication_fields
         self.cron.every(1, self.keeper.beat)
         self.replication = Replicator(self, *whole_copies(self), self._pause_writes)
+        self.upkeep = Upkeep(self)
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
         self.writes_paused = False
@@ -115,6 +117,7 @@ class ServerNode:
     async def stop(self) -> None:
         """Close everything; the node cannot be started again."""
         self.cron.stop()
+        self.upkeep.stop()
         if self._deadline is not None:
             self._deadline.cancel()
         for server in self.servers:

@@ -63,12 +63,13 @@ class Source:
 class Arrival:
     """One data set coming in."""
 
-    def __init__(self, node: ServerNode, twin: Engine, keeps_old: bool) -> None:
+    def __init__(self, node: ServerNode, twin: Engine, empty_bytes: int, keeps_old: bool) -> None:
         self._node = node
         self._twin = twin
+        self._empty_bytes = empty_bytes
         if not keeps_old:
-            self._swap()
-            empty(twin)
+            node.keeper.before_flush()
+            empty(node.engine, True)
         follow_settings(twin, node.engine)
         self._reader = RdbReader(twin, check_seal=node.configuration["rdbchecksum"], skip_expired=False)
 
@@ -86,8 +87,8 @@ class Arrival:
         if not self._reader.ended:
             raise ValueError("the RDB is cut short")
         keeper = self._node.keeper
-        self._swap()
-        empty(self._twin)
+        keeper.before_flush()
+        swap_data(self._node.engine, self._twin, self._empty_bytes)
         keeper.kept = Kept()
         keeper.kept.take(self._reader)
         if keeper.take_functions is not None:
@@ -99,14 +100,7 @@ class Arrival:
 
     def abandon(self) -> None:
         """Forget what came."""
-        empty(self._twin)
-
-    def _swap(self) -> None:
-        node = self._node
-        node.keeper.before_flush()
-        if node.engine.walk is not None:
-            node.engine.walk.stop()
-        swap_data(node.engine, self._twin)
+        empty(self._twin, False)
 
 
 class Sink:
@@ -115,12 +109,14 @@ class Sink:
     def __init__(self, node: ServerNode) -> None:
         self._node = node
         self._twin: Engine | None = None
+        self._empty_bytes = 0
 
     def begin(self, keeps_old: bool) -> Arrival:
         """Start; without `keeps_old` the present data go now."""
         if self._twin is None:
             self._twin = twin_of(self._node.engine)
-        return Arrival(self._node, self._twin, keeps_old)
+            self._empty_bytes = self._twin.used_bytes
+        return Arrival(self._node, self._twin, self._empty_bytes, keeps_old)
 
 
 def whole_copies(node: ServerNode) -> tuple[Source, Sink]:

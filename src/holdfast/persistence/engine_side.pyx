@@ -47,7 +47,7 @@ def empty(Engine engine not None):
     """Drop all keys of all databases."""
     cdef int i
     for i in range(engine.ks.db_count):
-        ks_flush(&engine.ks, &engine.ks.dbs[i])
+        ks_flush(&engine.ks, &engine.ks.dbs[i], False)
 
 
 def raise_guard(Engine engine not None, bint misconf):

@@ -1,0 +1,5 @@
+# Commands on whole databases.
+
+from holdfast.engine.state cimport Engine
+
+cpdef int register(Engine e) except -1

@@ -1,0 +1,5 @@
+# SORT and SORT_RO.
+
+from holdfast.engine.state cimport Engine
+
+cpdef int register(Engine e) except -1

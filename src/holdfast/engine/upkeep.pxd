@@ -1,0 +1,1 @@
+# Upkeep: what the engine does for itself between requests (Python doors only, see upkeep.pyi).

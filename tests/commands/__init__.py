@@ -1,0 +1,1 @@
+"""Tests of the commands: what the conformance suite cannot see, above all what replicas and files are told."""

@@ -83,7 +83,7 @@ def test_drawing_is_fair(keys: int) -> None:
     draws = 200 * keys
     counts = Counter(table.random() for _ in range(draws))
     chi_square = sum((counts[b"%d" % key] - 200) ** 2 / 200 for key in range(keys))
-    assert chi_square < 1.6 * keys + 30     # expected: keys - 1; the draw by buckets is close to fair, not fair
+    assert chi_square < 1.6 * keys + 30  # a fair draw: keys - 1
 
 
 def test_a_sample_is_of_different_keys_and_as_large_as_asked() -> None:
@@ -123,5 +123,5 @@ def test_a_table_is_freed_in_slices_even_in_the_middle_of_a_resize() -> None:
 
 
 def test_no_addition_waits_for_a_resize() -> None:
-    # The clock is real, so that the bound is generous; moving it all at once takes ten times as long.
+    # Measured by the thread's own time; moving the table at once would take ten times as long.
     assert TableProbe().longest_add_us(300_000) < 20_000

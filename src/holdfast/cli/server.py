@@ -1,7 +1,7 @@
 """`holdfast-server`: the command line of the server, a drop-in for redis-server's.
 
 It reads the arguments, makes a `Configuration`, leaves the terminal where asked
-to, and hands over to `holdfast.node.server.run`. Nothing heavy is imported
+to, and hands over to `holdfast.node.process.run`. Nothing heavy is imported
 before that: a wrong option is told at once, and the first PONG comes soon.
 
 How to read it: `main` is the order of events; the functions below it are its steps.
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         if problem:
             configuration.tell("warning", problem)
     try:
-        from holdfast.node.server import run
+        from holdfast.node.process import run
 
         return run(configuration) or 0
     finally:

@@ -12,12 +12,13 @@ from holdfast.engine.effects cimport effect_begin, effect_slice
 from holdfast.engine.events cimport touch_watched_database
 from holdfast.engine.glob cimport glob_match
 from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, FLAG_EXPIRES, Database, Record, ks_drop_expired, ks_flush, ks_is_expired, ks_peek, ks_random,
-    ks_swap, record_key_slice)
+    EXPIRY_DELETE, FLAG_EXPIRES, Database, Record, ks_drop_expired, ks_flush, ks_is_expired, ks_peek,
+    ks_random, ks_swap, record_key_slice)
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
-    reply_array_at, reply_error, reply_int, reply_later, reply_null, reply_ok, reply_slice, reply_syntax_error)
+    reply_array_at, reply_error, reply_int, reply_later, reply_null, reply_ok, reply_slice,
+    reply_syntax_error)
 from holdfast.engine.state cimport GUARD_CLUSTER, Call, Engine, Session
 from holdfast.engine.table cimport Table, TableCursor, table_walk, table_walk_next
 

@@ -19,8 +19,8 @@ from holdfast.engine.listpack cimport Listpack, lp_first, lp_next, lp_text
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
-    reply_array, reply_array_at, reply_bulk, reply_error, reply_later, reply_not_integer, reply_null, reply_slice,
-    reply_syntax_error)
+    reply_array, reply_array_at, reply_bulk, reply_error, reply_later, reply_not_integer, reply_null,
+    reply_slice, reply_syntax_error)
 from holdfast.engine.state cimport S_CLOSING, Call, Engine, Session
 from holdfast.engine.table cimport (
     Table, TableCursor, random_u64, table_random, table_scan, table_walk, table_walk_next)
@@ -319,6 +319,7 @@ cpdef int register(Engine e) except -1:
         "hrandfield", -2, "readonly", (1, 1, 1), "hash", "6.2.0", "Return fields drawn by lot.",
         "O(N), N fields returned", key_specs=access, tips=("nondeterministic_output",)))
     command(e, hscan, Spec(
-        "hscan", -3, "readonly", (1, 1, 1), "hash", "2.8.0", "Go through the fields of a hash, some at a time.",
-        "O(1) for a call, O(N) for all N fields", key_specs=access, tips=("nondeterministic_output",)))
+        "hscan", -3, "readonly", (1, 1, 1), "hash", "2.8.0",
+        "Go through the fields of a hash, some at a time.", "O(1) for a call, O(N) for all N fields",
+        key_specs=access, tips=("nondeterministic_output",)))
     return 0

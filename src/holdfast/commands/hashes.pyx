@@ -12,9 +12,10 @@ from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_HASH, changed, notify
 from holdfast.engine.hashes cimport (
-    HashCursor, HashValue, hash_count, hash_delete, hash_expect, hash_get, hash_keep, hash_new, hash_set, hash_value,
-    hash_walk, hash_walk_next)
-from holdfast.engine.keyspace cimport HASH_PACK, TYPE_HASH, Record, ks_delete, ks_read, ks_set_value, ks_write, type_of
+    HashCursor, HashValue, hash_count, hash_delete, hash_expect, hash_get, hash_keep, hash_new, hash_set,
+    hash_value, hash_walk, hash_walk_next)
+from holdfast.engine.keyspace cimport (
+    HASH_PACK, TYPE_HASH, Record, ks_delete, ks_read, ks_set_value, ks_write, type_of)
 from holdfast.engine.listpack cimport Listpack, lp_fit
 from holdfast.engine.numbers cimport format_int64, format_long_double, parse_int64, parse_long_double
 from holdfast.engine.registry cimport command
@@ -64,7 +65,8 @@ cdef int set_fields(Session s, Record* r, Slice key, Slice* texts, int count) no
             if texts[i].len <= <size_t>e.hash_max_listpack_value:
                 room += texts[i].len + ENTRY_EXTRA_BYTES
         v = hash_new(&e.ks.heap, room)
-    hash_expect(&e.ks.heap, &v, &e.ks.seed, texts, count, e.hash_max_listpack_entries, e.hash_max_listpack_value)
+    hash_expect(
+        &e.ks.heap, &v, &e.ks.seed, texts, count, e.hash_max_listpack_entries, e.hash_max_listpack_value)
     for i in range(0, count, 2):
         created += hash_set(&e.ks.heap, &v, &e.ks.seed, texts[i], texts[i + 1], e.hash_max_listpack_entries)
     if r != NULL:
@@ -359,22 +361,23 @@ cpdef int register(Engine e) except -1:
         "hset", -4, "write denyoom fast", one, "hash", "2.0.0", "Set fields of a hash.",
         "O(1) for each field", key_specs=update))
     command(e, hmset, Spec(
-        "hmset", -4, "write denyoom fast", one, "hash", "2.0.0", "Set fields of a hash; HSET does it as well.",
-        "O(N), N fields", key_specs=update))
+        "hmset", -4, "write denyoom fast", one, "hash", "2.0.0",
+        "Set fields of a hash; HSET does it as well.", "O(N), N fields", key_specs=update))
     command(e, hsetnx, Spec(
-        "hsetnx", 4, "write denyoom fast", one, "hash", "2.0.0", "Set a field that does not exist yet.", "O(1)",
-        key_specs=(KeySpec("RW insert"),)))
+        "hsetnx", 4, "write denyoom fast", one, "hash", "2.0.0",
+        "Set a field that does not exist yet.", "O(1)", key_specs=(KeySpec("RW insert"),)))
     command(e, hincrby, Spec(
         "hincrby", 4, "write denyoom fast", one, "hash", "2.0.0", "Add to the integer of a field.", "O(1)",
         key_specs=grow))
     command(e, hincrbyfloat, Spec(
-        "hincrbyfloat", 4, "write denyoom fast", one, "hash", "2.6.0", "Add to the number of a field.", "O(1)",
-        key_specs=grow))
+        "hincrbyfloat", 4, "write denyoom fast", one, "hash", "2.6.0",
+        "Add to the number of a field.", "O(1)", key_specs=grow))
     command(e, hdel, Spec(
         "hdel", -3, "write fast", one, "hash", "2.0.0", "Delete fields, and the hash with its last one.",
         "O(N), N fields", key_specs=(KeySpec("RW delete"),)))
     command(e, hget, Spec(
-        "hget", 3, "readonly fast", one, "hash", "2.0.0", "Return the value of a field.", "O(1)", key_specs=access))
+        "hget", 3, "readonly fast", one, "hash", "2.0.0", "Return the value of a field.", "O(1)",
+        key_specs=access))
     command(e, hmget, Spec(
         "hmget", -3, "readonly fast", one, "hash", "2.0.0", "Return the values of fields.", "O(N), N fields",
         key_specs=access))

@@ -130,6 +130,9 @@ cdef Database* database_of(Session s, Slice text) noexcept:
     cdef int64_t number
     if not arg_int(s, text, &number):
         return NULL
+    if number != <int>number:
+        reply_error(s, b"ERR value is out of range, value must between -2147483648 and 2147483647")
+        return NULL
     if number < 0 or number >= s.engine.ks.db_count:
         reply_error(s, b"ERR DB index is out of range")
         return NULL
@@ -218,22 +221,23 @@ cpdef int register(Engine e) except -1:
         "Delete keys; the memory of big values is freed afterwards.", "O(1) a key; the memory later.",
         key_specs=(KeySpec("RM delete", last=-1),), tips=several))
     command(e, exists, Spec(
-        "exists", -2, "readonly fast", (1, -1, 1), "generic", "1.0.0", "Count which of the keys exist.", "O(N)",
-        key_specs=(KeySpec("RO", last=-1),), tips=several))
+        "exists", -2, "readonly fast", (1, -1, 1), "generic", "1.0.0", "Count which of the keys exist.",
+        "O(N)", key_specs=(KeySpec("RO", last=-1),), tips=several))
     command(e, touch, Spec(
         "touch", -2, "readonly fast", (1, -1, 1), "generic", "3.2.1",
         "Count which of the keys exist, and make them recently used.", "O(N)",
         key_specs=(KeySpec("RO", last=-1),), tips=several))
     command(e, type_, Spec(
-        "type", 2, "readonly fast", (1, 1, 1), "generic", "1.0.0", "Return the type of what a key holds.", "O(1)",
-        key_specs=(KeySpec("RO"),)))
+        "type", 2, "readonly fast", (1, 1, 1), "generic", "1.0.0", "Return the type of what a key holds.",
+        "O(1)", key_specs=(KeySpec("RO"),)))
     names = (KeySpec("RW access delete"), KeySpec("OW update", begin=2))
     command(e, rename, Spec(
-        "rename", 3, "write", (1, 2, 1), "generic", "1.0.0", "Give a key another name; what had it is deleted.",
+        "rename", 3, "write", (1, 2, 1), "generic", "1.0.0",
+        "Give a key another name; what had it is deleted.",
         "O(1), and the freeing of what is deleted.", key_specs=names))
     command(e, renamenx, Spec(
-        "renamenx", 3, "write fast", (1, 2, 1), "generic", "1.0.0", "Give a key a name that is not taken.", "O(1)",
-        key_specs=(KeySpec("RW access delete"), KeySpec("OW insert", begin=2))))
+        "renamenx", 3, "write fast", (1, 2, 1), "generic", "1.0.0", "Give a key a name that is not taken.",
+        "O(1)", key_specs=(KeySpec("RW access delete"), KeySpec("OW insert", begin=2))))
     command(e, copy, Spec(
         "copy", -3, "write denyoom", (1, 2, 1), "generic", "6.2.0", "Copy what a key holds to another key.",
         "O(N) over the elements.", key_specs=(KeySpec("RO access"), KeySpec("OW update", begin=2))))

@@ -124,7 +124,8 @@ cpdef int register(Engine e) except -1:
         key_specs=(KeySpec("RW access delete", 2, keynum=0),)))
     command(e, blmove, Spec(
         "blmove", 6, "write denyoom blocking", (1, 2, 1), "list", "6.2.0",
-        "Move an element from an end of one list to an end of another; wait for one.", "O(1)", key_specs=both))
+        "Move an element from an end of one list to an end of another; wait for one.", "O(1)",
+        key_specs=both))
     command(e, brpoplpush, Spec(
         "brpoplpush", 4, "write denyoom blocking", (1, 2, 1), "list", "2.2.0",
         "Move the last element of one list to the head of another; wait for one.", "O(1)", key_specs=both))

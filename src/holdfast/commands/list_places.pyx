@@ -33,7 +33,8 @@ cdef bint read_count(Session s, Slice arg, int64_t* out) noexcept:
         reply_not_integer(s)
         return False
     if out[0] == LOWEST:
-        reply_error(s, b"ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+        reply_error(s, b"ERR value is out of range, value must between -9223372036854775807 and "
+                    b"9223372036854775807")
         return False
     return True
 
@@ -148,8 +149,8 @@ cdef bint read_position_options(Session s, Call* c, int64_t* rank, int64_t* coun
             if not read_count(s, c.argv[i + 1], rank):
                 return False
             if rank[0] == 0:
-                reply_error(s, b"ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... "
-                            b"or use negative to start from the end of the list")
+                reply_error(s, b"ERR RANK can't be zero: use 1 to start from the first match, "
+                            b"2 from the second ... or use negative to start from the end of the list")
                 return False
         elif arg_is(c.argv[i], b"count"):
             if not parse_int64(c.argv[i + 1].ptr, c.argv[i + 1].len, count) or count[0] < 0:

@@ -49,8 +49,8 @@ cdef int idletime(Session s, Call* c) except -1:
         return 0
     if s.engine.ks.lfu:
         reply_error(
-            s, b"ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching "
-            b"between policies at runtime LRU and LFU data will take some time to adjust.")
+            s, b"ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when "
+            b"switching between policies at runtime LRU and LFU data will take some time to adjust.")
         return 0
     reply_int(s, ks_idle_seconds(&s.engine.ks, r))
     return 0
@@ -62,8 +62,8 @@ cdef int freq(Session s, Call* c) except -1:
         return 0
     if not s.engine.ks.lfu:
         reply_error(
-            s, b"ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when "
-            b"switching between policies at runtime LRU and LFU data will take some time to adjust.")
+            s, b"ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that "
+            b"when switching between policies at runtime LRU and LFU data will take some time to adjust.")
         return 0
     reply_int(s, ks_frequency(&s.engine.ks, r))
     return 0
@@ -91,11 +91,11 @@ cpdef int register(Engine e) except -1:
         "object", -2, "container", (0, 0, 0), "generic", "2.2.3", "Look at how values are held.",
         "Depends on the sub-command."))
     command(e, encoding, Spec(
-        "object|encoding", 3, "readonly", (2, 2, 1), "generic", "2.2.3", "Return how a value is held.", "O(1)",
-        key_specs=key, tips=luck))
+        "object|encoding", 3, "readonly", (2, 2, 1), "generic", "2.2.3", "Return how a value is held.",
+        "O(1)", key_specs=key, tips=luck))
     command(e, freq, Spec(
-        "object|freq", 3, "readonly", (2, 2, 1), "generic", "4.0.0", "Return how often a key is used.", "O(1)",
-        key_specs=key, tips=luck))
+        "object|freq", 3, "readonly", (2, 2, 1), "generic", "4.0.0", "Return how often a key is used.",
+        "O(1)", key_specs=key, tips=luck))
     command(e, idletime, Spec(
         "object|idletime", 3, "readonly", (2, 2, 1), "generic", "2.2.3",
         "Return for how long a key has not been used.", "O(1)", key_specs=key, tips=luck))

@@ -8,7 +8,6 @@ many buckets; MATCH and TYPE are asked afterwards. In cluster mode the cursor
 holds the slot in its low 14 bits, and the place in the slot's table above them.
 """
 
-from libc.errno cimport ERANGE, errno
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport abort, free, realloc
@@ -29,8 +28,18 @@ from holdfast.engine.table cimport Table, table_count, table_scan
 
 from holdfast.commands.spec import Spec
 
-cdef extern from "<stdlib.h>":
-    unsigned long long strtoull(const char* text, char** end, int base) nogil
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <stdlib.h>
+    static inline int hf_read_cursor(const char *text, unsigned long long *out) {
+        char *end;
+        errno = 0;
+        *out = strtoull(text, &end, 10);
+        return *end == 0 && errno != ERANGE;
+    }
+    """
+    bint hf_read_cursor(const char* text, unsigned long long* out) noexcept nogil
 
 cdef enum:
     SLOT_BITS = 14
@@ -57,13 +66,12 @@ cdef void keep(void* entry, void** slot, void* arg) noexcept nogil:
 cdef bint scan_cursor(Session s, Slice text, uint64_t* cursor) noexcept:
     """As strtoull reads it, but without leading space."""
     cdef char digits[64]
-    cdef char* end
+    cdef unsigned long long value
     if text.len < sizeof(digits):
         memcpy(digits, text.ptr, text.len)
         digits[text.len] = 0
-        errno = 0
-        cursor[0] = strtoull(digits, &end, 10)
-        if not (c'\t' <= digits[0] <= c'\r') and digits[0] != c' ' and end[0] == 0 and errno != ERANGE:
+        if not (c'\t' <= digits[0] <= c'\r') and digits[0] != c' ' and hf_read_cursor(digits, &value):
+            cursor[0] = value
             return True
     reply_error(s, b"ERR invalid cursor")
     return False
@@ -214,7 +222,6 @@ cdef int slot_of_pattern(ScanOptions* o) noexcept nogil:
         elif tagged and o.pattern.ptr[i] == c'}' and i > opened + 1:
             return key_slot(o.pattern.ptr, i + 1)
     return key_slot(o.pattern.ptr, o.pattern.len)
-
 
 
 cdef bint tell_key(Session s, Record* r, ScanOptions* o) noexcept:

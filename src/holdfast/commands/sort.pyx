@@ -9,10 +9,7 @@ Elements of equal weight are ordered by their bytes, so that STORE comes to the
 same everywhere.
 """
 
-from libc.errno cimport ERANGE, errno
-from libc.math cimport isnan
 from libc.stdint cimport int64_t
-from libc.stdlib cimport strtod
 from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.buf cimport Slice, slice_bytes, slice_of
@@ -22,8 +19,8 @@ from holdfast.engine.heap cimport Heap
 from holdfast.engine.intset cimport intset_at, intset_count
 from holdfast.engine.keyspace cimport (
     HASH_PACK, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, TYPE_HASH, TYPE_LIST,
-    TYPE_SET, TYPE_STRING, TYPE_ZSET, ZSET_PACK, HashEntry, Record, SortedSet, hash_entry_value, kind_of, ks_read,
-    ks_remove, ks_set_value, ks_write, record_string, type_of)
+    TYPE_SET, TYPE_STRING, TYPE_ZSET, ZSET_PACK, HashEntry, Record, SortedSet, hash_entry_value, kind_of,
+    ks_read, ks_remove, ks_set_value, ks_write, record_string, type_of)
 from holdfast.engine.listpack cimport (
     Listpack, lp_append, lp_entry_bytes, lp_find, lp_first, lp_new, lp_next, lp_text)
 from holdfast.engine.ordered cimport Member, OrderedCursor, member_key, ordered_next, ordered_seek
@@ -35,6 +32,20 @@ from holdfast.engine.state cimport GUARD_CLUSTER, S_SCRIPT, Call, Engine, Sessio
 from holdfast.engine.table cimport Table, TableCursor, table_find, table_hash, table_walk, table_walk_next
 
 from holdfast.commands.spec import KeySpec, Spec
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <math.h>
+    #include <stdlib.h>
+    static inline int hf_read_weight(const char *text, double *out) {
+        char *end;
+        errno = 0;
+        *out = strtod(text, &end);
+        return *end == 0 && errno != ERANGE && !isnan(*out);
+    }
+    """
+    bint hf_read_weight(const char* text, double* out) noexcept nogil
 
 cdef enum:
     PACK_BYTES_MAX = 8192   # of a listpack where list-max-listpack-size counts elements
@@ -192,10 +203,7 @@ cdef bytes look_up(Session s, bytes pattern, bytes element):
 
 cdef bint read_number(bytes text, double* out) noexcept:
     """As strtod reads it; the whole text (up to a zero byte), and not NaN."""
-    cdef char* end
-    errno = 0
-    out[0] = strtod(<const char*>text, &end)
-    return end[0] == 0 and errno != ERANGE and not isnan(out[0])
+    return hf_read_weight(text, out)
 
 
 cdef list put_in_order(Session s, Request q, list elements):

@@ -16,11 +16,17 @@ def expire_parked(engine: Engine) -> None:
 def unblock(session: Session, as_error: bool = False) -> bool:
     """End the wait of a parked session; False: it was not parked, or by a pause."""
 
+def refuse_parked(engine: Engine) -> None:
+    """Send away the sessions that wait for keys: this node became a replica and cannot serve them."""
+
 def abandon(session: Session) -> None:
     """Forget a session that is being closed."""
 
 def unpark_session(session: Session) -> None:
     """End a wait whose reply has been written."""
+
+def unpark_with_error(session: Session, text: bytes) -> None:
+    """End the wait of a parked session with an error reply."""
 
 def park_session(
     session: Session, reason: object, until_ms: int, on_timeout: Callable[[Session], None] | None

@@ -19,7 +19,7 @@ nest). While a pause is in force nobody is served; its end does it.
 from collections import OrderedDict
 from heapq import heapify, heappop, heappush
 
-from libc.math cimport isinf, isnan
+from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint32_t
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_free, slice_bytes, slice_of
 from holdfast.engine.dispatch cimport serve
@@ -29,8 +29,8 @@ from holdfast.engine.numbers cimport parse_long_double
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_null, reply_null_array, wake
 from holdfast.engine.request cimport encode_call, run_nested
 from holdfast.engine.state cimport (
-    GUARD_PAUSED, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_PAUSED, S_REPLICA, S_RETRY, Call, Engine,
-    Session)
+    GUARD_PAUSED, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_PAUSED, S_REPLICA, S_RETRY, Call,
+    Engine, Session)
 
 cdef enum:                          # bits of CATEGORIES in commands/spec.py
     CATEGORY_SORTED_SET = 1 << 4
@@ -91,7 +91,8 @@ cdef int sweep_deadlines(Engine e) except -1:
     return 0
 
 
-cdef int park_for_keys(Session s, Call* c, Slice* keys, int count, int64_t until_ms, int null_reply) except -1:
+cdef int park_for_keys(
+        Session s, Call* c, Slice* keys, int count, int64_t until_ms, int null_reply) except -1:
     cdef Engine e = s.engine
     cdef int i
     cdef tuple place
@@ -331,3 +332,10 @@ def unpark_session(Session session):
 def park_session(Session session, reason, int64_t until_ms, on_timeout):
     """Park a session for a reason of the caller's; `on_timeout(session)` writes its reply."""
     park(session, reason, until_ms, on_timeout)
+
+
+def unpark_with_error(Session session, bytes text):
+    """End the wait of a parked session with an error reply."""
+    if session.flags & S_BLOCKED:
+        reply_error_bytes(session, text)
+        unpark(session)

@@ -10,13 +10,14 @@ What it is not: parsing (`request`), or the meaning of commands (`holdfast.comma
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy, strlen
+from libc.string cimport memchr, memcpy, strlen
 from holdfast.engine.blocking cimport park_for_pause, serve_ready
 from holdfast.engine.buf cimport Buf, Slice, buf_append, slice_bytes
 from holdfast.engine.effects cimport effect_request
 from holdfast.engine.eviction cimport make_room
 from holdfast.engine.held cimport hold_reply
 from holdfast.engine.keyspace cimport EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
+from holdfast.engine.latency cimport latency_add
 from holdfast.engine.monitor cimport feed_monitors
 from holdfast.engine.registry cimport find_command
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_status, wake
@@ -67,9 +68,14 @@ cdef int unknown_command(Session s, Call* c) except -1:
     for i in range(1, c.argc):
         if len(shown) >= 128:
             break
-        shown += b"'%s' " % slice_bytes(c.argv[i])[:128 - len(shown)]
+        shown += b"'%s' " % as_c_string(slice_bytes(c.argv[i])[:128 - len(shown)])
     return reject_bytes(s, c, b"ERR unknown command '%s', with args beginning with: %s" % (
-        slice_bytes(c.argv[0])[:128], shown))
+        as_c_string(slice_bytes(c.argv[0])[:128]), shown))
+
+
+cdef bytes as_c_string(bytes text):
+    """The text up to its first NUL: that is how Redis prints arguments."""
+    return text.split(b"\0", 1)[0]
 
 
 cdef bytes display_name(Command* cmd):
@@ -91,13 +97,15 @@ cdef Command* find_sub(Session s, Call* c, Command* cmd) except? NULL:
         found = find_command(s.engine, name, n + 1 + c.argv[1].len)
     if found == NULL:
         reject_bytes(s, c, b"ERR unknown subcommand '%s'. Try %s HELP." % (
-            slice_bytes(c.argv[1])[:128], display_name(cmd).upper()))
+            as_c_string(slice_bytes(c.argv[1])[:128]), display_name(cmd).upper()))
     return found
 
 
 cdef Command* look_up(Session s, Call* c) except? NULL:
     """The command of a call, its arity checked; NULL: answered."""
     cdef Command* cmd = find_command(s.engine, c.argv[0].ptr, c.argv[0].len)
+    if cmd != NULL and memchr(cmd.name, c'|', strlen(cmd.name)) != NULL:
+        cmd = NULL      # a sub-command has no door of its own
     c.command = cmd
     if cmd == NULL:
         unknown_command(s, c)
@@ -222,8 +230,6 @@ cdef bint admit(Session s, Call* c) except? False:
     if guard & GUARD_MULTI and not flags & CMD_TRANSACTION:
         queue_call(s, c)
         return False
-    if guard & GUARD_MONITORED and not flags & (CMD_ADMIN | CMD_SKIP_MONITOR) and not s.flags & S_RETRY:
-        feed_monitors(s, c)
     e.ks.no_touch = (s.flags & S_NO_TOUCH) != 0
     return True
 
@@ -305,6 +311,8 @@ cdef int call_command(Session s, Call* c) except -1:
     if not s.flags & S_BLOCKED:         # a call that waits is counted when it was served
         cmd.calls += 1
     cmd.usec_x1000 += took
+    if e.latency_tracking:
+        latency_add(cmd, took)
     e.depth -= 1
     e.current = outer
     if e.dirty != dirty:
@@ -312,6 +320,8 @@ cdef int call_command(Session s, Call* c) except -1:
             effect_request(e, db, c)
         s.write_offset = e.stream_offset + e.stream.len
     e.call_effects = effects
+    if e.guard & GUARD_MONITORED and not cmd.flags & (CMD_ADMIN | CMD_SKIP_MONITOR) and not s.flags & S_RETRY:
+        feed_monitors(s, c)
     if e.slowlog_slower_than_us >= 0 and took >= <uint64_t>e.slowlog_slower_than_us * 1000 and e.slow_hook is not None:
         if not cmd.flags & CMD_SKIP_SLOWLOG:
             e.slow_hook(s, [slice_bytes(c.argv[i]) for i in range(c.argc)], took // 1000)

@@ -19,8 +19,8 @@ from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_aside
 from holdfast.engine.events cimport NOTIFY_EVICTED, notify, touch_watched
 from holdfast.engine.keyspace cimport (
-    FLAG_EXPIRES, Database, Record, expires_at, ks_dispose, ks_fair_table, ks_frequency, ks_idle_seconds, ks_peek,
-    ks_random, ks_take, record_key_slice)
+    FLAG_EXPIRES, Database, Record, expires_at, ks_dispose, ks_fair_table, ks_frequency, ks_idle_seconds,
+    ks_peek, ks_random, ks_take, record_key_slice)
 from holdfast.engine.lazyfree cimport lazy_step
 from holdfast.engine.state cimport (
     GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_PAUSED, GUARD_REPLICA, Engine)
@@ -111,7 +111,6 @@ cdef void offer(Pool* pool, Database* db, Record* r, uint64_t score) noexcept no
     memcpy(fresh.key, key.ptr, key.len)
 
 
-
 cdef int draw(Engine e, Database* db, Record** out, int n) noexcept nogil:
     """Some keys of a database that the policy may evict; how many."""
     cdef Table* t
@@ -164,8 +163,9 @@ cdef Choice best_of_pool(Engine e, Pool* pool) noexcept:
         key.len = c.klen
         choice.db = &e.ks.dbs[c.db]
         choice.record = ks_peek(&e.ks, choice.db, key)
-        if choice.record != NULL and is_volatile(e.maxmemory_policy) and not choice.record.state & FLAG_EXPIRES:
-            choice.record = NULL
+        if is_volatile(e.maxmemory_policy) and choice.record != NULL:
+            if not choice.record.state & FLAG_EXPIRES:
+                choice.record = NULL
         if choice.record != NULL and score_of(e, choice.record) < c.score:
             choice.record = NULL        # used since it was drawn
         if choice.record != NULL:
@@ -178,9 +178,9 @@ cdef Choice best_of_pool(Engine e, Pool* pool) noexcept:
 cdef Choice by_luck(Engine e) noexcept:
     """A key of the next database that has one."""
     cdef Choice choice
-    cdef int i
+    cdef int _i
     choice.record = NULL
-    for i in range(e.ks.db_count):
+    for _i in range(e.ks.db_count):
         e.evict_database = (e.evict_database + 1) % e.ks.db_count
         choice.db = &e.ks.dbs[e.evict_database]
         if e.maxmemory_policy == ALLKEYS_RANDOM:
@@ -209,12 +209,12 @@ cdef Choice any_long_key(Engine e) noexcept:
 cdef Choice choose(Engine e) noexcept:
     cdef Choice choice
     cdef Pool* pool
-    cdef int rounds
+    cdef int _round
     if e.maxmemory_policy == ALLKEYS_RANDOM or e.maxmemory_policy == VOLATILE_RANDOM:
         return by_luck(e)
     pool = pool_of(e)
     choice.record = NULL
-    for rounds in range(4):     # the first may find nothing but candidates that are gone
+    for _round in range(4):     # the first may find nothing but candidates that are gone
         if fill_pool(e, pool) == 0:
             return choice
         choice = best_of_pool(e, pool)

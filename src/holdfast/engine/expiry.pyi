@@ -11,7 +11,7 @@ def expire_cycle(e: Engine, limit_us: int) -> int:
     """
 
 def expire_fast(e: Engine) -> int:
-    """Run a cycle of a millisecond if the last one ran out of time or much has expired; return the deletions."""
+    """Run a cycle of a millisecond if there is much to do; return the deletions."""
 
 def facts(e: Engine) -> dict[str, int | float]:
     """Return what INFO tells of expiry."""

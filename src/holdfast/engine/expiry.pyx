@@ -142,14 +142,14 @@ cpdef int64_t expire_cycle(Engine e, int64_t limit_us) except -1:
     cdef Tally total
     cdef Database* db
     cdef int64_t start_us
-    cdef int i, done = 0
+    cdef int _i, done = 0
     cdef int wanted = e.ks.db_count if e.expire_cut else DATABASES_PER_CYCLE
     total.sampled = total.expired = 0
-    if e.guard & MAY_NOT_DELETE or e.ks.expiry_mode != EXPIRY_DELETE:
+    if not e.active_expire or e.guard & MAY_NOT_DELETE or e.ks.expiry_mode != EXPIRY_DELETE:
         return 0
     start_us = now_us(e)
     e.expire_cut = False
-    for i in range(e.ks.db_count):
+    for _i in range(e.ks.db_count):
         db = &e.ks.dbs[e.expire_database % e.ks.db_count]
         e.expire_database = (e.expire_database + 1) % e.ks.db_count
         if db.volatile_count == 0:

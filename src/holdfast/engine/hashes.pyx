@@ -16,8 +16,8 @@ from holdfast.engine.keyspace cimport (
     HASH_KEY, HASH_PACK, HASH_TABLE, HashEntry, free_table, hash_entry_key, hash_entry_value, new_hash_entry,
     new_table)
 from holdfast.engine.listpack cimport (
-    Listpack, lp_append, lp_count, lp_delete, lp_find, lp_first, lp_fits, lp_free, lp_new, lp_next, lp_replace,
-    lp_text)
+    Listpack, lp_append, lp_count, lp_delete, lp_find, lp_first, lp_fits, lp_free, lp_new, lp_next,
+    lp_replace, lp_text)
 from holdfast.engine.table cimport (
     HashKey, Table, table_add, table_count, table_expand, table_find, table_hash, table_pop, table_shrink,
     table_walk, table_walk_next)

@@ -17,8 +17,18 @@ cdef extern from *:
     #include <malloc.h>
     #define hf_usable(p) malloc_usable_size(p)
     #endif
+    /* glibc keeps small freed blocks apart until a large request makes it join all of them at once:
+       seconds, after ten million keys were deleted. Joined at once they cost little each. Large
+       blocks are always mapped: zeros need no writing, and freed they go back to the system. */
+    static inline void hf_prepare_allocator(void) {
+    #ifdef __GLIBC__
+        mallopt(M_MXFAST, 0);
+        mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    #endif
+    }
     """
     size_t hf_usable(void* p) noexcept nogil
+    void hf_prepare_allocator() noexcept nogil
 
 cdef struct Heap:
     size_t used     # bytes handed out by the allocator, overhead included

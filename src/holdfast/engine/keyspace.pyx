@@ -19,7 +19,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.checksum cimport key_slot
-from holdfast.engine.heap cimport Heap, heap_alloc, heap_free, heap_realloc, heap_size, heap_zalloc, hf_usable
+from holdfast.engine.heap cimport (
+    Heap, heap_alloc, heap_free, heap_realloc, heap_size, heap_zalloc, hf_prepare_allocator, hf_usable)
 from holdfast.engine.intset cimport intset_bytes, intset_copy
 from holdfast.engine.listpack cimport lp_bytes, lp_copy
 from holdfast.engine.numbers cimport format_int64
@@ -55,6 +56,7 @@ cdef int type_of(Record* r) noexcept nogil:
 cdef void keyspace_init(Keyspace* ks, int databases, int tables, uint64_t seed) noexcept nogil:
     cdef int i, j
     cdef Database* db
+    hf_prepare_allocator()
     memset(ks, 0, sizeof(Keyspace))
     ks.rng = seed
     ks.seed.k0 = random_u64(&ks.rng)

@@ -43,7 +43,9 @@ cdef size_t list_count(ListValue* v) noexcept nogil
 # ---- form ----
 # Make it a quicklist if `count` more elements of `bytes` in all are too much for a listpack.
 # To be called before the elements go in.
-cdef void list_expect(Heap* h, ListValue* v, size_t bytes, size_t count, int fill, int compress) noexcept nogil
+cdef void list_expect(
+    Heap* h, ListValue* v, size_t bytes, size_t count, int fill, int compress
+) noexcept nogil
 # Make a quicklist of one node a listpack again if it fits (shrinking: fits by half, so that a
 # list at the limit does not change its form at each edit). To be called after elements went.
 cdef void list_shrink(Heap* h, ListValue* v, int fill, bint shrinking) noexcept nogil

@@ -70,7 +70,9 @@ cdef size_t list_count(ListValue* v) noexcept nogil:
 
 # ---- its form
 
-cdef void list_expect(Heap* h, ListValue* v, size_t bytes, size_t count, int fill, int compress) noexcept nogil:
+cdef void list_expect(
+        Heap* h, ListValue* v, size_t bytes, size_t count, int fill, int compress
+) noexcept nogil:
     cdef Listpack lp = <Listpack>v.ptr
     cdef Quicklist* ql
     if v.kind != LIST_PACK or not exceeds(fill, lp_bytes(lp) + bytes, lp_count(lp) + count):

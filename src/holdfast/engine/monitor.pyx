@@ -1,7 +1,7 @@
 """MONITOR: every executed request, to whoever watches (https://redis.io/commands/monitor/)."""
 
 from holdfast.engine.buf cimport slice_bytes
-from holdfast.engine.reply cimport reply_status, wake
+from holdfast.engine.reply cimport reply_raw, wake
 from holdfast.engine.state cimport S_SCRIPT, S_UNIX, Call, Engine, Session
 
 
@@ -21,10 +21,15 @@ cdef int feed_monitors(Session s, Call* c) except -1:
     cdef Engine e = s.engine
     cdef Session watcher
     cdef int i
-    where = "lua" if s.flags & S_SCRIPT else (f"unix:{s.address}" if s.flags & S_UNIX else s.address)
+    cdef bytes shown
+    where = "lua" if s.flags & S_SCRIPT else (f"unix:{s.address[:-2]}" if s.flags & S_UNIX else s.address)
     line = b"%d.%06d [%d %s] " % (e.ks.now_ms // 1000, e.ks.now_ms % 1000 * 1000, s.db.id, str(where).encode())
-    line += b" ".join([quoted(slice_bytes(c.argv[i])) for i in range(c.argc)])
+    call = [slice_bytes(c.argv[i]) for i in range(c.argc)]
+    if e.redact is not None:
+        call = e.redact(call)
+    line += b" ".join([quoted(each) for each in call])
+    shown = b"+%s\r\n" % line
     for watcher in e.monitors:
-        reply_status(watcher, line)
+        reply_raw(watcher, <const char*>shown, len(shown))
         wake(watcher)
     return 0

@@ -14,6 +14,9 @@ def add_container(engine: Engine, spec: Spec) -> None:
 def command_names(engine: Engine) -> list[str]:
     """Return the names of all commands, sub-commands as ``config|get``."""
 
+def rename_command(engine: Engine, name: str, new_name: str) -> bool:
+    """Let a command and its sub-commands answer to another name ("": to none); False: there is none."""
+
 def command_stats(engine: Engine, name: str) -> tuple[int, int, int, int] | None:
     """Return (calls, nanoseconds, rejected, failed) of a command, or None."""
 

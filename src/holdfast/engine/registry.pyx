@@ -58,7 +58,6 @@ cdef Command* find_command(Engine e, const char* name, size_t n) noexcept nogil:
 cdef int command(Engine e, handler_t handler, object spec) except -1:
     cdef bytes name = spec.name.encode()
     cdef Command* c
-    cdef uint32_t place
     if len(name) > NAME_MAX or find_command(e, name, len(name)) != NULL:
         raise ValueError(f"command {spec.name!r} is too long or declared twice")
     if e.command_count == e.command_cap:
@@ -79,11 +78,15 @@ cdef int command(Engine e, handler_t handler, object spec) except -1:
     e.command_count += 1
     e.specs.append(spec)
     e.functions.append(None)
-    place = name_hash(name, len(name))
+    add_to_index(e, c)
+    return 0
+
+
+cdef void add_to_index(Engine e, Command* c) noexcept nogil:
+    cdef uint32_t place = name_hash(c.name, strlen(c.name))
     while e.command_index[place]:
         place = (place + 1) & (PLACES - 1)
     e.command_index[place] = <uint16_t>(c.id + 1)
-    return 0
 
 
 cdef int call_function(Session s, Call* c) except -1:
@@ -115,7 +118,30 @@ def add_container(Engine engine, spec):
 
 def command_names(Engine engine):
     """Return the names of all commands, sub-commands as ``config|get``."""
-    return [engine.commands[i].name.decode() for i in range(engine.command_count)]
+    return [engine.commands[i].name.decode() for i in range(engine.command_count) if engine.commands[i].name[0]]
+
+
+def rename_command(Engine engine, str name, str new_name):
+    """Let a command and its sub-commands answer to another name ("": to none); False: there is none."""
+    cdef bytes old = name.lower().encode("utf-8", "surrogateescape")
+    cdef bytes fresh = new_name.lower().encode("utf-8", "surrogateescape")
+    cdef bytes own
+    cdef int i
+    if find_command(engine, old, len(old)) == NULL or b"|" in old:
+        return False
+    if len(fresh) > NAME_MAX or (fresh and find_command(engine, fresh, len(fresh)) != NULL):
+        raise ValueError(f"{new_name} is too long, or the name of another command")
+    for i in range(engine.command_count):
+        own = engine.commands[i].name
+        if own == old or own.startswith(old + b"|"):
+            own = (fresh + own[len(old):])[:NAME_MAX] if fresh else b""
+            memset(engine.commands[i].name, 0, sizeof(engine.commands[i].name))
+            memcpy(engine.commands[i].name, <const char*>own, len(own))
+    memset(engine.command_index, 0, PLACES * sizeof(uint16_t))
+    for i in range(engine.command_count):
+        if engine.commands[i].name[0]:
+            add_to_index(engine, &engine.commands[i])
+    return True
 
 
 def command_stats(Engine engine, str name):

@@ -12,7 +12,7 @@ from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_insert, buf_reserve
 from holdfast.engine.numbers cimport format_double, format_int64
 from holdfast.engine.state cimport S_PENDING, Command, Engine, Session
 
-from holdfast.engine.values import NO_REPLY, CommandError, Pairs, Push, Status, Verbatim
+from holdfast.engine.values import NO_REPLY, CommandError, OrderedSet, Pairs, Push, Raw, Status, Verbatim
 
 
 cdef inline void head(Session s, char mark, int64_t value) noexcept:
@@ -216,7 +216,10 @@ cdef int reply_value(Session s, object value) except -1:
     elif value is NO_REPLY:
         pass
     elif isinstance(value, bytes):
-        reply_bulk(s, <bytes>value, len(<bytes>value))
+        if isinstance(value, Raw):
+            reply_raw(s, <bytes>value, len(<bytes>value))
+        else:
+            reply_bulk(s, <bytes>value, len(<bytes>value))
     elif isinstance(value, bool):
         reply_bool(s, value)
     elif isinstance(value, int):
@@ -240,6 +243,10 @@ cdef int reply_value(Session s, object value) except -1:
         reply_map(s, len(value))
         for key, item in value:
             reply_value(s, key)
+            reply_value(s, item)
+    elif isinstance(value, OrderedSet):
+        reply_set(s, len(value))
+        for item in value:
             reply_value(s, item)
     elif isinstance(value, Push):
         reply_push(s, len(value))

@@ -61,6 +61,7 @@ cdef struct Command:
     uint64_t usec_x1000         # nanoseconds in calls
     uint64_t rejected
     uint64_t failed
+    uint32_t* latency           # histogram of durations (see latency.pxd), NULL before the first
 
 # ---- guards: why a request may not simply run ----
 
@@ -192,7 +193,7 @@ cdef class Engine:
     # key events
     cdef public uint32_t notify_flags
     cdef public object watchers     # dict: (db, key) -> set-like dict of sessions
-    cdef public object blocked_keys # dict: (db, key) -> list of sessions, first come first
+    cdef public object blocked_keys # dict: (db, key) -> ordered dict of sessions, first come first
     cdef public list ready_keys     # keys to serve after this command
     cdef public list unblocked      # sessions whose waiting input is to be executed
     cdef int depth                  # commands under execution, nested ones included
@@ -236,7 +237,8 @@ cdef class Engine:
     cdef public object walk         # the sliced snapshot under way (persistence.rdb_walk), or None
     cdef uint64_t lap_ns            # stopwatch: when the command before this one ended, 0: too long ago
     # the life of keys: expiry, eviction, freeing
-    cdef public object stopwatch    # callable() -> microseconds of a clock that never goes back, or None: no time limits
+    cdef public object stopwatch    # callable() -> microseconds that never go back, or None: no time limits
+    cdef public bint active_expire  # false: only keys that are asked for expire (DEBUG SET-ACTIVE-EXPIRE)
     cdef public int active_expire_effort, maxmemory_eviction_tenacity
     cdef public bint lazyfree_lazy_user_flush, replica_ignore_maxmemory
     cdef public int64_t client_bytes    # buffers of clients that maxmemory counts, measured by the cron
@@ -249,6 +251,9 @@ cdef class Engine:
     cdef public double expired_stale_perc
     cdef public uint64_t stat_expired_time_cap, stat_expire_cycle_us, stat_eviction_exceeded_us
     cdef int64_t eviction_exceeded_since_us
+    cdef public bint latency_tracking   # latency-tracking: durations go into Command.latency
+    cdef public uint64_t net_input_bytes, net_output_bytes, reads, writes   # of all clients
+    cdef public object redact           # callable(call) -> call without its secrets, for MONITOR, or None
     # acknowledgement gate
     cdef public list gated          # sessions with replies held in this tick
     cdef public int gate_reads      # ack-reads: 0 no, 1 committed, 2 linearizable

@@ -82,6 +82,8 @@ class Engine:
     replica_serve_stale: bool
     link_up: bool
     admit_hook: Callable[[Session, str, int, list[bytes]], bytes | None] | None
+    latency_tracking: bool
+    redact: Any
     maxmemory: int
     maxmemory_policy: int
     maxmemory_samples: int
@@ -102,6 +104,10 @@ class Engine:
     lazyfree_lazy_eviction: bool
     lazyfree_lazy_server_del: bool
     stat_commands: int
+    net_input_bytes: int
+    net_output_bytes: int
+    reads: int
+    writes: int
     stat_connections: int
     stat_evicted: int
     stat_unexpected_errors: int

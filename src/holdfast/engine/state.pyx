@@ -112,14 +112,19 @@ cdef class Engine:
         self.zset_max_listpack_entries = 128
         self.zset_max_listpack_value = 64
         self.list_max_listpack_size = -2
+        self.active_expire = True
         self.active_expire_effort = 1
         self.maxmemory_eviction_tenacity = 10
         self.replica_ignore_maxmemory = True
+        self.latency_tracking = True
 
     def __dealloc__(self):
+        cdef int i
         lazy_finish(&self.ks)
         keyspace_free(&self.ks)
         free(self.eviction_pool)
+        for i in range(self.command_count):
+            free(self.commands[i].latency)
         free(self.commands)
         free(self.command_index)
         free(self.argv)

@@ -32,6 +32,18 @@ class Pairs(list[tuple[object, object]]):
     __slots__ = ()
 
 
+class OrderedSet(list[object]):
+    """A set in a given order whose elements need not be hashable (an array in RESP2)."""
+
+    __slots__ = ()
+
+
+class Raw(bytes):
+    """A reply as it stands on the wire."""
+
+    __slots__ = ()
+
+
 class NoReply:
     """Returned by a Python command that has replied by itself, or parks the session."""
 

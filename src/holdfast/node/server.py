@@ -4,45 +4,59 @@ What it is: the place where the layers below meet. A tick is one turn of the
 event loop: the first bytes that arrive open it (the time is set), everything
 that came is executed, and at its end the effects go to whoever takes them
 (`sinks`: AOF, then replication) and then the replies leave. What it is not:
-decisions; each part makes its own.
+decisions; each part makes its own. The process around it is `node/process.py`.
 
 How to read it: `ServerNode.start` and `stop` are the life of a node; `open_tick`
-and `end_tick` its pulse; `run` is the process around it.
+and `end_tick` its pulse.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
-import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from holdfast.commands import declare_all
-from holdfast.engine import blocking, effects
+from holdfast.engine import blocking, effects, sessions
+from holdfast.engine.registry import rename_command
 from holdfast.engine.state import Engine
 from holdfast.node.whole_copies import whole_copies
-from holdfast.replication.replicator import Replicator
 from holdfast.persistence.keeper import Keeper
-from holdfast.persistence.loader import LoadFailed
+from holdfast.replication.replicator import Replicator
+from holdfast.server import engine_settings, info_sections
+from holdfast.server.clients import Clients
+from holdfast.server.commands import declare_server_commands
 from holdfast.server.config import Configuration
 from holdfast.server.connection import Connection, flush_pending, serve_waiting
 from holdfast.server.cron import Cron
 from holdfast.server.host import Host
+from holdfast.server.info import InfoSections
+from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
 from holdfast.server.upkeep import Upkeep
+from holdfast.server.memory_report import resident_bytes
+from holdfast.server.node import Doors
+from holdfast.server.pauses import Pauses
+from holdfast.server.shutdown import Manner, Shutdown
+from holdfast.server.slowlog import LatencyEvents, SlowCommands
+from holdfast.server.traffic import Traffic
 
 READ_BUFFER_BYTES = 128 * 1024
-GUARD_PAUSED = 1 << 6
+TICKS_A_MEASUREMENT = 32
+"""Every so many ticks one is timed; INFO's loop durations are estimates from these."""
 
 
 class ServerNode:
     """One data node. Several may live in one process; each has all its state in here."""
 
-    def __init__(self, configuration: Configuration, host: Host, log: Log) -> None:
-        """Build the node; nothing listens and nothing is loaded before `start`."""
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, configuration: Configuration, host: Host, log: Log, *, any_port: bool = False) -> None:
+        """Build the node; nothing listens and nothing is loaded before `start`.
+
+        `any_port`: port 0 means one that is free, where redis.conf means none.
+        """
         self.configuration = configuration
         self.host = host
         self.log = log
@@ -56,98 +70,99 @@ class ServerNode:
         self.engine.on_fault = self._tell_fault
         self.engine.set_time(host.clock.wall_us() // 1000)
         declare_all(self.engine)
+        declare_server_commands(self.engine)
+        for renaming in configuration.renamed_commands:
+            if not rename_command(self.engine, renaming.old_name, renaming.new_name):
+                raise ValueError(f"No such command in rename-command: {renaming.line}")
         self.run_id = f"{host.random.getrandbits(160):040x}"
         self.started_us = host.clock.boot_us()
-        self.connections: dict[int, Connection] = {}
+        self.startup_bytes = resident_bytes()
+        self.peak_bytes = 0
+        self.active_expire = True
         self.sinks: list[Callable[[bytes], None]] = []
         """Take the effects of each tick, in this order."""
-        self.servers: list[asyncio.AbstractServer] = []
-        self.ports: list[tuple[str, int]] = []
+        self.doors = Doors()
         self.cron = Cron(self)
         self.keeper = Keeper(self.engine, configuration, host, log)
         self.keeper.sinks = self.sinks
         self.keeper.deliver = self.deliver_effects
-        self.keeper.replication_fields = self._replication_fields
         self.cron.every(1, self.keeper.beat)
-        self.replication = Replicator(self, *whole_copies(self), self._pause_writes)
         self.upkeep = Upkeep(self)
+        self.clients = Clients(self)
+        self.listeners = Listeners(self, self._accept, any_port)
+        self.client_pauses = Pauses(self)
+        self.slow_commands = SlowCommands(self)
+        self.latency_events = LatencyEvents(self)
+        self.traffic = Traffic()
+        self.info = InfoSections()
+        self.shutdown = Shutdown(self)
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
-        self.writes_paused = False
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_ms = 0
+        self._tick_began_us = 0
+        engine_settings.follow(self)
+        info_sections.register(self)
+        self.replication = Replicator(self, *whole_copies(self))
+        self._open_doors()
+        self.cron.every(1, self.clients.each_beat)
+        self.cron.every(1, self._sample)
+        self.cron.every_second(self.clients.each_second)
 
     # ---- life ----
 
     async def start(self) -> None:
-        """Listen on all addresses, then load; `OSError` or `LoadFailed` when that cannot be."""
-        self._loop = asyncio.get_running_loop()
+        """Listen on all addresses; `OSError` when one cannot be had."""
+        self.loop = asyncio.get_running_loop()
         self.stopped = asyncio.Event()
-        await self.listen()
-        self.cron.start(self._loop)
+        await self.listeners.open()
+        self.cron.start(self.loop)
         await self.keeper.load()
         self.replication.start(self.keeper.kept.fields)
 
-    async def listen(self) -> None:
-        """Open the listening sockets of the configuration."""
-        loop = asyncio.get_running_loop()
-        port = self.configuration["port"]
-        backlog = self.configuration["tcp-backlog"]
-        path = self.configuration["unixsocket"]
-        if port >= 0 and not (port == 0 and path):
-            for address in self.configuration["bind"] or ("*",):
-                optional = address.startswith("-")
-                address = address.removeprefix("-")
-                where = {"*": "0.0.0.0", "::*": "::"}.get(address, address)
-                try:
-                    server = await loop.create_server(self._accept, where, port, backlog=backlog)
-                except OSError as error:
-                    if optional:
-                        continue
-                    self.log.warning(
-                        f"Could not create server TCP listening socket {address}:{port}: {error}"
-                    )
-                    raise
-                self.servers.append(server)
-                for socket in server.sockets:
-                    self.ports.append(socket.getsockname()[:2])
+    def _open_doors(self) -> None:
+        """Let the parts below hear of files and replicas."""
+        replication, keeper, doors = self.replication, self.keeper, self.doors
+        keeper.replication_fields = replication.aux_fields
+        self.info.tell("replication", replication.info)
+        self.info.tell("persistence", lambda: keeper.fields().items())
+        self.clients.on_close.append(replication.connection_closed)
+        doors.role = lambda: "replica" if replication.is_replica else "master"
+        doors.replicas_lag = replication.replicas_lag
+        doors.change_replication_id = replication.change_replication_id
+        doors.save_at_shutdown = self._save_at_shutdown
+
+    async def _save_at_shutdown(self, save: bool) -> str:
+        return "" if self.keeper.prepare_shutdown(True if save else None) else "the data set cannot be saved"
 
     async def stop(self) -> None:
         """Close everything; the node cannot be started again."""
+        if self.stopped is None or self.stopped.is_set():
+            return
         self.cron.stop()
         self.upkeep.stop()
+        self.client_pauses.cancel()
         if self._deadline is not None:
             self._deadline.cancel()
-        for server in self.servers:
-            server.close()
+        self.listeners.close()
         if self.engine.tick_open:
             self.end_tick()
         self.replication.stop()
         self.keeper.close()
-        for connection in list(self.connections.values()):
+        for connection in list(self.clients.connections.values()):
             connection.abort()
-        if self.stopped is not None:
-            self.stopped.set()
+        self.stopped.set()
 
     def shut_down(self, status: int = 0) -> None:
-        """Let the node stop at the end of this tick."""
+        """Let the node end as SHUTDOWN does."""
         self.exit_status = status
-        assert self._loop is not None
-        self._loop.call_soon(lambda: asyncio.ensure_future(self.stop()))
-
-    def shut_down_saving(self) -> None:
-        """Save as the save points ask, then shut down (SIGTERM, SIGINT)."""
-        if self.keeper.prepare_shutdown():
-            self.shut_down(0)
-        else:
-            self.log.warning("Error trying to save the DB, can't exit.")
+        self.shutdown.begin(Manner())
 
     @property
     def port(self) -> int:
         """The first TCP port that the node listens on."""
-        return self.ports[0][1]
+        return self.listeners.ports[0][1]
 
     # ---- the tick ----
 
@@ -155,9 +170,12 @@ class ServerNode:
         """Begin a tick: set the time, and see to its end."""
         engine = self.engine
         engine.tick_open = True
-        engine.set_time(self.host.clock.wall_us() // 1000)
-        assert self._loop is not None
-        self._loop.call_soon(self.end_tick)
+        now_us = self.host.clock.wall_us()
+        engine.set_time(now_us // 1000)
+        self.traffic.tick_count += 1
+        if self.traffic.tick_count % TICKS_A_MEASUREMENT == 0:
+            self._tick_began_us = self.host.clock.boot_us()
+        self.loop.call_soon(self.end_tick)
 
     def end_tick(self) -> None:
         """Hand out what this tick made: effects first, then replies."""
@@ -169,6 +187,10 @@ class ServerNode:
         self.replication.after_effects()
         flush_pending(engine)
         engine.tick_open = False
+        if self._tick_began_us:
+            took_us = self.host.clock.boot_us() - self._tick_began_us
+            self.traffic.tick_us += took_us * TICKS_A_MEASUREMENT
+            self._tick_began_us = 0
         if engine.deadlines:
             self._watch_deadlines()
         if engine.unblocked:
@@ -189,10 +211,9 @@ class ServerNode:
             return
         if self._deadline is not None:
             self._deadline.cancel()
-        assert self._loop is not None
         self._deadline_ms = until
         wait_ms = until - self.host.clock.wall_us() // 1000
-        self._deadline = self._loop.call_later(max(wait_ms, 1) / 1000, self._expire_parked)
+        self._deadline = self.loop.call_later(max(wait_ms, 1) / 1000, self._expire_parked)
 
     def _expire_parked(self) -> None:
         self._deadline = None
@@ -200,37 +221,30 @@ class ServerNode:
             self.open_tick()
         blocking.expire_parked(self.engine)
 
-    # ---- clients ----
+    def _sample(self) -> None:
+        """Take the counters that rates and peaks are made of."""
+        engine, traffic, now_us = self.engine, self.traffic, self.host.clock.boot_us()
+        traffic.commands.sample(engine.stat_commands, now_us)
+        traffic.input.sample(engine.net_input_bytes, now_us)
+        traffic.output.sample(engine.net_output_bytes, now_us)
+        traffic.ticks.sample(traffic.tick_count, now_us)
+        sessions.note_peak(engine)
+        self.peak_bytes = max(self.peak_bytes, engine.used_bytes + self.startup_bytes)
+
+    # ---- for the parts ----
 
     def _accept(self) -> Connection:
-        return Connection(self, self.engine, self._read_buffer)
-
-    def connection_opened(self, connection: Connection) -> None:
-        """Take a new client in."""
-        session = connection.session
-        self.engine.stat_connections += 1
-        self.engine.sessions[session.id] = session
-        self.connections[session.id] = connection
-
-    def connection_closed(self, connection: Connection, why: BaseException | None) -> None:
-        """Forget a client that went or was sent away."""
-        session = connection.session
-        self.replication.connection_closed(session)
-        blocking.abandon(session)
-        self.engine.sessions.pop(session.id, None)
-        self.connections.pop(session.id, None)
+        return Connection(self.clients, self.engine, self._read_buffer)
 
     def _tell_fault(self, fault: BaseException, command: bytes) -> None:
-        import traceback
-
         lines = "".join(traceback.format_exception(fault)).rstrip()
         self.log.warning(f"A fault in '{command.decode()}', answered with an internal error:\n{lines}")
 
     # ---- questions of the engine ----
 
     def pauses(self, writes: bool) -> bool:
-        """Whether CLIENT PAUSE holds back such a request now."""
-        return self.writes_paused and writes
+        """Whether a pause holds back such a request now."""
+        return self.client_pauses.holds(writes)
 
     def write_refusal(self) -> bytes:
         """The MISCONF error of a node that cannot write its files."""
@@ -239,60 +253,3 @@ class ServerNode:
     def fence_refusal(self, session: Any) -> bytes | None:
         """Why a write may not run on a fenced node; None: it may."""
         return self.replication.fence_refusal()
-
-    def _replication_fields(self) -> list[tuple[bytes, bytes]]:
-        return [(name.encode(), text.encode()) for name, text in self.replication.snapshot_fields().items()]
-
-    def _pause_writes(self, paused: bool) -> None:
-        self.writes_paused = paused
-        if paused:
-            self.engine.guard |= GUARD_PAUSED
-        else:
-            self.engine.guard &= ~GUARD_PAUSED
-            blocking.resume_paused(self.engine)
-
-
-def run(configuration: Configuration) -> int:
-    """Run a node as this process until it is shut down; return the exit status."""
-    from holdfast.server.machine import Machine
-
-    host = Machine()
-    log = Log(
-        host.clock,
-        host.disk,
-        host.pid,
-        lambda line: os.write(1, line),
-        level=configuration["loglevel"],
-        path=configuration.path("logfile"),
-    )
-    for notice in configuration.take_notices():
-        log.write(notice.level, notice.text)
-    try:
-        import uvloop
-
-        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    except ImportError:
-        runner = asyncio.Runner()
-    with runner:
-        return runner.run(_serve(configuration, host, log))
-
-
-async def _serve(configuration: Configuration, host: Host, log: Log) -> int:
-    node = ServerNode(configuration, host, log)
-    loop = asyncio.get_running_loop()
-    try:
-        await node.start()
-    except OSError as error:
-        print(f"holdfast-server: {error}", file=sys.stderr)
-        return 1
-    except LoadFailed as error:
-        log.warning(f"{error}. Exiting.")
-        print(f"holdfast-server: {error}", file=sys.stderr)
-        return 1
-    for name in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError, ValueError):
-            loop.add_signal_handler(name, node.shut_down_saving)
-    log.notice("Ready to accept connections tcp")
-    assert node.stopped is not None
-    await node.stopped.wait()
-    return node.exit_status

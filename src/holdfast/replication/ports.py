@@ -19,6 +19,7 @@ from holdfast.server.config import Configuration
 from holdfast.server.cron import Cron
 from holdfast.server.host import Host
 from holdfast.server.log import Log
+from holdfast.server.pauses import Pauses
 
 Engine = Any
 """`holdfast.engine.state.Engine`, a compiled class."""
@@ -109,7 +110,7 @@ class Node(Protocol):
     engine: Engine
     sinks: list[Callable[[bytes], None]]
     run_id: str
-    connections: dict[int, Any]
+    client_pauses: Pauses
 
     @property
     def port(self) -> int:

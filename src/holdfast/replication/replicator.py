@@ -15,7 +15,7 @@ In a tick: `before_effects` may add to the stream, then the effects are handed o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 
 from holdfast.engine import effects
 from holdfast.engine.state import Session
@@ -37,14 +37,13 @@ from holdfast.replication.stream import Stream
 from holdfast.replication.sync_line import SyncLine
 from holdfast.replication.upstream import GUARD_REPLICA, Target, Upstream
 from holdfast.replication.waiting import Waiting
+from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
-GUARD_MIN_REPLICAS = 1 << 4
 ROLE_CHANGED = (
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 )
 SETTINGS = (
-    "min-replicas-to-write", "min-replicas-max-lag", "replica-read-only", "replica-serve-stale-data",
-    "min-replicas-to-ack", "min-replicas-to-ack-timeout", "min-replicas-to-ack-strict", "ack-member-timeout",
+    "min-replicas-max-lag", "min-replicas-to-ack", "min-replicas-to-ack-timeout", "min-replicas-to-ack-strict", "ack-member-timeout",
     "ack-reads", "repl-backlog-size",
 )  # fmt: skip
 
@@ -52,9 +51,7 @@ SETTINGS = (
 class Replicator:
     """Replication of one node."""
 
-    def __init__(
-        self, node: Node, source: SnapshotSource, sink: SnapshotSink, pause_writes: Callable[[bool], None]
-    ) -> None:
+    def __init__(self, node: Node, source: SnapshotSource, sink: SnapshotSink) -> None:
         self.node = node
         self.stream = Stream(node, self._new_id)
         self.standing = NodeStanding(node, self)
@@ -64,9 +61,8 @@ class Replicator:
         self.serving = Serving(node, self.stream, self.line, self)
         self.upstream = Upstream(node, self.stream, sink, self)
         self.waiting = Waiting(node, self.stream)
-        self.hand_over = HandOver(node, self.stream, pause_writes, self._follow_target, self._lead_again)
+        self.hand_over = HandOver(node, self.stream, self._pause_writes, self._follow_target, self._lead_again)
         self.followed: tuple[str, int] = ("", 0)
-        self._second_at_ms = 0
         self._is_started = False
         node.configuration.on_change(SETTINGS, lambda _: self._configure())
 
@@ -108,6 +104,7 @@ class Replicator:
             node.log.warning("This node is fenced, or was a primary under a manager: it waits for a leader")
         self._configure()
         node.cron.every(1, self.every_beat)
+        node.cron.every_second(self.every_second)
 
     def stop(self) -> None:
         """End cleanly; the copy has been saved."""
@@ -120,15 +117,7 @@ class Replicator:
     def _configure(self) -> None:
         if not self._is_started:
             return
-        configuration, engine = self.node.configuration, self.node.engine
-        engine.replica_read_only = configuration["replica-read-only"]
-        engine.replica_serve_stale = configuration["replica-serve-stale-data"]
-        minimum = configuration["min-replicas-to-write"]
-        engine.min_replicas_to_write = minimum
-        if minimum and configuration["min-replicas-max-lag"]:
-            engine.guard |= GUARD_MIN_REPLICAS
-        else:
-            engine.guard &= ~GUARD_MIN_REPLICAS
+        configuration = self.node.configuration
         if self.stream.backlog is not None:
             self.stream.backlog.resize(configuration["repl-backlog-size"])
         self.serving.count_good()
@@ -193,9 +182,13 @@ class Replicator:
             fields[RDB_FIELD] = self.standing.record.encode().decode()
         return fields
 
-    def info(self) -> dict[str, object]:
+    def aux_fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the same as bytes, for the keeper of files."""
+        return [(name.encode(), text.encode()) for name, text in self.snapshot_fields().items()]
+
+    def info(self) -> Iterable[tuple[str, object]]:
         """Return the fields of INFO's section "replication"."""
-        return info_fields(self)
+        return info_fields(self).items()
 
     def connection_closed(self, session: Session) -> None:
         """Forget a connection."""
@@ -220,15 +213,15 @@ class Replicator:
 
     def every_beat(self) -> None:
         """Let time pass; a job of the cron."""
-        now = now_ms(self.node)
         self.gate.tick()
         self.hand_over.look()
         self.serving.every_beat()
         self.line.look()
-        if now - self._second_at_ms >= 1000:
-            self._second_at_ms = now
-            self.upstream.every_second()
-            self.serving.every_second(self.upstream.is_up, not self.hand_over.is_under_way)
+
+    def every_second(self) -> None:
+        """Let time pass; a job of the cron."""
+        self.upstream.every_second()
+        self.serving.every_second(self.upstream.is_up, not self.hand_over.is_under_way)
 
     # ---- commands ----
 
@@ -348,6 +341,12 @@ class Replicator:
         self.standing.by_hand(False)
         self._become_forwarding()
         self.upstream.follow(Target(host, port), Cause.ORDERED_BY_HAND, True, is_failover=True)
+
+    def _pause_writes(self, paused: bool) -> None:
+        if paused:
+            self.node.client_pauses.begin(FAILOVER, FOR_EVER_MS, everything=False)
+        else:
+            self.node.client_pauses.end(FAILOVER)
 
     def _lead_again(self) -> None:
         self.standing.by_hand(True)

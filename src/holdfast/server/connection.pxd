@@ -16,3 +16,4 @@ cdef class Connection:
     cdef void hold_reading(self) noexcept
     cpdef flush(self)
     cpdef abort(self)
+    cpdef refuse(self, bytes message)

@@ -16,6 +16,8 @@ class Connection(asyncio.BufferedProtocol):
         """Hand the waiting replies to the transport; go on with requests that had to wait."""
     def abort(self) -> None:
         """Close now; what waits is dropped."""
+    def refuse(self, message: bytes) -> None:
+        """Say why the client may not stay, and close."""
     @property
     def is_closed(self) -> bool:
         """Whether the connection has ended."""

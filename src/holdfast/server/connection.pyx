@@ -56,6 +56,8 @@ cdef class Connection:
         if not e.tick_open:
             e.open_tick()
         s.active_ms = e.ks.now_ms
+        e.net_input_bytes += nbytes
+        e.reads += 1
         feed(s, self.read_start, nbytes)
         if s.input.len > INPUT_PAUSE or s.out.len > OUTPUT_PAUSE:
             self.hold_reading()
@@ -103,6 +105,8 @@ cdef class Connection:
         if n and not self.blocked_writing:
             chunk = PyBytes_FromStringAndSize(s.out.ptr, n)
             s.bytes_out += n
+            s.engine.net_output_bytes += n
+            s.engine.writes += 1
             if n < s.out.len:
                 buf_consume(&s.out, n)
                 shift_held(s, n)
@@ -118,6 +122,8 @@ cdef class Connection:
         if s.input.len and not s.out.len and not s.flags & S_BLOCKED:
             # What had to wait runs in a tick of its own: its effects leave before its replies.
             s.engine.unblocked.append(s)
+        if s.out.len:
+            self.node.output_waits(self)
         if s.flags & S_CLOSING:
             self.abort()
         elif s.flags & S_CLOSE_AFTER and not s.out.len:
@@ -135,6 +141,12 @@ cdef class Connection:
             if self.transport is not None:
                 self.transport.abort()
             self.node.connection_closed(self, None)
+
+    cpdef refuse(self, bytes message):
+        """Say why the client may not stay, and close."""
+        self.closed = True
+        self.transport.write(message)
+        self.transport.close()
 
     @property
     def is_closed(self):

@@ -9,20 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from holdfast.engine.state import Engine
-from holdfast.server.config import Configuration
-
-
-class Node(Protocol):
-    """What the cron needs of its node."""
-
-    engine: Engine
-    configuration: Configuration
-
-    def open_tick(self) -> None:
-        """Begin a tick."""
+if TYPE_CHECKING:
+    from holdfast.server.node import Node
 
 
 class Cron:
@@ -34,10 +24,15 @@ class Cron:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.beats = 0
+        self._each_second: list[Callable[[], None]] = []
 
     def every(self, beats: int, job: Callable[[], None]) -> None:
         """Call `job` at every `beats`-th beat."""
         self._jobs.append((beats, job))
+
+    def every_second(self, job: Callable[[], None]) -> None:
+        """Call `job` once a second, however fast the beat is."""
+        self._each_second.append(job)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to beat on a loop."""
@@ -61,5 +56,8 @@ class Cron:
         self.beats += 1
         for beats, job in self._jobs:
             if self.beats % beats == 0:
+                job()
+        if self.beats % node.configuration["hz"] == 0:
+            for job in self._each_second:
                 job()
         self._schedule()

@@ -1,3 +1,5 @@
+"""Probes of the table, for tests only."""
+
 from holdfast.engine.state import Session
 
 class TableProbe:

@@ -7,11 +7,11 @@ not: an API of the product. `TableProbe` owns a heap and a table of set entries;
 
 from libc.stdint cimport uint64_t
 
-from holdfast.engine.heap cimport Heap, heap_free
+from holdfast.engine.heap cimport Heap, heap_free, hf_prepare_allocator
 from holdfast.engine.keyspace cimport SET_KEY, new_set_entry
 from holdfast.engine.state cimport Session
 from holdfast.engine.table cimport (
-    HashKey, Table, TableCursor, release_t, table_add, table_clear, table_count, table_drain, table_expand,
+    HashKey, Table, TableCursor, table_add, table_clear, table_count, table_drain, table_expand,
     table_find, table_hash, table_init, table_pop, table_random, table_sample, table_scan, table_shrink,
     table_step, table_walk, table_walk_next)
 
@@ -19,7 +19,7 @@ cdef extern from *:
     """
     #include <time.h>
     static inline unsigned long long hf_probe_nanos(void) {
-        struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
+        struct timespec t; clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
         return (unsigned long long)t.tv_sec * 1000000000ULL + (unsigned long long)t.tv_nsec;
     }
     """
@@ -46,6 +46,7 @@ cdef class TableProbe:
     cdef uint64_t rng
 
     def __cinit__(self, uint64_t seed=1):
+        hf_prepare_allocator()
         self.heap.used = 0
         self.seed.k0 = seed
         self.seed.k1 = ~seed
@@ -126,7 +127,7 @@ cdef class TableProbe:
         return slices
 
     def longest_add_us(self, keys: int):
-        """Add that many keys; return the microseconds of the longest single addition."""
+        """Add that many keys; return the microseconds (of this thread) of the longest single addition."""
         cdef unsigned long long start, took, longest = 0
         cdef long i, count = keys
         cdef char text[24]

@@ -1,0 +1,48 @@
+"""Rates: commands, bytes and loop turns a second, from samples of the counters.
+
+`Traffic.sample` is called ten times a second or so; a rate is the mean of the
+latest sixteen samples, as in Redis. Not here: the counters themselves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+SAMPLES = 16
+
+
+class Rate:
+    """How fast one counter grows."""
+
+    def __init__(self) -> None:
+        self._rates: deque[float] = deque(maxlen=SAMPLES)
+        self._last = 0
+        self._last_us = 0
+
+    def sample(self, count: int, now_us: int) -> None:
+        """Take the counter as it is."""
+        if self._last_us and now_us > self._last_us:
+            self._rates.append((count - self._last) * 1e6 / (now_us - self._last_us))
+        self._last, self._last_us = count, now_us
+
+    @property
+    def per_second(self) -> float:
+        """The mean of the latest samples."""
+        return sum(self._rates) / SAMPLES if self._rates else 0.0
+
+
+class Traffic:
+    """The rates of one node that INFO stats tells."""
+
+    def __init__(self) -> None:
+        self.commands = Rate()
+        self.input = Rate()
+        self.output = Rate()
+        self.ticks = Rate()
+        self.tick_count = 0
+        self.tick_us = 0
+        """Microseconds spent between the opening and the end of ticks."""
+
+    def forget(self) -> None:
+        """Begin anew (CONFIG RESETSTAT)."""
+        self.__init__()  # type: ignore[misc]

@@ -1,0 +1,1 @@
+# Probes of the table, for tests only: nothing is offered to other Cython modules.

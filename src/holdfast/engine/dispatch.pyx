@@ -16,6 +16,7 @@ from holdfast.engine.buf cimport Buf, Slice, buf_append, slice_bytes
 from holdfast.engine.effects cimport effect_request
 from holdfast.engine.events cimport release_pushes
 from holdfast.engine.eviction cimport make_room
+from holdfast.engine.held cimport hold_reply
 from holdfast.engine.keyspace cimport EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
 from holdfast.engine.latency cimport latency_add
 from holdfast.engine.monitor cimport feed_monitors
@@ -25,7 +26,7 @@ from holdfast.engine.request cimport call_bytes, encode_call, proceed
 from holdfast.engine.state cimport (
     CMD_ADMIN, CMD_ALLOW_BUSY, CMD_CONTAINER, CMD_DENYOOM, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH, CMD_NO_MULTI,
     CMD_SKIP_MONITOR, CMD_SKIP_SLOWLOG, CMD_STALE, CMD_TRANSACTION, CMD_WRITE,
-    GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF,
+    GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_GATED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF,
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH, GUARD_PAUSED, GUARD_PRIMARY,
     GUARD_REPLICA, GUARD_SENTINEL, GUARD_SUBSCRIBED,
     S_BLOCKED, S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PRIMARY, S_REPLY_OFF,
@@ -124,6 +125,7 @@ cdef Command* look_up(Session s, Call* c) except? NULL:
 cdef int execute(Session s, Call* c) except -1:
     cdef Engine e = s.engine
     cdef size_t before
+    cdef int64_t dirty = e.dirty
     cdef Command* cmd = look_up(s, c)
     if not s.flags & S_RETRY:
         e.stat_commands += 1
@@ -145,7 +147,17 @@ cdef int execute(Session s, Call* c) except -1:
         s.flags &= ~S_REPLY_SKIP
         if not s.flags & (S_REPLY_OFF | S_REPLY_SKIP_NEXT):
             s.guard &= ~GUARD_MUTED
+    if e.guard & GUARD_GATED and e.depth == 0 and s.out.len > before and not s.flags & (S_PRIMARY | S_LOADER):
+        if e.dirty != dirty or (e.gate_reads and must_wait(e, cmd)):
+            hold_reply(s, before)
     return 0
+
+
+cdef bint must_wait(Engine e, Command* cmd) noexcept nogil:
+    """Whether `ack-reads` holds the reply of a request that changed nothing."""
+    if cmd.flags & (CMD_ADMIN | CMD_NO_AUTH):
+        return False
+    return e.gate_reads == 2 or e.stream_offset + <int64_t>e.stream.len > e.gate_released
 
 
 cdef bint admit(Session s, Call* c) except? False:

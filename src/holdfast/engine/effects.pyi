@@ -7,3 +7,6 @@ def take_stream(engine: Engine) -> bytes | None:
 
 def forget_database(engine: Engine) -> None:
     """Let the next effect begin with SELECT (a new reader joins the stream)."""
+
+def append_command(engine: Engine, command: bytes) -> None:
+    """Add a command of the node's own, in RESP; it belongs to no database."""

@@ -127,3 +127,9 @@ def take_stream(Engine engine):
 def forget_database(Engine engine):
     """Let the next effect begin with SELECT (a new reader joins the stream)."""
     engine.stream_db = -1
+
+
+def append_command(Engine engine, bytes command):
+    """Add a command of the node's own, in RESP (a sign of life, a set record); it belongs to no database."""
+    if engine.stream_on:
+        buf_append(&engine.stream, <const char*>command, len(command))

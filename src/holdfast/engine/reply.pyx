@@ -274,3 +274,12 @@ cdef void wake(Session s) noexcept:
         e.pending.append(s)
     if not e.tick_open and e.open_tick is not None:
         e.open_tick()
+
+
+def send_value(Session session, value):
+    """Reply to a session outside of a command of its own (a wait that ends); it leaves with this tick."""
+    if isinstance(value, CommandError):
+        reply_error_bytes(session, str(value).encode("utf-8", "surrogateescape"))
+    else:
+        reply_value(session, value)
+    wake(session)

@@ -19,7 +19,7 @@ Limits and error texts are those of Redis
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport abort, free, malloc, realloc
-from libc.string cimport memchr, memcpy, memmove
+from libc.string cimport memchr, memcmp, memcpy, memmove
 from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
 from holdfast.engine.dispatch cimport execute, serve
@@ -27,8 +27,8 @@ from holdfast.engine.keyspace cimport ks_prefetch
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, wake
 from holdfast.engine.state cimport (
-    GUARD_NO_AUTH, OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_LOADER, S_PENDING, S_PRIMARY, Call, Engine,
-    Session)
+    GUARD_NO_AUTH, OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_LOADER, S_MULTI, S_PENDING,
+    S_PRIMARY, Call, Engine, Session)
 
 cdef enum:
     INLINE_MAX = 64 * 1024
@@ -448,3 +448,40 @@ def execute_stream(Session session, const unsigned char[::1] chunk not None):
     if chunk.shape[0] == 0:
         return 0
     return run(session, <const char*>&chunk[0], chunk.shape[0])
+
+
+def apply_stream(Session session, const unsigned char[::1] chunk not None):
+    """Execute the complete requests of a primary's stream.
+
+    Returns (taken, settled, needed, records): the bytes executed, those of them before
+    an open MULTI, how many bytes the request cut off by the end needs at least (0: not
+    known), and each PING argument that is a set record. Raises ValueError on what is no
+    stream. The caller hands the rest in again with what follows.
+    """
+    cdef const char* p
+    cdef size_t n = chunk.shape[0], at = 0, settled = 0, used = 0
+    cdef Call c
+    cdef int rc
+    cdef list records = []
+    session.input_need = 0
+    if n == 0:
+        return 0, 0, 0, records
+    p = <const char*>&chunk[0]
+    while at < n:
+        session.flags |= S_DENY_BLOCKING
+        rc = parse_request(session, p + at, n - at, &used, &c)
+        if rc == 0:
+            break
+        if rc < 0:
+            session.out.len = 0
+            raise ValueError(f"not a request: {p[at:at + min(n - at, 80)]!r}")
+        at += used
+        if c.argc == 2 and c.argv[1].len > 13 and memcmp(c.argv[1].ptr, b"holdfast-set:", 13) == 0:
+            records.append(c.argv[1].ptr[:c.argv[1].len])
+        if c.argc:
+            execute(session, &c)
+        if not session.flags & S_MULTI:
+            settled = at
+    if session.engine.unblocked:
+        serve(session.engine)
+    return at, settled, session.input_need, records

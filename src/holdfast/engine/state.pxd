@@ -78,6 +78,7 @@ cdef enum Guard:                # bits of Engine.guard and Session.guard; 0 is t
     GUARD_BUSY = 1 << 8         # a script runs too long
     GUARD_FENCED = 1 << 9       # fenced or without lease: no writes
     GUARD_SENTINEL = 1 << 10    # only Sentinel's commands exist
+    GUARD_GATED = 1 << 11       # replies wait for acknowledgements (min-replicas-to-ack)
     # of a session
     GUARD_NO_AUTH = 1 << 16     # has not authenticated yet
     GUARD_MULTI = 1 << 17       # queues
@@ -113,6 +114,11 @@ cdef enum SessionFlag:
     S_PAUSED = 1 << 23          # parked by CLIENT PAUSE; runs again on its end
     S_RETRY = 1 << 24           # a parked request is being tried again
     S_ENDED = 1 << 25           # the client sends no more: close when all is executed and answered
+
+cdef struct HeldReply:          # a reply in Session.out that waits for acknowledgements
+    size_t begin
+    size_t end
+    int64_t offset              # of the stream that must be acknowledged; -1: known at the end of this tick
 
 cdef enum:
     OUTPUT_PAUSE = 1 << 20      # a session stops executing while more reply bytes than this wait
@@ -156,8 +162,9 @@ cdef class Session:
     # replication (set by its plumbing)
     cdef public object replica      # its attachment, when S_REPLICA
     cdef int64_t write_offset       # stream offset after this session's last write (WAIT)
-    # acknowledgement gate: replies from out position gates[i].at on wait for stream offset gates[i].offset
-    cdef int64_t hold_offset
+    # acknowledgement gate (see held.pxd): what stands in out from held[0].begin on must not leave yet
+    cdef HeldReply* held
+    cdef int held_count, held_cap
 
 cdef class Engine:
     cdef object __weakref__
@@ -249,3 +256,7 @@ cdef class Engine:
     cdef list delayed_pushes        # (session, frame): pushes that follow the reply of the running command
     cdef public object publish_hook # callable(channel, message, sharded): a cluster spreads messages itself; or None
     cdef public object walk         # the sliced snapshot under way (persistence.rdb_walk), or None
+    # acknowledgement gate
+    cdef public list gated          # sessions with replies held in this tick
+    cdef public int gate_reads      # ack-reads: 0 no, 1 committed, 2 linearizable
+    cdef public int64_t gate_released   # all of the stream up to here is acknowledged

@@ -38,6 +38,12 @@ class Session:
     def input_bytes(self) -> int:
         """Request bytes that are not executed yet."""
     @property
+    def held_replies(self) -> int:
+        """How many replies wait for acknowledgements."""
+    @property
+    def last_write_offset(self) -> int:
+        """Where the stream ended after this session's last write (WAIT)."""
+    @property
     def buffer_bytes(self) -> int:
         """Memory that the session's buffers take."""
 
@@ -106,6 +112,9 @@ class Engine:
     stat_evicted: int
     stat_unexpected_errors: int
     error_counts: dict[bytes, int]
+    gated: list[Session]
+    gate_reads: int
+    gate_released: int
     node: Any
     script_engine: Any
     on_fault: Callable[[BaseException, bytes], None] | None
@@ -122,6 +131,9 @@ class Engine:
     @property
     def database_count(self) -> int:
         """How many databases there are."""
+    @property
+    def stream_end(self) -> int:
+        """Where the stream ends, with what this tick has made so far."""
     def key_count(self, database: int) -> int:
         """Return the number of keys in a database."""
     def volatile_count(self, database: int) -> int:

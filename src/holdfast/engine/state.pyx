@@ -27,7 +27,6 @@ cdef class Session:
         engine.next_id += 1
         self.created_ms = engine.ks.now_ms
         self.active_ms = engine.ks.now_ms
-        self.hold_offset = -1
 
     def __dealloc__(self):
         buf_free(&self.out)
@@ -35,6 +34,7 @@ cdef class Session:
         buf_free(&self.queue)
         buf_free(&self.parked)
         free(self.partial)
+        free(self.held)
 
     @property
     def database(self):
@@ -56,6 +56,16 @@ cdef class Session:
     def input_bytes(self):
         """Request bytes that are not executed yet."""
         return self.input.len
+
+    @property
+    def held_replies(self):
+        """How many replies wait for acknowledgements."""
+        return self.held_count
+
+    @property
+    def last_write_offset(self):
+        """Where the stream ended after this session's last write (WAIT)."""
+        return self.write_offset
 
     @property
     def buffer_bytes(self):
@@ -88,6 +98,7 @@ cdef class Engine:
         self.delayed_pushes = []
         self.deadlines = []
         self.error_counts = {}
+        self.gated = []
         self.proto_max_bulk_len = 512 << 20
         self.query_buffer_limit = 1 << 30
         self.slowlog_slower_than_us = 10000
@@ -142,6 +153,11 @@ cdef class Engine:
     def database_count(self):
         """How many databases there are."""
         return self.ks.db_count
+
+    @property
+    def stream_end(self):
+        """Where the stream ends, with what this tick has made so far."""
+        return self.stream_offset + self.stream.len
 
     def key_count(self, int database):
         """Return the number of keys in a database."""

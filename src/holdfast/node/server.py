@@ -22,7 +22,9 @@ from holdfast.engine import blocking, effects, sessions
 from holdfast.engine.registry import rename_command
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, Status
+from holdfast.node.whole_copies import whole_copies
 from holdfast.persistence.keeper import Keeper
+from holdfast.replication.replicator import Replicator
 from holdfast.server import engine_settings, info_sections
 from holdfast.server.busy import BusyService
 from holdfast.server.clients import Clients
@@ -83,6 +85,10 @@ class ServerNode:
         """Take the effects of each tick, in this order."""
         self.doors = Doors()
         self.cron = Cron(self)
+        self.keeper = Keeper(self.engine, configuration, host, log)
+        self.keeper.sinks = self.sinks
+        self.keeper.deliver = self.deliver_effects
+        self.cron.every(1, self.keeper.beat)
         self.upkeep = Upkeep(self)
         self.clients = Clients(self)
         self.listeners = Listeners(self, self._accept, any_port)
@@ -92,13 +98,6 @@ class ServerNode:
         self.traffic = Traffic()
         self.info = InfoSections()
         self.shutdown = Shutdown(self)
-        self.keeper = Keeper(self.engine, configuration, host, log)
-        self.keeper.sinks = self.sinks
-        self.keeper.deliver = self.deliver_effects
-        self.cron.every(1, self.keeper.beat)
-        self.info.tell("persistence", lambda: self.keeper.fields().items())
-        self.doors.save_at_shutdown = self._save_at_shutdown
-        self.doors.reload = self._reload
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
@@ -107,6 +106,8 @@ class ServerNode:
         self._tick_began_us = 0
         engine_settings.follow(self)
         info_sections.register(self)
+        self.replication = Replicator(self, *whole_copies(self))
+        self._open_doors()
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
         self.cron.every_second(self.clients.each_second)
@@ -121,6 +122,20 @@ class ServerNode:
         await self.listeners.open()
         self.cron.start(self.loop)
         await self.keeper.load()
+        self.replication.start(self.keeper.kept.fields)
+
+    def _open_doors(self) -> None:
+        """Let the parts below hear of files and replicas."""
+        replication, keeper, doors = self.replication, self.keeper, self.doors
+        keeper.replication_fields = replication.aux_fields
+        self.info.tell("replication", replication.info)
+        self.info.tell("persistence", lambda: keeper.fields().items())
+        self.clients.on_close.append(replication.connection_closed)
+        doors.role = lambda: "replica" if replication.is_replica else "master"
+        doors.replicas_lag = replication.replicas_lag
+        doors.change_replication_id = replication.change_replication_id
+        doors.save_at_shutdown = self._save_at_shutdown
+        doors.reload = self._reload
 
     async def stop(self) -> None:
         """Close everything; the node cannot be started again."""
@@ -134,6 +149,7 @@ class ServerNode:
         self.listeners.close()
         if self.engine.tick_open:
             self.end_tick()
+        self.replication.stop()
         self.keeper.close()
         for connection in list(self.clients.connections.values()):
             connection.abort()
@@ -143,13 +159,6 @@ class ServerNode:
         """Let the node end as SHUTDOWN does."""
         self.exit_status = status
         self.shutdown.begin(Manner())
-
-    def shut_down_saving(self) -> None:
-        """Save as the save points ask, then shut down (SIGTERM, SIGINT)."""
-        if self.keeper.prepare_shutdown():
-            self.shut_down(0)
-        else:
-            self.log.warning("Error trying to save the DB, can't exit.")
 
     @property
     def port(self) -> int:
@@ -172,9 +181,11 @@ class ServerNode:
     def end_tick(self) -> None:
         """Hand out what this tick made: effects first, then replies."""
         engine = self.engine
+        self.replication.before_effects()
         if engine.stream_on:
             self.deliver_effects()
         self.keeper.end_tick()
+        self.replication.after_effects()
         flush_pending(engine)
         engine.tick_open = False
         if self._tick_began_us:
@@ -263,4 +274,4 @@ class ServerNode:
 
     def fence_refusal(self, session: Any) -> bytes | None:
         """Why a write may not run on a fenced node; None: it may."""
-        return None
+        return self.replication.fence_refusal()

@@ -25,7 +25,7 @@ from holdfast.server.host import Disk, DiskFile
 READ_BYTES = 256 * 1024
 LOAD_FIELDS = frozenset((
     b"redis-ver", b"redis-bits", b"ctime", b"used-mem", b"aof-base", b"aof-preamble", b"repl-stream-db",
-    b"repl-id", b"repl-offset",
+    b"repl-id", b"repl-offset", b"holdfast-set",
 ))  # fmt: skip
 """Aux fields that every snapshot of ours writes itself; others are kept."""
 

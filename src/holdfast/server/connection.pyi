@@ -22,6 +22,9 @@ class Connection(asyncio.BufferedProtocol):
     def is_closed(self) -> bool:
         """Whether the connection has ended."""
     @property
+    def is_full(self) -> bool:
+        """Whether the transport holds more than its high mark."""
+    @property
     def write_buffer_bytes(self) -> int:
         """Reply bytes that the transport holds."""
 

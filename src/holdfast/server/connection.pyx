@@ -13,6 +13,7 @@ stops as soon as requests wait in the session's input.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyObject_GetBuffer, PyBuffer_Release, Py_buffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from holdfast.engine.buf cimport buf_consume, buf_free
+from holdfast.engine.held cimport free_bytes, shift_held
 from holdfast.engine.dispatch cimport serve
 from holdfast.engine.reply cimport wake
 from holdfast.engine.request cimport feed
@@ -91,6 +92,8 @@ cdef class Connection:
         self.blocked_writing = False
         if not self.closed:
             wake(self.session)
+            if self.session.replica is not None:
+                self.session.replica.writable()
 
     # ---- for the node ----
 
@@ -103,16 +106,22 @@ cdef class Connection:
     cpdef flush(self):
         """Hand the waiting replies to the transport; go on with requests that had to wait."""
         cdef Session s = self.session
+        cdef size_t n
         if self.closed:
             return
-        if s.out.len and not self.blocked_writing:
-            chunk = PyBytes_FromStringAndSize(s.out.ptr, s.out.len)
-            s.bytes_out += s.out.len
-            s.engine.net_output_bytes += s.out.len
+        n = free_bytes(s)
+        if n and not self.blocked_writing:
+            chunk = PyBytes_FromStringAndSize(s.out.ptr, n)
+            s.bytes_out += n
+            s.engine.net_output_bytes += n
             s.engine.writes += 1
-            s.out.len = 0
-            if s.out.cap > KEEP_OUTPUT:
-                buf_free(&s.out)
+            if n < s.out.len:
+                buf_consume(&s.out, n)
+                shift_held(s, n)
+            else:
+                s.out.len = 0
+                if s.out.cap > KEEP_OUTPUT:
+                    buf_free(&s.out)
             self.transport.write(chunk)
         if s.flags & S_ENDED and not s.out.len:
             if s.input.len == self.left_at_end or s.flags & S_BLOCKED:
@@ -174,6 +183,11 @@ cdef class Connection:
     def is_closed(self):
         """Whether the connection has ended."""
         return self.closed
+
+    @property
+    def is_full(self):
+        """Whether the transport holds more than its high mark."""
+        return self.blocked_writing
 
     @property
     def write_buffer_bytes(self):

@@ -1,0 +1,159 @@
+"""One attached replica, as its primary serves it.
+
+What this is: a client connection that has become a replica: what it told of itself, its
+place in the stream (a `Reader` of the backlog), and the writing, which follows the
+transport's high and low mark. What a full transport does not take stays in the
+backlog, where all replicas share it.
+
+What this is not: the decision whom to serve when (`attachments`, `sync_line`).
+
+How to read it: `fed` and `pump` are the hot ends; `too_far_behind` is
+client-output-buffer-limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from holdfast.replication.attachments import Attachment, Stage
+from holdfast.replication.backlog import Backlog, Reader
+from holdfast.replication.ports import Connection
+from holdfast.server.config.lists import OutputLimit
+
+PIECE_BYTES = 256 * 1024
+HIGH_MARK_BYTES = 1 << 20
+
+
+class RemoteReplica:
+    """One replica at the other end of a client's connection."""
+
+    def __init__(self, connection: Connection, now_ms: int) -> None:
+        self.connection = connection
+        self.session = connection.session
+        self.attachment = Attachment(str(self.session.id), last_heard_ms=now_ms)
+        self.backlog: Backlog | None = None
+        self.reader: Reader | None = None
+        self.listening_port = 0
+        self.announced_ip = ""
+        self.version = ""
+        self.fsynced_offset = 0
+        self.leaves_data_out = False
+        """It asked for a snapshot without data (REPLCONF rdb-only, rdb-filter-only)."""
+        self.wants_snapshot_only = False
+        self.is_silent = False
+        """It came by SYNC and never acknowledges."""
+        self.awaits_first_word = False
+        """The snapshot has been sent; the stream follows when the replica says that it has loaded it."""
+        self.is_gone = False
+        self._room: asyncio.Event | None = None
+        self._soft_since_ms: int | None = None
+
+    # ---- who it is ----
+
+    @property
+    def stage(self) -> Stage:
+        """Where it stands."""
+        return self.attachment.stage
+
+    def note(self, **fields: object) -> None:
+        """Change the attachment's fields."""
+        self.attachment = replace(self.attachment, **fields)  # type: ignore[arg-type]
+
+    @property
+    def ip(self) -> str:
+        """The address it announced, or that it comes from."""
+        if self.announced_ip:
+            return self.announced_ip
+        peer = self.connection.transport.get_extra_info("peername") if self.connection.transport else None
+        return str(peer[0]) if isinstance(peer, tuple) else ""
+
+    @property
+    def name(self) -> str:
+        """Address and port, for the log."""
+        return f"{self.ip}:{self.listening_port or '<unknown>'}"
+
+    # ---- writing ----
+
+    def write(self, chunk: bytes) -> None:
+        """Send bytes outside the stream: a reply, a snapshot's piece, a sign of life."""
+        if not self.is_gone and not self.connection.is_closed:
+            self.connection.transport.write(chunk)
+
+    def join(self, backlog: Backlog, next_byte: int) -> None:
+        """Keep the stream from this byte on for it."""
+        self.leave()
+        self.backlog, self.reader = backlog, backlog.open_reader(next_byte)
+
+    def leave(self) -> None:
+        """Need nothing of the stream any more."""
+        if self.reader is not None and self.backlog is not None:
+            self.backlog.close_reader(self.reader)
+        self.reader = self.backlog = None
+
+    def fed(self, chunk: bytes) -> None:
+        """Send what has just been appended to the stream."""
+        reader, backlog = self.reader, self.backlog
+        if reader is None or backlog is None or self.attachment.stage is not Stage.ONLINE:
+            return
+        if reader.next_byte == backlog.next_byte - len(chunk) and not self.connection.is_full:
+            reader.next_byte = backlog.next_byte
+            self.write(chunk)
+        else:
+            self.pump()
+
+    def pump(self) -> None:
+        """Send of the stream what the transport takes."""
+        reader, backlog = self.reader, self.backlog
+        if reader is None or backlog is None or self.attachment.stage is not Stage.ONLINE:
+            return
+        while not self.is_gone and not self.connection.is_full and not self.connection.is_closed:
+            piece = backlog.read(reader.next_byte, PIECE_BYTES)
+            if not piece:
+                return
+            reader.next_byte += len(piece)
+            self.connection.transport.write(piece)
+
+    def writable(self) -> None:
+        """Go on: the transport has room again."""
+        if self._room is not None:
+            self._room.set()
+        self.pump()
+
+    async def room(self) -> None:
+        """Return when the transport takes more, or the replica is gone."""
+        while self.connection.is_full and not self.is_gone:
+            if self._room is None:
+                self._room = asyncio.Event()
+            self._room.clear()
+            await self._room.wait()
+
+    # ---- the end ----
+
+    def gone(self) -> None:
+        """Forget what is kept for it; whoever waits for room goes on."""
+        self.is_gone = True
+        self.leave()
+        if self._room is not None:
+            self._room.set()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What it has not taken: in the transport, and of the stream."""
+        lag = self.backlog.lag_bytes(self.reader) if self.reader is not None and self.backlog else 0
+        return lag + self.connection.write_buffer_bytes
+
+    def too_far_behind(self, limit: OutputLimit, backlog_bytes: int, now_ms: int) -> bool:
+        """Tell whether it takes more than `client-output-buffer-limit` allows.
+
+        A limit below the backlog's size would end replicas that have just resynced partially.
+        """
+        unsent = self.unsent_bytes
+        if limit.hard_bytes and unsent > max(limit.hard_bytes, backlog_bytes):
+            return True
+        if not limit.soft_bytes or unsent <= max(limit.soft_bytes, backlog_bytes):
+            self._soft_since_ms = None
+            return False
+        if self._soft_since_ms is None:
+            self._soft_since_ms = now_ms
+        return now_ms - self._soft_since_ms > limit.soft_seconds * 1000

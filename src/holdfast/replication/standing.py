@@ -1,0 +1,256 @@
+"""What this node is, durably: the acting half of the fence machine.
+
+What this is: the holder of `fence.Node`, of the copy's set record, and of the state file.
+Orders come in as values, decisions come from `fence`, and their effects are run here in
+the order in which they stand; what needs other parts is asked of `Hands`.
+
+What this is not: the decisions, or the wire form of the orders (`orders`).
+
+How to read it: `start`, then one method an order; `_run` is the contract on effects.
+
+The file `holdfast-PORT.state` stands in `dir`. A node that never had to remember anything
+(no manager, no member set, no primary of ours) writes none, so a plain server leaves
+nothing behind that redis-server would not.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from typing import Protocol
+
+from holdfast.replication import fence
+from holdfast.replication.fence import Act, Copy, Decision, FenceReport, Standing
+from holdfast.replication.node_state import NodeState, decode_node_state
+from holdfast.replication.ports import Node
+from holdfast.replication.set_record import NOWHERE, Position, SetRecord
+
+
+class OrderRefused(Exception):
+    """The error to answer, without the minus sign."""
+
+
+class Hands(Protocol):
+    """Who carries the effects out."""
+
+    def stop_acknowledging(self) -> None:
+        """Close the gate; send no acknowledgement any more."""
+        ...
+
+    def stop_writes(self) -> None:
+        """Refuse writes from now on."""
+        ...
+
+    def drop_upstream(self) -> None:
+        """End the link to the primary."""
+        ...
+
+    def close_replica_links(self) -> None:
+        """End the links of all attached replicas."""
+        ...
+
+    def become_primary(self, epoch: int) -> None:
+        """Lead in this epoch."""
+        ...
+
+    def follow_order(self, order: fence.Follow) -> None:
+        """Attach to a node as its replica."""
+        ...
+
+    def fetch_tail(self, order: fence.FetchTail) -> None:
+        """Copy the tail of a fenced node."""
+        ...
+
+    def stream_offset(self) -> int:
+        """Return where the copy's stream ends."""
+        ...
+
+    def heard_primary_ms_ago(self) -> int | None:
+        """Return when the primary was last heard."""
+        ...
+
+
+class NodeStanding:
+    """The standing of one node."""
+
+    def __init__(self, node: Node, hands: Hands) -> None:
+        self._node = node
+        self._hands = hands
+        fresh = NodeState(f"{node.host.random.getrandbits(160):040x}")
+        self.node = fence.Node(fresh, Standing.PRIMARY)
+        self.record: SetRecord | None = None
+        self.is_known = True
+        self._is_kept = False
+
+    # ---- what others ask ----
+
+    @property
+    def node_id(self) -> str:
+        """The node's durable name."""
+        return self.node.state.node_id
+
+    @property
+    def position(self) -> Position:
+        """How far the copy reaches."""
+        return Position(self.record.epoch if self.record else 0, self._hands.stream_offset())
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether a manager was ever seen."""
+        return self.node.state.fence_epoch > 0
+
+    @property
+    def write_refusal(self) -> bytes | None:
+        """Why this node takes no writes, None if it may."""
+        state = self.node.state
+        if self.node.standing is Standing.FENCED:
+            return f"FENCED writes are refused: fenced at epoch {state.fence_epoch} by {state.fence_leader}".encode()
+        if self.node.standing is Standing.CANDIDATE:
+            return b"FENCED writes are refused: restarted as a primary, waiting for a leader's order"
+        return None
+
+    def copy(self) -> Copy:
+        """Return the complete copy that this node holds."""
+        if not self.is_known:
+            return Copy(NOWHERE, None, False, self._hands.heard_primary_ms_ago())
+        return Copy(self.position, self.record, True, self._hands.heard_primary_ms_ago())
+
+    # ---- life ----
+
+    @property
+    def path(self) -> str:
+        """The state file."""
+        configuration = self._node.configuration
+        return posixpath.join(configuration["dir"], f"holdfast-{configuration['port']}.state")
+
+    def start(self, is_replica: bool, acknowledges_after_fsync: bool) -> None:
+        """Read the state file and begin; the copy has been loaded. Raises `StateFileError`."""
+        disk = self._node.host.disk
+        state = None
+        if disk.exists(self.path):
+            file = disk.open(self.path, "rb")
+            try:
+                state = decode_node_state(file.read())
+            finally:
+                file.close()
+        self._is_kept = state is not None
+        decision = fence.started(state, self.node_id, self.position, is_replica, acknowledges_after_fsync)
+        self._run(decision)
+
+    def stop(self) -> None:
+        """End cleanly: the copy has been fsynced."""
+        decision = fence.stopped(self.node, self.position)
+        self.node = decision.node
+        if self._is_kept:
+            self._write(self.node.state)
+
+    def keep(self) -> None:
+        """Remember from now on who this node is: others count on its acknowledgements."""
+        if not self._is_kept:
+            self._is_kept = True
+            self._write(self.node.state)
+
+    # ---- orders ----
+
+    def fence(self, order: fence.FenceOrder) -> FenceReport:
+        """Take a fence. Raises `OrderRefused`."""
+        report = self._run(fence.fenced(self.node, order, self.copy()), order=order)
+        assert report is not None
+        return report
+
+    def promote(self, order: fence.PromoteOrder) -> None:
+        """Lead. Raises `OrderRefused`."""
+        self._run(fence.promoted(self.node, order, self.copy()))
+
+    def follow(self, order: fence.FollowOrder) -> None:
+        """Follow whom a leader names. Raises `OrderRefused`."""
+        self._run(fence.told_to_follow(self.node, order))
+
+    def fetch(self, order: fence.FetchOrder) -> None:
+        """Fetch the tail of a better copy. Raises `OrderRefused`."""
+        self._run(fence.told_to_fetch(self.node, order))
+
+    def attached(self, epoch: int, position: Position) -> None:
+        """Attach to a primary. Raises `OrderRefused`."""
+        self._run(fence.attached(self.node, epoch, position))
+
+    def applied(self) -> None:
+        """Note that the copy reaches further."""
+        if self.node.catching_up_to is not None:
+            self._run(fence.applied(self.node, self.position))
+
+    def upstream_lost(self) -> None:
+        """Note that the link to the primary is gone."""
+        self.node = fence.upstream_lost(self.node)
+
+    def by_hand(self, is_primary: bool) -> None:
+        """Note REPLICAOF: outside of every promise, and never against a fence.
+
+        A fenced node stays fenced. Raises `OrderRefused`.
+        """
+        standing = self.node.standing
+        if standing in (Standing.FENCED, Standing.CANDIDATE) and is_primary:
+            raise OrderRefused((self.write_refusal or b"FENCED").decode())
+        if standing is Standing.FENCED:
+            return
+        state = replace(self.node.state, is_primary=is_primary)
+        self.node = fence.Node(state, Standing.PRIMARY if is_primary else Standing.REPLICA)
+        if self._is_kept:
+            self._write(state)
+
+    # ---- effects ----
+
+    def _run(self, decision: Decision, order: fence.FenceOrder | None = None) -> FenceReport | None:
+        report = None
+        for effect in decision.effects:
+            match effect:
+                case fence.Refuse():
+                    raise OrderRefused(effect.text)
+                case Act():
+                    self._act(effect, decision)
+                case fence.Persist():
+                    self.node = decision.node
+                    self._is_kept = self._is_kept or self.node.state.fence_epoch > 0
+                    if self._is_kept:
+                        self._write(effect.state)
+                case fence.BecomePrimary():
+                    self.node = decision.node
+                    self._hands.become_primary(effect.epoch)
+                case fence.Follow():
+                    self._hands.follow_order(effect)
+                case fence.FetchTail():
+                    self.node = decision.node
+                    self._hands.fetch_tail(effect)
+                case fence.Reply():
+                    report = effect.report
+        self.node = decision.node
+        if order is not None and report is not None:
+            # What the acts have ended is now part of the copy: say where it really stands.
+            copy = self.copy()
+            report = replace(report, position=copy.position, record=copy.record) if copy.is_known else report
+        return report
+
+    def _act(self, act: Act, decision: Decision) -> None:
+        match act:
+            case Act.STOP_ACKNOWLEDGING:
+                self._hands.stop_acknowledging()
+            case Act.STOP_WRITES:
+                self.node = decision.node
+                self._hands.stop_writes()
+            case Act.DROP_UPSTREAM:
+                self._hands.drop_upstream()
+            case Act.CLOSE_REPLICA_LINKS:
+                self._hands.close_replica_links()
+
+    def _write(self, state: NodeState) -> None:
+        """Put the state on stable storage: a new file, synced, in the place of the old one."""
+        disk = self._node.host.disk
+        fresh = f"{self.path}.new"
+        file = disk.open(fresh, "wb")
+        try:
+            file.write(state.encode())
+            file.sync()
+        finally:
+            file.close()
+        disk.rename(fresh, self.path)
+        disk.sync_dir(posixpath.dirname(self.path))

@@ -1,0 +1,151 @@
+"""The stream that this node feeds: its history, its backlog, its replicas.
+
+What this is: the one place where bytes enter the stream, whether this node made
+them (`take`, a sink of the tick) or its primary did (`forward`), and from where every
+attached replica is fed.
+
+What this is not: who may attach, snapshots, acknowledgements.
+
+How to read it: `offset` says where the stream ends; a node without backlog feeds
+nobody, and what it writes meanwhile belongs to no history that anyone can continue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from holdfast.engine import effects
+from holdfast.replication.backlog import Backlog
+from holdfast.replication.history import History
+from holdfast.replication.ports import Node
+from holdfast.replication.remote_replica import RemoteReplica
+
+
+class Stream:
+    """The replication stream of one node."""
+
+    def __init__(self, node: Node, new_id: Callable[[], str]) -> None:
+        self._node = node
+        self._new_id = new_id
+        self._history = History(new_id())
+        self._forwarded = 0
+        self.is_forwarding = False
+        """The bytes are a primary's; what this node makes goes to its own files only."""
+        self.backlog: Backlog | None = None
+        self.replicas: list[RemoteReplica] = []
+        self.made_bytes = 0
+        """Bytes of effects that came in since the last call of `moved`."""
+
+    # ---- where it stands ----
+
+    @property
+    def offset(self) -> int:
+        """The last byte that the stream has; effects of the running tick come later."""
+        return self._forwarded if self.is_forwarding else int(self._node.engine.stream_offset)
+
+    @property
+    def history(self) -> History:
+        """The history up to here."""
+        return replace(self._history, offset=self.offset)
+
+    def adopt(self, history: History) -> None:
+        """Go on from another history; the backlog begins anew unless it continues it."""
+        self._history = history
+        if self.is_forwarding:
+            self._forwarded = history.offset
+        else:
+            self._node.engine.stream_offset = history.offset
+        if self.backlog is not None and self.backlog.next_byte != history.offset + 1:
+            self._drop_backlog()
+
+    # ---- the backlog ----
+
+    def open_backlog(self) -> Backlog:
+        """Return the backlog; where there is none, make it and begin a history of its own."""
+        if self.backlog is None:
+            if not self.is_forwarding:
+                self._node.deliver_effects()
+                self._history = self.history.without_past(self._new_id())
+                effects.forget_database(self._node.engine)
+            self._make_backlog()
+        assert self.backlog is not None
+        return self.backlog
+
+    def keep_from_here(self) -> None:
+        """Make a backlog that continues the present history (a restarted or following node)."""
+        if self.backlog is None:
+            self._make_backlog()
+
+    def close_backlog(self) -> None:
+        """Give the backlog back; what is written from now on continues nothing."""
+        if self.backlog is not None:
+            self._drop_backlog()
+            self._history = self.history.without_past(self._new_id())
+
+    def change_id(self) -> None:
+        """Take a new replication id that continues nothing (DEBUG CHANGE-REPL-ID)."""
+        self._history = self.history.without_past(self._new_id())
+
+    def _make_backlog(self) -> None:
+        node = self._node
+        self.backlog = Backlog(node.configuration["repl-backlog-size"], self.offset + 1)
+        self._wire()
+
+    def _drop_backlog(self) -> None:
+        for each in list(self.replicas):
+            each.connection.abort()
+        self.backlog = None
+        self._wire()
+
+    def _wire(self) -> None:
+        """Take the tick's effects while they are this stream's and someone may want them."""
+        sinks, engine = self._node.sinks, self._node.engine
+        wanted = self.backlog is not None and not self.is_forwarding
+        if wanted and self.take not in sinks:
+            sinks.append(self.take)
+        elif not wanted and self.take in sinks:
+            sinks.remove(self.take)
+        engine.stream_on = bool(sinks)
+
+    # ---- roles ----
+
+    def begin_forwarding(self) -> None:
+        """Become a replica's stream: only the primary's bytes go into it."""
+        if not self.is_forwarding:
+            self._node.deliver_effects()
+            self._forwarded = self.offset
+            self.is_forwarding = True
+            self._wire()
+
+    def begin_making(self) -> None:
+        """Become a primary's stream: go on under a new id, the old one becomes the second."""
+        if self.is_forwarding:
+            node = self._node
+            node.deliver_effects()
+            history = self.history.promoted(self._new_id())
+            self.is_forwarding = False
+            self._history = history
+            node.engine.stream_offset = history.offset
+            effects.forget_database(node.engine)
+            self.keep_from_here()
+            self._wire()
+
+    # ---- bytes ----
+
+    def take(self, chunk: bytes) -> None:
+        """Add what this node made in a tick."""
+        self.made_bytes += len(chunk)
+        self._feed(chunk)
+
+    def forward(self, chunk: bytes) -> None:
+        """Add what the primary sent and this node has applied, verbatim."""
+        self._forwarded += len(chunk)
+        if self.backlog is not None:
+            self._feed(chunk)
+
+    def _feed(self, chunk: bytes) -> None:
+        assert self.backlog is not None
+        self.backlog.append(chunk)
+        for each in self.replicas:
+            each.fed(chunk)

@@ -1,0 +1,596 @@
+"""Following a primary: link, sync, stream, acknowledgements, and starting over.
+
+What this is: the acting half of the replica's role. It keeps one link to the primary
+that the node follows (`UpstreamLink` under the handshake machine), lets snapshots come
+in (`Incoming`), executes the stream and forwards it verbatim to this node's own replicas,
+acknowledges, and tries again when something fails, a little later each time.
+
+What this is not: whom to follow (`replicator`), or whether that is allowed (`standing`).
+
+How to read it: `follow` and `unfollow`; then the handshake's outputs in their order:
+attached, PSYNC answered, snapshot, stream. `stream_received` is the hot end.
+
+Only whole units count as applied: bytes of an open MULTI are forwarded and
+acknowledged when its EXEC has run, so a link cut in between repeats the unit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from holdfast.engine.request import apply_stream
+from holdfast.engine.state import Session
+from holdfast.replication.empty_primary import Cause, PrimaryClaim, full_resync_refusal
+from holdfast.replication.handshake import (
+    Attached,
+    BeginSnapshot,
+    BeginStream,
+    Handshake,
+    Note,
+    Output,
+    PsyncAnswered,
+    Settings,
+)
+from holdfast.replication.history import History, PsyncAnswer, PsyncReply
+from holdfast.replication.incoming import Incoming, Plan, plan_of
+from holdfast.replication.keys_of_primary import count_keys
+from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, read_attach_answer
+from holdfast.replication.ports import Node, SnapshotSink, now_ms
+from holdfast.replication.set_record import Position, SetRecord, SetRecordError, decode_set_record
+from holdfast.replication.stream import Stream
+from holdfast.replication.upstream_link import UpstreamLink, encode
+
+S_PRIMARY = 1 << 8
+S_MULTI = 1 << 3
+GUARD_LOADING = 1 << 0
+GUARD_REPLICA = 1 << 2
+GUARD_PRIMARY = 1 << 19
+RETRY_FIRST_MS, RETRY_MOST_MS = 100, 1000
+PROTOCOL_VERSION = "7.2.0"
+
+
+class LinkState(Enum):
+    """Where the replica stands; the value is ROLE's word."""
+
+    NONE = "none"
+    CONNECT = "connect"
+    CONNECTING = "connecting"
+    HANDSHAKE = "handshake"
+    SYNC = "sync"
+    CONNECTED = "connected"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The primary to follow. `until`: only fetch its tail up to there, acknowledging nothing."""
+
+    host: str
+    port: int
+    until: Position | None = None
+
+
+class Overseer(Protocol):
+    """Who decides what the link may do (`replicator`)."""
+
+    def attach_request(self) -> AttachRequest:
+        """Say who this node is."""
+        ...
+
+    def may_attach(self, epoch: int, position: Position) -> str | None:
+        """Return why this primary may not be followed, None if it may."""
+        ...
+
+    def own_position(self) -> Position:
+        """Return the position of the present copy."""
+        ...
+
+    def is_bound(self) -> bool:
+        """Tell whether a member set that needs acknowledgements binds this copy."""
+        ...
+
+    def may_acknowledge(self) -> bool:
+        """Tell whether acknowledgements may leave."""
+        ...
+
+    def record_seen(self, record: SetRecord | None) -> None:
+        """Note the newest set record of the copy."""
+        ...
+
+    def copy_known(self, is_known: bool) -> None:
+        """Note whether the copy is whole."""
+        ...
+
+    def applied(self) -> None:
+        """Note that the copy reaches further."""
+        ...
+
+    def fsynced_offset(self) -> int | None:
+        """Return up to where the own AOF is on stable storage, None without AOF."""
+        ...
+
+    def upstream_changed(self, is_up: bool) -> None:
+        """Note that the link went up or down."""
+        ...
+
+    def failover_answer(self, accepted: bool, reason: str) -> None:
+        """Note what the target of a hand-over says."""
+        ...
+
+
+class Upstream:
+    """This node's link to its primary."""
+
+    def __init__(self, node: Node, stream: Stream, sink: SnapshotSink, overseer: Overseer) -> None:
+        self._node = node
+        self._stream = stream
+        self.sink = sink
+        self._overseer = overseer
+        self.target: Target | None = None
+        self.state = LinkState.NONE
+        self.cause = Cause.RECONNECT
+        self.is_failover = False
+        self.database = 0
+        """The database that the stream has selected at its end."""
+        self.refusal = ""
+        """Why the last full resync was refused."""
+        self.heard_at_ms: int | None = None
+        self.down_since_ms: int | None = None
+        self.incoming: Incoming | None = None
+        self.session: Session | None = None
+        self._link: UpstreamLink | None = None
+        self._rest = b""
+        self._rest_needs = 0
+        self._unsettled = b""
+        self._continues = False
+        self._announced: PsyncReply | None = None
+        self._answer: AttachAnswer | None = None
+        self._sync_number = 0
+        self._retry_ms = RETRY_FIRST_MS
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._acknowledges = False
+        self._ever_synced = False
+
+    # ---- whom ----
+
+    def follow(self, target: Target, cause: Cause, can_continue: bool, is_failover: bool = False) -> None:
+        """Follow a primary from now on; `can_continue`: its history may be ours."""
+        self.unfollow()
+        self.target = target
+        self.cause = cause
+        self.is_failover = is_failover
+        self._continues = can_continue
+        self._retry_ms = RETRY_FIRST_MS
+        self.down_since_ms = now_ms(self._node)
+        self.state = LinkState.CONNECT
+        if target.until is None:
+            self._node.engine.guard |= GUARD_REPLICA
+        self._connect_later(0)
+
+    def unfollow(self) -> None:
+        """Follow nobody; the copy stays as it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.target = None
+        if self._link is not None:
+            self._link.close("no primary is followed any more")
+        for task in list(self._tasks):
+            task.cancel()
+        self.state = LinkState.NONE
+        self.is_failover = False
+        self._node.engine.link_up = False
+
+    def drop_link(self, reason: str) -> None:
+        """Start over with a new link."""
+        if self._link is not None:
+            self._link.close(reason)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the stream flows."""
+        return self.state is LinkState.CONNECTED
+
+    def _connect_later(self, delay_ms: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(delay_ms / 1000, self._connect)
+
+    def _connect(self) -> None:
+        self._timer = None
+        if self.target is not None and self._link is None:
+            self._spawn(self._open_link(self.target))
+
+    async def _open_link(self, target: Target) -> None:
+        node, configuration = self._node, self._node.configuration
+        node.log.notice(f"Connecting to MASTER {target.host}:{target.port}")
+        self.state = LinkState.CONNECTING
+        history = self._stream.history if self._continues else None
+        settings = Settings(
+            configuration["replica-announce-port"] or node.port,
+            PROTOCOL_VERSION,
+            configuration["replica-announce-ip"],
+            configuration["masteruser"],
+            configuration["masterauth"],
+            () if target.until is not None else self._overseer.attach_request().words(),
+            history,
+            self.is_failover,
+        )
+        link = self._link = UpstreamLink(self, Handshake(settings))
+        self.heard_at_ms = now_ms(node)
+        self._announced = self._answer = None
+        source = configuration["bind-source-addr"]
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: link, target.host, target.port, local_addr=(source, 0) if source else None
+            )
+        except (OSError, UnicodeError) as error:
+            link.close(f"Error condition on socket for SYNC: {error}")
+            return
+        if not link.is_closed:
+            node.log.notice("MASTER <-> REPLICA sync started")
+
+    # ---- the link ----
+
+    def heard(self, link: UpstreamLink) -> None:
+        """Note that the primary lives."""
+        self.heard_at_ms = now_ms(self._node)
+        if self.state is LinkState.CONNECTING:
+            self.state = LinkState.HANDSHAKE
+
+    def link_lost(self, link: UpstreamLink, reason: str) -> None:
+        """Start over, if this primary is still to be followed."""
+        if link is not self._link:
+            return
+        self._link = None
+        was_up = self.is_up
+        if self.incoming is not None:
+            self._incoming_failed()
+        self._end_session()
+        if self.target is None:
+            return
+        self._node.log.warning(reason)
+        if self.is_failover:
+            self._overseer.failover_answer(False, reason)
+            return
+        self.state = LinkState.CONNECT
+        if was_up:
+            self.down_since_ms = now_ms(self._node)
+            self._retry_ms = RETRY_FIRST_MS
+            self._node.engine.link_up = False
+            self._overseer.upstream_changed(False)
+        delay_ms = 0 if was_up else self._retry_ms
+        if not was_up:
+            self._retry_ms = min(self._retry_ms * 2, RETRY_MOST_MS)
+        self._connect_later(delay_ms)
+
+    def output(self, link: UpstreamLink, output: Output) -> None:
+        """Act on what the handshake says."""
+        match output:
+            case Note():
+                self._node.log.verbose(output.text)
+            case Attached():
+                self._attached(link, output.text)
+            case PsyncAnswered():
+                self._psync_answered(link, output.reply)
+            case BeginSnapshot():
+                self._begin_snapshot(link, output)
+            case BeginStream():
+                self._begin_stream(link)
+
+    def _attached(self, link: UpstreamLink, text: str) -> None:
+        try:
+            self._answer = read_attach_answer(text)
+        except OrderError as error:
+            link.close(str(error))
+
+    def _psync_answered(self, link: UpstreamLink, reply: PsyncReply) -> None:
+        assert self.target is not None
+        answer = self._answer
+        if self.target.until is None and not self.is_failover:
+            epoch = answer.epoch if answer else 0
+            there = Position(answer.epoch, answer.offset) if answer else Position(0, 0)
+            refusal = self._overseer.may_attach(epoch, there)
+            if refusal is not None:
+                link.close(f"This primary may not be followed: {refusal}")
+                return
+        if self.is_failover:
+            self.is_failover = False
+            self._overseer.failover_answer(True, "")
+        self._announced = reply
+        if reply.answer is PsyncAnswer.CONTINUE:
+            self._node.log.notice("Successful partial resynchronization with master.")
+            self._stream.adopt(self._stream.history.continued_as(reply.replication_id))
+            return
+        self.state = LinkState.SYNC
+        if reply.answer is PsyncAnswer.FULL:
+            self._node.log.notice(f"Full resync from master: {reply.replication_id}:{reply.offset}")
+        else:
+            self._node.log.notice("Master does not support PSYNC or is in error state, SYNC is used")
+        if self.target.until is not None:
+            link.close("The tail is not kept there any more: nothing is fetched")
+            return
+        self._judge(link, reply)
+
+    # ---- rule: a primary that has lost its history does not wipe this copy ----
+
+    def _judge(self, link: UpstreamLink, reply: PsyncReply) -> None:
+        node = self._node
+        keys = sum(node.engine.key_count(each) for each in range(node.engine.database_count))
+        is_enabled = node.configuration["replica-refuse-empty-primary"]
+        if not is_enabled or self.cause is not Cause.RECONNECT or not keys:
+            return
+        if self._answer is not None:
+            self._decide(link, reply, keys, Position(self._answer.epoch, self._answer.offset), None)
+            return
+        link.hold()
+        self._spawn(self._ask_then_decide(link, reply, keys))
+
+    async def _ask_then_decide(self, link: UpstreamLink, reply: PsyncReply, keys: int) -> None:
+        assert self.target is not None
+        configuration = self._node.configuration
+        try:
+            there = await asyncio.wait_for(
+                count_keys(
+                    self.target.host, self.target.port, configuration["masteruser"], configuration["masterauth"]
+                ),
+                configuration["repl-timeout"],
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            link.close(f"The primary does not say how many keys it holds: {error!r}")
+            return
+        if not link.is_closed:
+            self._decide(link, reply, keys, None, there)
+            link.go_on()
+
+    def _decide(
+        self, link: UpstreamLink, reply: PsyncReply, keys: int, claimed: Position | None, key_count: int | None
+    ) -> None:
+        history = self._stream.history
+        refusal = full_resync_refusal(
+            True,
+            self.cause,
+            self._overseer.own_position(),
+            keys,
+            frozenset((history.replication_id, history.second_id)),
+            PrimaryClaim(reply.replication_id or "", claimed, key_count),
+        )
+        if refusal is None:
+            self.refusal = ""
+            return
+        self.refusal = refusal
+        link.close(
+            f"Full resync refused, this replica keeps its data: {refusal}. "
+            "REPLICAOF, or replica-refuse-empty-primary no, lets it follow all the same."
+        )
+
+    # ---- a snapshot ----
+
+    def _begin_snapshot(self, link: UpstreamLink, header: BeginSnapshot) -> None:
+        node = self._node
+        keys = sum(node.engine.key_count(each) for each in range(node.engine.database_count))
+        plan = plan_of(node.configuration["repl-diskless-load"], self._overseer.is_bound(), keys)
+        self._sync_number += 1
+        kind = "streamed with an end mark" if header.size_bytes is None else f"{header.size_bytes} bytes"
+        node.log.notice(f"MASTER <-> REPLICA sync: receiving {kind} from master "
+                        f"to {'disk' if plan.by_file else 'parser'}")
+        try:
+            self.incoming = Incoming(node, self.sink, header, plan, self._sync_number, self._before_loading)
+        except OSError as error:
+            link.close(f"The snapshot cannot be taken: {error}")
+
+    def _before_loading(self, plan: Plan) -> None:
+        if not plan.keeps_old:
+            self._node.log.notice("MASTER <-> REPLICA sync: Flushing old data")
+            self._overseer.copy_known(False)
+            self._node.engine.guard |= GUARD_LOADING
+        self._node.log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
+
+    def snapshot_received(self, link: UpstreamLink, chunk: bytes) -> None:
+        """Take a piece of the snapshot."""
+        incoming = self.incoming
+        if incoming is None:
+            return
+        if not self._node.engine.tick_open:
+            self._node.open_tick()
+        try:
+            rest = incoming.take(chunk)
+        except (OSError, ValueError) as error:
+            link.close(f"Failed trying to load the MASTER synchronization DB: {error}")
+            return
+        if incoming.is_complete:
+            link.hold()
+            link.put_back(rest)
+            self._spawn(self._load(link, incoming))
+
+    async def _load(self, link: UpstreamLink, incoming: Incoming) -> None:
+        def sign_of_life() -> None:
+            now = now_ms(self._node)
+            if now - last[0] > 1000:
+                last[0] = now
+                link.write(b"\n")
+
+        last = [now_ms(self._node)]
+        try:
+            fields = await incoming.load(sign_of_life)
+        except (OSError, ValueError) as error:
+            link.close(f"Failed trying to load the MASTER synchronization DB: {error}")
+            return
+        self.incoming = None
+        self._node.engine.guard &= ~GUARD_LOADING
+        self._loaded(fields)
+        self._node.log.notice("MASTER <-> REPLICA sync: Finished with success")
+        link.loaded()
+        link.go_on()
+
+    def _loaded(self, fields: Mapping[str, str]) -> None:
+        reply = self._announced
+        assert reply is not None
+        replication_id, offset = reply.replication_id, reply.offset
+        if reply.answer is not PsyncAnswer.FULL or replication_id is None:
+            replication_id, offset = fields.get("repl-id", ""), int(fields.get("repl-offset", "0"))
+            self._stream.adopt(History(self._stream.history.replication_id, max(offset, 0)))
+        else:
+            self._stream.adopt(self._stream.history.replaced_by(replication_id, offset))
+        self._stream.keep_from_here()
+        database = fields.get("repl-stream-db", "0")
+        self.database = int(database) if database.isdecimal() else 0
+        try:
+            record = decode_set_record(fields.get("holdfast-set", "").encode())
+        except SetRecordError as error:
+            self._node.log.warning(str(error))
+            record = None
+        self._overseer.record_seen(record)
+        self._overseer.copy_known(True)
+        self._continues = True
+
+    def _incoming_failed(self) -> None:
+        incoming, self.incoming = self.incoming, None
+        assert incoming is not None
+        incoming.abandon()
+        self._node.engine.guard &= ~GUARD_LOADING
+
+    # ---- the stream ----
+
+    def _begin_stream(self, link: UpstreamLink) -> None:
+        node = self._node
+        assert self.target is not None
+        self.session = Session(node.engine, None)
+        self.session.flags |= S_PRIMARY
+        self.session.guard |= GUARD_PRIMARY
+        select = encode((b"SELECT", str(self.database).encode()))
+        apply_stream(self.session, select)
+        self._rest, self._rest_needs, self._unsettled = b"", 0, b""
+        self._stream.keep_from_here()
+        self.state = LinkState.CONNECTED
+        self.refusal = ""
+        self.down_since_ms = None
+        self._retry_ms = RETRY_FIRST_MS
+        self.cause = Cause.RECONNECT
+        node.engine.link_up = True
+        self._overseer.upstream_changed(True)
+        self._overseer.applied()
+        self._acknowledges = True
+        self.acknowledge()
+
+    def stream_received(self, link: UpstreamLink, chunk: bytes) -> None:
+        """Execute what came of the stream, and forward it."""
+        session, node = self.session, self._node
+        if session is None or link is not self._link:
+            return
+        if self._rest:
+            chunk = self._rest + chunk if len(self._rest) < 65536 else self._joined(chunk)
+            if len(chunk) < self._rest_needs:
+                self._rest = chunk
+                return
+        if not node.engine.tick_open:
+            node.open_tick()
+        try:
+            taken, settled, self._rest_needs, records = apply_stream(session, chunk)
+        except ValueError as error:
+            self._rest = b""
+            link.close(f"The primary's stream is broken: {error}")
+            return
+        if self._link is not link or self.session is not session:
+            return  # a command of the stream has ended this link
+        if settled:
+            done = bytes(chunk[:settled]) if settled < len(chunk) else bytes(chunk)
+            if self._unsettled:
+                done, self._unsettled = self._unsettled + done, b""
+            self._stream.forward(done)
+        if taken > settled:
+            self._unsettled += bytes(chunk[settled:taken])
+        else:
+            self.database = session.database
+        self._rest = chunk[taken:] if taken < len(chunk) else b""
+        for text in records:
+            self._record_in_stream(text)
+        if settled:
+            self._overseer.applied()
+            if self._overseer.is_bound():
+                self._acknowledges = True
+
+    def _joined(self, chunk: bytes) -> bytes:
+        """Join a long rest with what follows, growing one buffer instead of copying each time."""
+        if not isinstance(self._rest, bytearray):
+            self._rest = bytearray(self._rest)  # type: ignore[assignment]
+        self._rest += chunk
+        return self._rest
+
+    def _record_in_stream(self, text: bytes) -> None:
+        try:
+            record = decode_set_record(text)
+        except SetRecordError as error:
+            self._node.log.warning(str(error))
+            return
+        if record is not None:
+            self._overseer.record_seen(record)
+            self._acknowledges = True
+
+    def _end_session(self) -> None:
+        self.session = None
+        self._rest, self._unsettled, self._rest_needs = b"", b"", 0
+        self._acknowledges = False
+
+    # ---- acknowledgements ----
+
+    def acknowledge_soon(self) -> None:
+        """Acknowledge at the end of this tick (REPLCONF GETACK)."""
+        self._acknowledges = True
+
+    def end_of_tick(self) -> None:
+        """Acknowledge what this tick has applied, if somebody waits for it."""
+        if self._acknowledges:
+            self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Say how far this copy reaches."""
+        self._acknowledges = False
+        link, target = self._link, self.target
+        if link is None or not self.is_up or target is None or target.until is not None:
+            return
+        if not self._overseer.may_acknowledge():
+            return
+        words = [b"REPLCONF", b"ACK", str(self._stream.offset).encode()]
+        fsynced = self._overseer.fsynced_offset()
+        if fsynced is not None:
+            words += [b"FACK", str(fsynced).encode()]
+        link.send(*words)
+
+    # ---- time ----
+
+    def every_second(self) -> None:
+        """Acknowledge, and end a link that has gone silent."""
+        if self._link is None or self.heard_at_ms is None:
+            return
+        if now_ms(self._node) - self.heard_at_ms > self._node.configuration["repl-timeout"] * 1000:
+            if self.is_up:
+                self._link.close("MASTER timeout: no data nor PING received...")
+            elif self.state is LinkState.SYNC:
+                if self.incoming is None or not self.incoming.is_complete:
+                    self._link.close("Timeout receiving bulk data from MASTER...")
+            else:
+                self._link.close("Timeout connecting to the MASTER...")
+            return
+        self.acknowledge()
+
+    def stop(self) -> None:
+        """End everything."""
+        self.unfollow()
+
+    def _spawn(self, work: object) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._node.log.warning(f"Following the primary failed: {error!r}")
+            if self._link is not None:
+                self._link.close("an internal error")
+
+

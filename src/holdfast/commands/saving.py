@@ -31,9 +31,6 @@ def register(engine: Engine) -> None:
               tips=("nondeterministic_output",)), lastsave),
         (Spec("bgrewriteaof", 1, "admin noscript no_async_loading", group="server",
               summary="Rewrite the append-only file in the background.", complexity="O(1)"), bgrewriteaof),
-        (Spec("waitaof", 4, "noscript blocking", group="generic", since="7.2.0", categories="connection",
-              summary="Wait until this client's writes are on stable storage.", complexity="O(1)",
-              tips=("request_policy:all_shards", "response_policy:agg_min")), waitaof),
     ):  # fmt: skip
         add_function(engine, spec, function)
 
@@ -93,38 +90,6 @@ def bgrewriteaof(session: Any, args: list[bytes]) -> object:
         )
     return Status("Background append only file rewriting started")
 
-
-def waitaof(session: Any, args: list[bytes]) -> object:
-    """Park the client until its last write is synced here and at enough replicas, or time is over."""
-    local, replicas = _integer(args[1]), _integer(args[2])
-    if not 0 <= local <= 1 or replicas < 0:
-        raise CommandError("ERR value is out of range, must be positive" if local >= 0 else "ERR value is out of range")
-    timeout_ms = _integer(args[3], "ERR timeout is not an integer or out of range")
-    if timeout_ms < 0:
-        raise CommandError("ERR timeout is negative")
-    engine, keeper = session.engine, _keeper(session)
-    if engine.node.configuration["replicaof"] is not None:
-        raise CommandError("ERR WAITAOF cannot be used with replica instances.")
-    if local and not keeper.appends:
-        raise CommandError("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
-    offset = write_offset(session)
-    reason = object()
-
-    def reached() -> list[int]:
-        return [int(keeper.synced(offset)), keeper.replicas_synced(offset)]
-
-    def enough() -> None:
-        if waits_for(session, reason):
-            answer(session, reached())
-            unpark_session(session)
-
-    now = reached()
-    if (now[0] >= local and now[1] >= replicas) or session.flags & DENY_BLOCKING:
-        return now
-    until_ms = engine.now_ms + timeout_ms if timeout_ms else 0
-    park_session(session, reason, until_ms, lambda parked: answer(parked, reached()))
-    keeper.await_synced(offset, local, replicas, enough)
-    return NO_REPLY
 
 
 def _integer(text: bytes, refusal: str = "ERR value is not an integer or out of range") -> int:

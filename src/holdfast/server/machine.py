@@ -11,7 +11,6 @@ neither fail the sync nor make it hit another file.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import socket
@@ -97,6 +96,8 @@ class MachineFile:
 
     async def sync_later(self) -> None:
         """The same in a thread of the running loop's executor."""
+        import asyncio      # here, because a command line that only reads files has no loop
+
         copy = os.dup(self._descriptor)
         # The thread closes the copy: a cancelled wait does not stop the thread.
         await asyncio.get_running_loop().run_in_executor(None, _sync_and_close, copy)

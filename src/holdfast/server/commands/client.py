@@ -39,7 +39,6 @@ HELP = (
     "    Close the connections that all options select:",
     "    * ADDR (<ip:port>|<unixsocket>:0), LADDR (the same): where from, where to.",
     "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <username>, ID <id>.",
-    "    * MAXAGE <seconds>: at least so old.",
     "    * SKIPME (YES|NO): spare this connection (default: yes).",
     "LIST [options ...]",
     "    Describe connections: TYPE (NORMAL|MASTER|REPLICA|PUBSUB), or ID <id> [<id> ...].",
@@ -102,7 +101,7 @@ def kill(session: Session, args: Args) -> object:
     killed = 0
     for connection in list(node.clients.connections.values()):
         other = connection.session
-        if not wanted.selects(other, node.clients.client_class(other), node.engine.now_ms):
+        if not wanted.selects(other, node.clients.client_class(other)):
             continue
         if other is session:
             if wanted.spare_self:

@@ -25,6 +25,7 @@ from holdfast.server.commands.words import Args, integer, text
 from holdfast.server.config.numbers import memory_bytes
 from holdfast.server.node import node_of
 
+STRINGMATCH_ROUNDS = 10_000
 NO_SUCH_KEY = "ERR no such key"
 NOT_ALLOWED = (
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from "
@@ -63,8 +64,8 @@ HELP = (
     "    Turn the search for expired keys off or on.",
     "SLEEP <seconds>",
     "    Do nothing for so long.",
-    "STRINGMATCH-LEN <length> <pattern>",
-    "    Match a pattern against a text of that length.",
+    "STRINGMATCH-TEST",
+    "    Match patterns drawn by luck against texts drawn by luck.",
     "STRUCTSIZE",
     "    Show the sizes of structures.",
 )
@@ -203,9 +204,12 @@ def struct_sizes(session: Session, args: Args) -> object:
 
 
 def string_match(session: Session, args: Args) -> object:
-    """DEBUG STRINGMATCH-LEN length pattern: how patterns fare with long texts."""
-    length = integer(args[2], low=0, high=1 << 29)
-    return int(matches(args[3], b"a" * length))
+    """DEBUG STRINGMATCH-TEST: no pattern may crash the matcher, whatever it looks like."""
+    luck = node_of(session).host.random
+    for _ in range(STRINGMATCH_ROUNDS):
+        pattern = bytes(luck.choices(b"*?[]^-\\ab\xff\x00", k=luck.randrange(12)))
+        matches(pattern, luck.randbytes(luck.randrange(24)), luck.random() < 0.5)
+    return OK
 
 
 Handler = Callable[[Session, Args], object]
@@ -226,7 +230,7 @@ SUBCOMMANDS: dict[bytes, tuple[Handler, int, int]] = {
     b"reload": (reload, 2, 1 << 31),
     b"set-active-expire": (set_active_expire, 3, 3),
     b"sleep": (sleep, 3, 3),
-    b"stringmatch-len": (string_match, 4, 4),
+    b"stringmatch-test": (string_match, 2, 2),
     b"structsize": (struct_sizes, 2, 2),
 }
 """Handler, fewest and most arguments, the names included."""

@@ -65,7 +65,9 @@ def test_the_slow_log_keeps_cut_arguments_and_no_secrets(port: int) -> None:
 
 def test_a_slow_command_is_an_event_of_the_latency_monitor(port: int) -> None:
     with WireClient(port) as client:
-        client.command(b"CONFIG", b"SET", b"latency-monitor-threshold", b"1", b"slowlog-log-slower-than", b"-1")
+        client.command(
+            b"CONFIG", b"SET", b"latency-monitor-threshold", b"1", b"slowlog-log-slower-than", b"-1"
+        )
         client.command(b"DEBUG", b"SLEEP", b"0.005")
         latest = client.value(b"LATENCY", b"LATEST")
         assert isinstance(latest, Group) and latest.items is not None

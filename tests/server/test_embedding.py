@@ -46,7 +46,7 @@ async def test_stopping_closes_connections_and_frees_the_port() -> None:
 
 
 def test_an_option_that_redis_conf_refuses_is_refused() -> None:
-    with pytest.raises(ConfigFileError, match="no_such_option|no-such-option"):
+    with pytest.raises(ConfigFileError, match="no-such-option"):
         holdfast.Server(no_such_option=1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
@@ -98,7 +99,8 @@ async def test_the_largest_clients_are_evicted_above_maxmemory_clients() -> None
         assert await spared_reader.readline() == b"+OK\r\n"
         for each in (writer, spared_writer):
             each.write(b"*2\r\n$4\r\nECHO\r\n$4000000\r\n" + b"x" * 3_000_000)
-        assert await reader.read() == b""
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
         spared_writer.write(b"x" * 1_000_000 + b"\r\n")
         assert await spared_reader.readline() == b"$4000000\r\n"
         assert server.node is not None

@@ -46,7 +46,7 @@ cdef int feed_monitors(Session s, Call* c) except -1:
     cdef Buf line
     cdef bytes head
     cdef list call
-    where = "lua" if s.flags & S_SCRIPT else (f"unix:{s.address[:-2]}" if s.flags & S_UNIX else s.address)
+    where = "lua" if s.flags & S_SCRIPT else ("unix:" + str(s.address).removesuffix(":0") if s.flags & S_UNIX else s.address)
     head = b"+%d.%06d [%d %s]" % (e.ks.now_ms // 1000, e.ks.now_ms % 1000 * 1000, s.db.id, str(where).encode())
     line.ptr = NULL
     line.len = line.cap = 0

@@ -10,8 +10,6 @@ How to read it: `measure`, then `MemoryReport`; `advice` is MEMORY DOCTOR.
 
 from __future__ import annotations
 
-import resource
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,21 +79,10 @@ class MemoryReport:
         return (self.used - self.startup) // self.keys if self.keys else 0
 
 
-def resident_bytes() -> int:
-    """Return the resident set of the process (the largest so far where the system tells no more)."""
-    pages = _resident_pages()
-    if pages:
-        return pages * resource.getpagesize()
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest if sys.platform == "darwin" else largest * 1024
-
-
-def _resident_pages() -> int:
-    try:
-        with open("/proc/self/statm", "rb") as file:    # a fact of the process, not a file of the node
-            return int(file.read().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
+def resident_bytes(node: Node) -> int:
+    """Return the resident set of the process; 0 on a host that has none (a simulated one)."""
+    tell = getattr(node.host, "resident_bytes", None)
+    return int(tell()) if tell is not None else 0
 
 
 def measure(node: Node) -> MemoryReport:
@@ -121,7 +108,7 @@ def measure(node: Node) -> MemoryReport:
         used=used,
         peak=node.peak_bytes,
         startup=node.startup_bytes,
-        resident=resident_bytes(),
+        resident=resident_bytes(node),
         clients_normal=client_bytes["normal"],
         clients_replicas=client_bytes["replica"] + node.doors.replica_output_bytes(),
         largest_client=largest,

@@ -156,7 +156,9 @@ def reply(session: Session, args: Args) -> object:
 def pause(session: Session, args: Args) -> object:
     """CLIENT PAUSE milliseconds [WRITE|ALL]."""
     if len(args) > 4:
-        raise CommandError("ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.")
+        raise CommandError(
+            "ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP."
+        )
     everything = True
     if len(args) == 4:
         mode = args[3].lower()
@@ -183,7 +185,9 @@ def unpause(session: Session, args: Args) -> object:
 def unblock(session: Session, args: Args) -> object:
     """CLIENT UNBLOCK id [TIMEOUT|ERROR]."""
     if len(args) > 4:
-        raise CommandError("ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.")
+        raise CommandError(
+            "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP."
+        )
     as_error = False
     if len(args) == 4:
         reason = args[3].lower()
@@ -264,11 +268,23 @@ def register(engine: Engine) -> None:
     """The index of the family."""
     add_container(
         engine,
-        Spec("client", -2, "container", group="connection", since="2.4.0", summary="Commands about connections."),
+        Spec(
+            "client",
+            -2,
+            "container",
+            group="connection",
+            since="2.4.0",
+            summary="Commands about connections.",
+        ),
     )
     for name, arity, flags, since, function, summary, complexity in SUBCOMMANDS:
         spec = Spec(
-            f"client|{name}", arity, flags, group="connection", since=since, summary=summary,
+            f"client|{name}",
+            arity,
+            flags,
+            group="connection",
+            since=since,
+            summary=summary,
             complexity=complexity,
         )
         add_function(engine, spec, function)

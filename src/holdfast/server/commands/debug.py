@@ -28,7 +28,7 @@ from holdfast.server.node import node_of
 STRINGMATCH_ROUNDS = 10_000
 NO_SUCH_KEY = "ERR no such key"
 NOT_ALLOWED = (
-    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from "
+    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from '
     "a local connection, otherwise you need to set this option in the configuration file, and then restart the "
     "server."
 )
@@ -245,7 +245,9 @@ def debug(session: Session, args: Args) -> object:
     handler, fewest, most = SUBCOMMANDS.get(args[1].lower(), (None, 0, 0))
     if handler is None or not fewest <= len(args) <= most:
         shown = text(args[1])[:128]
-        raise CommandError(f"ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP.")
+        raise CommandError(
+            f"ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."
+        )
     return handler(session, args)
 
 
@@ -254,7 +256,11 @@ def register(engine: Engine) -> None:
     add_function(
         engine,
         Spec(
-            "debug", -2, "admin noscript loading stale protected", group="server", summary="Doors for tests.",
+            "debug",
+            -2,
+            "admin noscript loading stale protected",
+            group="server",
+            summary="Doors for tests.",
             complexity="Depends on the subcommand",
         ),
         debug,

@@ -169,7 +169,8 @@ class Clients:
             session.flags |= sessions.CLOSING
             sessions.close_soon(session)
             self._node.log.warning(
-                f"Client id={session.id} addr={session.address} scheduled to be closed ASAP for overcoming of "
+                f"Client id={session.id} addr={session.address} scheduled to be closed ASAP for "
+                f"overcoming of "
                 f"output buffer limits ({waiting_bytes} bytes wait)."
             )
 

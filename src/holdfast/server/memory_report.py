@@ -128,23 +128,28 @@ def advice(report: MemoryReport) -> str:
     found = []
     if report.peak > 1.5 * report.used:
         found.append(
-            f"Peak: at some time {human(report.peak)} were in use, more than 150% of what is now. The system's "
-            "allocator seldom gives such memory back, so the process may look larger than its data; it will be "
+            f"Peak: at some time {human(report.peak)} were in use, more than 150% of what is now. The "
+            f"system's "
+            "allocator seldom gives such memory back, so the process may look larger than its data; "
+            "it will be "
             "used again. MEMORY PURGE returns what can be returned."
         )
     if report.fragmentation > 1.4 and report.resident - report.used > 10 * MIB:
         found.append(
-            f"Fragmentation: the process holds {report.fragmentation:.2f} bytes for each byte in use. After a "
+            f"Fragmentation: the process holds {report.fragmentation:.2f} bytes for each byte in use. "
+            f"After a "
             "peak this is harmless; else many values of changing size were written. MEMORY PURGE may help."
         )
     if report.clients and report.clients_normal // report.clients > 200 * 1024:
         found.append(
-            "Client buffers: clients take more than 200 KiB each on average, for instance subscribers that read "
+            "Client buffers: clients take more than 200 KiB each on average, for instance "
+            "subscribers that read "
             "too slowly, or large pipelines. CLIENT LIST shows whose (omem, qbuf)."
         )
     if report.clients_replicas > 10 * MIB:
         found.append(
-            "Replica buffers: more than 10 MiB wait for replicas. A replica or its network is too slow; see the "
+            "Replica buffers: more than 10 MiB wait for replicas. A replica or its network is too "
+            "slow; see the "
             "offsets in INFO replication."
         )
     if not found:

@@ -118,7 +118,8 @@ def reset(session: Session, args: Args) -> object:
 def browser(session: Session, args: Args) -> object:
     """End the connection of what speaks HTTP."""
     node_of(session).log.warning(
-        "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. "
+        "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands "
+        "to Redis. "
         "This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your "
         f"Redis instance. Connection from {session.address} aborted."
     )

@@ -233,7 +233,8 @@ def tracking_info(session: Session, args: Args) -> object:
 def caching(session: Session, args: Args) -> object:
     """CLIENT CACHING YES|NO: there is nothing to cache."""
     raise CommandError(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
+        "OPTOUT mode enabled"
     )
 
 

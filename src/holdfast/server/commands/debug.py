@@ -28,8 +28,10 @@ from holdfast.server.node import node_of
 STRINGMATCH_ROUNDS = 10_000
 NO_SUCH_KEY = "ERR no such key"
 NOT_ALLOWED = (
-    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from '
-    "a local connection, otherwise you need to set this option in the configuration file, and then restart the "
+    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can '
+    'run it from '
+    "a local connection, otherwise you need to set this option in the configuration file, and then "
+    "restart the "
     "server."
 )
 HELP = (
@@ -123,7 +125,8 @@ def table_statistics(session: Session, args: Args) -> object:
     table_bytes, expiry_bytes = examine.database_tables(engine, number)
     return Verbatim(
         f"[Dictionary HT]\nnumber of elements: {engine.key_count(number)}\nbytes of buckets: {table_bytes}\n"
-        f"[Expires HT]\nnumber of elements: {engine.volatile_count(number)}\nbytes of the list: {expiry_bytes}\n"
+        f"[Expires HT]\nnumber of elements: {engine.volatile_count(number)}\nbytes of the list: "
+        f"{expiry_bytes}\n"
     )
 
 

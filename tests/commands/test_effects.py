@@ -39,11 +39,13 @@ def test_script_of_several_writes_is_one_unit_without_the_script(session: Sessio
 
 
 def test_script_of_one_write_leaves_that_write(session: Session) -> None:
-    assert left(session, "EVAL|redis.call('set', 'a', 1) return redis.call('get', 'a')|0")[2:] == [b"set", b"a", b"1"]
+    words = left(session, "EVAL|redis.call('set', 'a', 1) return redis.call('get', 'a')|0")
+    assert words[2:] == [b"set", b"a", b"1"]
 
 
 def test_script_in_a_transaction_belongs_to_its_unit(session: Session) -> None:
-    words = left(session, "MULTI", "EVAL|redis.call('set', 'a', 1) redis.call('set', 'b', 2)|0", "SET|c|3", "EXEC")
+    script = "EVAL|redis.call('set', 'a', 1) redis.call('set', 'b', 2)|0"
+    words = left(session, "MULTI", script, "SET|c|3", "EXEC")
     assert words.count(b"MULTI") == words.count(b"EXEC") == 1
 
 

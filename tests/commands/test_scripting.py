@@ -12,6 +12,7 @@ ENDLESS = "while true do pcall(function() while true do end end) end"
 
 def test_endless_script_leaves_others_busy_until_it_is_killed(connect: Connect) -> None:
     client, other = connect(), connect()
+    other.value("PING")
     client.send(b"*3\r\n$4\r\nEVAL\r\n$%d\r\n%b\r\n$1\r\n0\r\n" % (len(ENDLESS), ENDLESS.encode()))
     while other.value("PING") == Simple("+", b"PONG"):
         pass

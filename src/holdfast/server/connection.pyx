@@ -172,8 +172,8 @@ cdef class Connection:
         self.transport.write(message)
         self.transport.close()
 
-    def serve_directly(self, int descriptor):
-        """Read, execute and answer while a script holds the loop; False: leave it to the loop.
+    def serve_directly(self, int descriptor, bint arrived=True):
+        """Read (if bytes have arrived), execute and answer beside the loop; False: leave it to the loop.
 
         A session whose replies wait for effects of this tick, and the one that
         runs the script, are passed over.
@@ -185,10 +185,11 @@ cdef class Connection:
             return False
         if (s.out.len and s.engine.stream.len) or self.blocked_writing or self.transport.get_write_buffer_size():
             return False
-        n = read(descriptor, chunk, sizeof(chunk))
-        if n <= 0:
-            return False
-        feed(s, chunk, n)
+        if arrived:
+            n = read(descriptor, chunk, sizeof(chunk))
+            if n <= 0:
+                return False
+            feed(s, chunk, n)
         n = write(descriptor, s.out.ptr, s.out.len) if s.out.len else 0
         if n > 0:
             s.bytes_out += n

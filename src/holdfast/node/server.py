@@ -30,6 +30,7 @@ from holdfast.server.connection import Connection, flush_pending
 from holdfast.server.cron import Cron
 from holdfast.server.host import Host
 from holdfast.server.log import Log
+from holdfast.server.plain_connection import PlainConnection
 
 READ_BUFFER_BYTES = 128 * 1024
 
@@ -68,6 +69,7 @@ class ServerNode:
         self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._connection: type[Connection] = PlainConnection
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_ms = 0
 
@@ -76,6 +78,8 @@ class ServerNode:
     async def start(self) -> None:
         """Listen on all addresses, then load; `OSError` or `LoadFailed` when that cannot be."""
         self._loop = asyncio.get_running_loop()
+        if type(self._loop).__module__.startswith("uvloop"):
+            self._connection = Connection
         self.stopped = asyncio.Event()
         await self.listen()
         self.cron.start(self._loop)
@@ -185,7 +189,7 @@ class ServerNode:
     # ---- clients ----
 
     def _accept(self) -> Connection:
-        return Connection(self, self.engine, self._read_buffer)
+        return self._connection(self, self.engine, self._read_buffer)
 
     def connection_opened(self, connection: Connection) -> None:
         """Take a new client in."""

@@ -85,7 +85,7 @@ async def running(
 async def until(condition: object) -> None:
     """Let the loop run until something is so; the test's own time limit ends a vain wait."""
     while not condition():  # type: ignore[operator]
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
 
 
 class ServerProcess:

@@ -109,7 +109,7 @@ async def test_save_points_save(tmp_path: Path) -> None:
 async def test_a_stopped_stream_ends_its_child(tmp_path: Path) -> None:
     async with running(tmp_path) as (node, client):
         for number in range(3000):
-            await client.call("SET", f"k{number}", "x" * 200)
+            await client.call("SET", f"k{number}", random.Random(number).randbytes(300))
         stream: SnapshotStream = node.keeper.stream()
         chunks = stream.chunks()
         await anext(chunks)

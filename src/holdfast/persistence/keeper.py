@@ -105,6 +105,7 @@ class Keeper:
         self._save_began_us = self._save_dirty = 0
         self._tried_ms = -RETRY_MS
         self._held: list[Any] = []
+        self._refusing = False
         self._waiting: list[tuple[int, int, Any]] = []
         self.writer = AofWriter(
             host.disk, host.clock, self.place, self._aof_settings(), host.pid, log.write
@@ -225,7 +226,7 @@ class Keeper:
         if writer.state is State.OFF:
             return
         writer.flush(self.host.clock.boot_us() // 1000)
-        if writer.health is not Health.OK or self._held:
+        if writer.health is not Health.OK or self._refusing or self._held:
             self._follow_health()
         if self._waiting:
             self._answer_waiting()
@@ -243,7 +244,8 @@ class Keeper:
             self.release()
 
     def _follow_guard(self) -> None:
-        raise_guard(self.engine, self.refusal is not None)
+        self._refusing = self.refusal is not None
+        raise_guard(self.engine, self._refusing)
 
     @property
     def refusal(self) -> str | None:

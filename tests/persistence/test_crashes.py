@@ -85,7 +85,9 @@ def test_power_loss_costs_nothing_with_always_and_a_second_with_everysec(policy:
     found: list[int] = []
 
     async def serve(host: object) -> None:
-        node = build(host, "/", log, "--port", "7000", "--bind", "*", "--appendonly", "yes", "--appendfsync", policy)
+        node = build(
+            host, "/", log, "--port", "7000", "--bind", "*", "--appendonly", "yes", "--appendfsync", policy
+        )
         await node.start()
         await asyncio.Event().wait()
 

@@ -54,7 +54,9 @@ async def test_an_rdb_that_appendonly_passes_over_is_told(tmp_path: Path) -> Non
 async def test_a_damaged_rdb_ends_the_start_with_file_offset_and_tool(tmp_path: Path) -> None:
     (tmp_path / "dump.rdb").write_bytes(b"REDIS0010\x00\x01k\x05abc")
     node = build(Machine(), str(tmp_path), [])
-    with pytest.raises(LoadFailed, match=r"dump\.rdb, offset 12: the file ends inside key b'k'.*holdfast check-rdb"):
+    with pytest.raises(
+        LoadFailed, match=r"dump\.rdb, offset 12: the file ends inside key b'k'.*holdfast check-rdb"
+    ):
         await node.start()
     await node.stop()
     assert (tmp_path / "dump.rdb").read_bytes() == b"REDIS0010\x00\x01k\x05abc"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.persistence.nodes import Client, Failure, running, until
+from tests.persistence.rdb_files import length, text, ziplist, zipmap
 from tests.persistence.redis_process import RedisProcess, needs_redis
-from tests.persistence.rdb_files import length, text, zipmap, ziplist
 
 
 def sealed(value: bytes, version: int = 10) -> bytes:
@@ -91,7 +91,9 @@ async def test_two_thousand_forged_payloads_leave_the_server_alive(tmp_path: Pat
                 what = luck.randrange(3)
                 at = luck.randrange(1, len(forged)) if len(forged) > 1 else 0
                 if what == 0:
-                    forged[at] = luck.choice((0, 1, 0x7F, 0x80, 0x81, 0xC3, 0xF0, 0xF4, 0xFE, 0xFF, luck.randrange(256)))
+                    forged[at] = luck.choice(
+                        (0, 1, 0x7F, 0x80, 0x81, 0xC3, 0xF0, 0xF4, 0xFE, 0xFF, luck.randrange(256))
+                    )
                 elif what == 1:
                     forged[at:at] = luck.randbytes(luck.randrange(1, 9))
                 else:
@@ -120,7 +122,10 @@ async def test_migrate_moves_keys_and_others_do_not_wait(tmp_path: Path) -> None
             assert await client.call("GET", "k7") == b"v" * 7
             moved = [f"k{number}" for number in range(100)]
             client.writer.write(b"")
-            assert await client.call("MIGRATE", "127.0.0.1", port, "", "3", "5000", "REPLACE", "KEYS", *moved) == b"OK"
+            assert (
+                await client.call("MIGRATE", "127.0.0.1", port, "", "3", "5000", "REPLACE", "KEYS", *moved)
+                == b"OK"
+            )
             assert await other.call("GET", "k5") is None
             assert await client.call("MIGRATE", "127.0.0.1", port, "k5", "0", "5000") == b"NOKEY"
             await client.call("SET", "c", "1")

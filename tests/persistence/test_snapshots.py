@@ -88,7 +88,7 @@ async def test_a_directory_that_is_gone_is_told_and_heals(tmp_path: Path) -> Non
     async with running(place, "--save", "3600 1") as (node, client):
         await client.call("SET", "k", "v")
         place.rmdir()
-        with pytest.raises(Failure, match="^ERR$"):
+        with pytest.raises(Failure, match=r"^ERR$"):
             await client.call("BGSAVE")
         with pytest.raises(Failure, match="MISCONF"):
             await client.call("SET", "k", "v")

@@ -98,7 +98,9 @@ def waitaof(session: Any, args: list[bytes]) -> object:
     """Park the client until its last write is synced here and at enough replicas, or time is over."""
     local, replicas = _integer(args[1]), _integer(args[2])
     if not 0 <= local <= 1 or replicas < 0:
-        raise CommandError("ERR value is out of range, must be positive" if local >= 0 else "ERR value is out of range")
+        raise CommandError(
+            "ERR value is out of range, must be positive" if local >= 0 else "ERR value is out of range"
+        )
     timeout_ms = _integer(args[3], "ERR timeout is not an integer or out of range")
     if timeout_ms < 0:
         raise CommandError("ERR timeout is negative")

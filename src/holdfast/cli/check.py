@@ -18,6 +18,7 @@ import click
 from holdfast.persistence.aof_reader import Progress
 from holdfast.persistence.aof_walk import State
 from holdfast.persistence.check_aof import FileReport, Mended, Report, check, mend
+from holdfast.persistence.check_rdb import check_preamble
 from holdfast.server.host import Disk
 
 WHOLE, DAMAGED, UNREADABLE = 0, 1, 2
@@ -48,7 +49,7 @@ def check_aof(ctx: click.Context, file: str, fix: bool, timestamp: int | None, a
         raise click.UsageError("--fix and --truncate-to-timestamp exclude each other")
     disk: Disk = ctx.obj if ctx.obj is not None else _local_disk()
     try:
-        steps = check(disk, file, latest=-1 if timestamp is None else timestamp)
+        steps = check(disk, file, check_rdb=check_preamble, latest=-1 if timestamp is None else timestamp)
         report = _run(steps, shown=sys.stderr.isatty() and not as_json)
         refusal = _refusal(report)
         later = report.damaged is not None and report.damaged.verdict.state is State.LATER

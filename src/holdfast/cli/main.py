@@ -17,6 +17,7 @@ import holdfast
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "check-aof": ("holdfast.cli.check:check_aof", "Check an append-only file, and mend its tail."),
+    "check-rdb": ("holdfast.cli.check_rdb:check_rdb", "Check an RDB file: every value of it."),
 }
 """Name: (module and attribute of the click command, summary)."""
 

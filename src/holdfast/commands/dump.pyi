@@ -6,8 +6,5 @@ def register(e: Engine) -> int: ...
 def payload_of(session: Session, key: bytes) -> tuple[bytes, int] | None:
     """Return the DUMP payload of a key and when it expires (milliseconds since 1970, -1: never)."""
 
-def answer(session: Session, value: object) -> None:
-    """Write the reply of a session that was parked."""
-
 def forget_key(session: Session, database: int, key: bytes) -> bool:
     """Delete a key that another server has now, and propagate that."""

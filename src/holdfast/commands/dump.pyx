@@ -20,7 +20,7 @@ from holdfast.engine.rdb_decode cimport (
 from holdfast.engine.rdb_encode cimport Sink, put_byte, put_value, rdb_type
 from holdfast.engine.rdb_format cimport RDB_VERSION_READ, RDB_VERSION_WRITTEN
 from holdfast.engine.registry cimport command
-from holdfast.engine.reply cimport reply_bulk, reply_error, reply_null, reply_ok, reply_syntax_error, reply_value
+from holdfast.engine.reply cimport reply_bulk, reply_error, reply_null, reply_ok, reply_syntax_error
 from holdfast.engine.state cimport Call, Engine, Session
 
 from holdfast.commands.spec import KeySpec, Spec
@@ -205,11 +205,6 @@ def payload_of(Session session not None, bytes key not None):
         return sink.buf.ptr[:sink.buf.len], expires_at(r)
     finally:
         buf_free(&sink.buf)
-
-
-def answer(Session session not None, value):
-    """Write the reply of a session that was parked."""
-    reply_value(session, value)
 
 
 def forget_key(Session session not None, int database, bytes key not None):

@@ -17,7 +17,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.commands.dump import answer, forget_key, payload_of
+from holdfast.commands.dump import forget_key, payload_of
+from holdfast.commands.parked import answer, waits_for
 from holdfast.commands.spec import KeySpec, Spec
 from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.registry import add_function
@@ -131,7 +132,7 @@ def migrate(session: Any, args: list[bytes]) -> object:
     if not hasattr(node, "migrate_targets"):
         node.migrate_targets = Targets()
     migration = Migration(session, order, node.migrate_targets)
-    park_session(session, "migrate", 0, None)
+    park_session(session, migration, 0, migration.called_off)
     node.migrations = {task for task in getattr(node, "migrations", ()) if not task.done()}
     node.migrations.add(asyncio.get_running_loop().create_task(migration.run()))
     return NO_REPLY
@@ -200,9 +201,13 @@ class Migration:
         engine = self.session.engine
         if not engine.tick_open:
             engine.open_tick()
-        if self.session.id in engine.sessions:
+        if waits_for(self.session, self):
             answer(self.session, reply)
             unpark_session(self.session)
+
+    def called_off(self, session: Any) -> None:
+        """Answer a client that was told to wait no longer; the keys travel on."""
+        answer(session, CommandError("IOERR the wait for MIGRATE was ended; it goes on"))
 
     async def _move(self) -> object:
         """Send every key; delete those that arrived, unless they changed meanwhile."""

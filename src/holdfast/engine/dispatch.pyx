@@ -14,6 +14,7 @@ from libc.string cimport memchr, memcpy, strlen
 from holdfast.engine.blocking cimport park_for_pause, serve_ready
 from holdfast.engine.buf cimport Buf, Slice, buf_append, slice_bytes
 from holdfast.engine.effects cimport effect_request
+from holdfast.engine.events cimport release_pushes
 from holdfast.engine.eviction cimport make_room
 from holdfast.engine.held cimport hold_reply
 from holdfast.engine.keyspace cimport EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
@@ -325,8 +326,11 @@ cdef int call_command(Session s, Call* c) except -1:
     if e.slowlog_slower_than_us >= 0 and took >= <uint64_t>e.slowlog_slower_than_us * 1000 and e.slow_hook is not None:
         if not cmd.flags & CMD_SKIP_SLOWLOG:
             e.slow_hook(s, [slice_bytes(c.argv[i]) for i in range(c.argc)], took // 1000)
-    if e.ready_keys and e.depth == 0 and not s.flags & S_RETRY:
-        serve_ready(e)
+    if e.depth == 0:
+        if e.delayed_pushes:
+            release_pushes(e)
+        if e.ready_keys and not s.flags & S_RETRY:
+            serve_ready(e)
     return 0
 
 

@@ -30,5 +30,20 @@ cdef void touch_watched(Engine e, Database* db, Slice key) noexcept
 # Before FLUSHDB (other: NULL) or SWAPDB.
 cdef void touch_watched_database(Engine e, Database* db, Database* other) noexcept
 cdef void notify(Engine e, Database* db, uint32_t event_class, const char* event, Slice key) noexcept
+
+# ---- WATCH ----
+cdef int watch(Session s, Slice key) except -1
+cdef int unwatch(Session s) except -1
+# Whether a key that was alive when it was watched has expired since.
+cdef bint watched_key_expired(Session s) except -1
+
+# ---- subscribers ----
 # Deliver a message; how many sessions got it.
 cdef int publish(Engine e, bytes channel, bytes message, bint sharded) except -1
+# Append the pushes that waited for the end of the running command.
+cdef int release_pushes(Engine e) except -1
+# True: was not subscribed before (was, for the second).
+cdef bint subscribe(dict table, dict own, bytes name, Session s)
+cdef bint unsubscribe(dict table, dict own, bytes name, Session s)
+# Set S_PUBSUB and GUARD_SUBSCRIBED as subscriptions and protocol say (also after HELLO).
+cdef void update_subscribed(Session s) noexcept

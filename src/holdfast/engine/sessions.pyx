@@ -14,6 +14,8 @@ from holdfast.engine.state cimport (
     S_MONITOR, S_MULTI, S_NO_EVICT, S_NO_TOUCH, S_PAUSED, S_PRIMARY, S_PUBSUB, S_READONLY, S_REPLICA, S_REPLY_OFF,
     S_REPLY_SKIP, S_REPLY_SKIP_NEXT, S_UNIX, Engine, Session)
 
+from holdfast.engine.events import leave
+
 # Bits of Session.flags and of the guards, for Python.
 CLOSING = S_CLOSING
 CLOSE_AFTER = S_CLOSE_AFTER
@@ -107,40 +109,15 @@ def close_soon(Session s):
     wake(s)
 
 
-cdef int leave(dict channels, Session s, object names) except -1:
-    for name in names:
-        listening = channels.get(name)
-        if listening is not None:
-            listening.pop(s, None)
-            if not listening:
-                del channels[name]
-    return 0
-
-
 cdef int release_session(Session s) except -1:
     cdef Engine e = s.engine
-    if s.channels:
-        leave(e.channels, s, s.channels)
-    if s.patterns:
-        leave(e.patterns, s, s.patterns)
-    if s.shard_channels:
-        leave(e.shard_channels, s, s.shard_channels)
-    s.channels = s.patterns = s.shard_channels = None
-    if s.watched:
-        for place in s.watched:
-            watching = e.watchers.get(place)
-            if watching is not None:
-                watching.pop(s, None)
-                if not watching:
-                    del e.watchers[place]
-    s.watched = None
+    leave(s)
     if s.flags & S_MONITOR:
         if s in e.monitors:
             e.monitors.remove(s)
         if not e.monitors:
             e.guard &= ~GUARD_MONITORED
-    s.flags &= ~(S_MONITOR | S_PUBSUB | S_DIRTY_CAS)
-    s.guard &= ~GUARD_SUBSCRIBED
+    s.flags &= ~(S_MONITOR | S_DIRTY_CAS)
     return 0
 
 

@@ -234,7 +234,6 @@ cdef class Engine:
     cdef Session current            # whose command is being executed
     cdef public object node         # the process that this engine is part of; Python commands use it
     cdef public object script_engine, on_fault
-    cdef public object walk         # the sliced snapshot under way (persistence.rdb_walk), or None
     cdef uint64_t lap_ns            # stopwatch: when the command before this one ended, 0: too long ago
     # the life of keys: expiry, eviction, freeing
     cdef public object stopwatch    # callable() -> microseconds that never go back, or None: no time limits
@@ -254,6 +253,9 @@ cdef class Engine:
     cdef public bint latency_tracking   # latency-tracking: durations go into Command.latency
     cdef public uint64_t net_input_bytes, net_output_bytes, reads, writes   # of all clients
     cdef public object redact           # callable(call) -> call without its secrets, for MONITOR, or None
+    cdef list delayed_pushes        # (session, frame): pushes that follow the reply of the running command
+    cdef public object publish_hook # callable(channel, message, sharded): a cluster spreads messages itself; or None
+    cdef public object walk         # the sliced snapshot under way (persistence.rdb_walk), or None
     # acknowledgement gate
     cdef public list gated          # sessions with replies held in this tick
     cdef public int gate_reads      # ack-reads: 0 no, 1 committed, 2 linearizable

@@ -95,6 +95,7 @@ cdef class Engine:
         self.patterns = {}
         self.shard_channels = {}
         self.monitors = []
+        self.delayed_pushes = []
         self.deadlines = []
         self.error_counts = {}
         self.gated = []

@@ -25,6 +25,7 @@ from holdfast.node.whole_copies import whole_copies
 from holdfast.persistence.keeper import Keeper
 from holdfast.replication.replicator import Replicator
 from holdfast.server import engine_settings, info_sections
+from holdfast.server.busy import BusyService
 from holdfast.server.clients import Clients
 from holdfast.server.commands import declare_server_commands
 from holdfast.server.config import Configuration
@@ -34,13 +35,13 @@ from holdfast.server.host import Host
 from holdfast.server.info import InfoSections
 from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
-from holdfast.server.upkeep import Upkeep
 from holdfast.server.memory_report import resident_bytes
 from holdfast.server.node import Doors
 from holdfast.server.pauses import Pauses
 from holdfast.server.shutdown import Manner, Shutdown
 from holdfast.server.slowlog import LatencyEvents, SlowCommands
 from holdfast.server.traffic import Traffic
+from holdfast.server.upkeep import Upkeep
 
 READ_BUFFER_BYTES = 128 * 1024
 TICKS_A_MEASUREMENT = 32
@@ -83,10 +84,6 @@ class ServerNode:
         """Take the effects of each tick, in this order."""
         self.doors = Doors()
         self.cron = Cron(self)
-        self.keeper = Keeper(self.engine, configuration, host, log)
-        self.keeper.sinks = self.sinks
-        self.keeper.deliver = self.deliver_effects
-        self.cron.every(1, self.keeper.beat)
         self.upkeep = Upkeep(self)
         self.clients = Clients(self)
         self.listeners = Listeners(self, self._accept, any_port)
@@ -96,6 +93,10 @@ class ServerNode:
         self.traffic = Traffic()
         self.info = InfoSections()
         self.shutdown = Shutdown(self)
+        self.keeper = Keeper(self.engine, configuration, host, log)
+        self.keeper.sinks = self.sinks
+        self.keeper.deliver = self.deliver_effects
+        self.cron.every(1, self.keeper.beat)
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
@@ -105,10 +106,13 @@ class ServerNode:
         engine_settings.follow(self)
         info_sections.register(self)
         self.replication = Replicator(self, *whole_copies(self))
-        self._open_doors()
+        self.replication.open_doors(self.doors, self.info, self.clients.on_close)
+        self.replication.waiting.fsynced = self.keeper.synced_offset
+        self.keeper.replication_fields = self.replication.aux_fields
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
         self.cron.every_second(self.clients.each_second)
+        self._busy: BusyService | None = None
 
     # ---- life ----
 
@@ -120,21 +124,6 @@ class ServerNode:
         self.cron.start(self.loop)
         await self.keeper.load()
         self.replication.start(self.keeper.kept.fields)
-
-    def _open_doors(self) -> None:
-        """Let the parts below hear of files and replicas."""
-        replication, keeper, doors = self.replication, self.keeper, self.doors
-        keeper.replication_fields = replication.aux_fields
-        self.info.tell("replication", replication.info)
-        self.info.tell("persistence", lambda: keeper.fields().items())
-        self.clients.on_close.append(replication.connection_closed)
-        doors.role = lambda: "replica" if replication.is_replica else "master"
-        doors.replicas_lag = replication.replicas_lag
-        doors.change_replication_id = replication.change_replication_id
-        doors.save_at_shutdown = self._save_at_shutdown
-
-    async def _save_at_shutdown(self, save: bool) -> str:
-        return "" if self.keeper.prepare_shutdown(True if save else None) else "the data set cannot be saved"
 
     async def stop(self) -> None:
         """Close everything; the node cannot be started again."""
@@ -158,6 +147,13 @@ class ServerNode:
         """Let the node end as SHUTDOWN does."""
         self.exit_status = status
         self.shutdown.begin(Manner())
+
+    def shut_down_saving(self) -> None:
+        """Save as the save points ask, then shut down (SIGTERM, SIGINT)."""
+        if self.keeper.prepare_shutdown():
+            self.shut_down(0)
+        else:
+            self.log.warning("Error trying to save the DB, can't exit.")
 
     @property
     def port(self) -> int:
@@ -239,6 +235,20 @@ class ServerNode:
     def _tell_fault(self, fault: BaseException, command: bytes) -> None:
         lines = "".join(traceback.format_exception(fault)).rstrip()
         self.log.warning(f"A fault in '{command.decode()}', answered with an internal error:\n{lines}")
+
+    # ---- a script that runs too long ----
+
+    def pump(self) -> None:
+        """Serve the clients without the loop, which a script holds."""
+        if self._busy is None:
+            self._busy = BusyService(self._accept, self.listeners.servers, self.clients.connections)
+        self._busy.serve()
+
+    def pump_ended(self) -> None:
+        """The script has ended: the loop serves again, those too who came meanwhile."""
+        if self._busy is not None:
+            self._busy.hand_over(self.loop)
+            self._busy = None
 
     # ---- questions of the engine ----
 

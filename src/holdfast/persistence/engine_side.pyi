@@ -5,9 +5,6 @@ from holdfast.engine.state import Engine, Session
 def in_unit(engine: Engine) -> bool:
     """Tell whether a transaction or script is under way: its effects are not whole yet."""
 
-def write_offset(session: Session) -> int:
-    """Return the stream offset after the session's last write."""
-
 def hold_replies(engine: Engine, offset: int) -> list[Session]:
     """Take out of the pending sessions, and return, those that wrote after `offset`."""
 

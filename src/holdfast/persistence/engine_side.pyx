@@ -14,11 +14,6 @@ def in_unit(Engine engine not None):
     return engine.unit_depth > 0
 
 
-def write_offset(Session session not None):
-    """Return the stream offset after the session's last write."""
-    return session.write_offset
-
-
 def hold_replies(Engine engine not None, long long offset):
     """Take out of the pending sessions, and return, those that wrote after `offset`."""
     cdef Session s

@@ -18,6 +18,8 @@ class RdbReader:
     """Keys left out because they had expired."""
     empty: int
     """Keys left out because they held nothing."""
+    volatile: int
+    """Keys loaded that expire."""
     keys_told: int
     """Keys that the file promised so far."""
 

@@ -15,7 +15,7 @@ In a tick: `before_effects` may add to the stream, then the effects are handed o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from holdfast.engine import effects
 from holdfast.engine.state import Session
@@ -37,6 +37,8 @@ from holdfast.replication.stream import Stream
 from holdfast.replication.sync_line import SyncLine
 from holdfast.replication.upstream import GUARD_REPLICA, Target, Upstream
 from holdfast.replication.waiting import Waiting
+from holdfast.server.info import InfoSections
+from holdfast.server.node import Doors
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
 ROLE_CHANGED = (
@@ -64,10 +66,20 @@ class Replicator:
         self.hand_over = HandOver(node, self.stream, self._pause_writes, self._follow_target, self._lead_again)
         self.followed: tuple[str, int] = ("", 0)
         self._is_started = False
+        self._fsynced_stream_offset = 0
         node.configuration.on_change(SETTINGS, lambda _: self._configure())
 
     def _new_id(self) -> str:
         return f"{self.node.host.random.getrandbits(160):040x}"
+
+    def open_doors(self, doors: Doors, info: InfoSections, on_close: list[Callable[[Session], None]]) -> None:
+        """Let the parts below hear of replication."""
+        info.tell("replication", self.info)
+        on_close.append(self.serving.closed)
+        doors.role = lambda: "replica" if self.is_replica else "master"
+        doors.replicas_lag = self.replicas_lag
+        doors.change_replication_id = self.stream.change_id
+        doors.replica_output_bytes = lambda: sum(each.unsent_bytes for each in self.stream.replicas)
 
     # ---- life ----
 
@@ -190,14 +202,6 @@ class Replicator:
         """Return the fields of INFO's section "replication"."""
         return info_fields(self).items()
 
-    def connection_closed(self, session: Session) -> None:
-        """Forget a connection."""
-        self.serving.closed(session)
-
-    def change_replication_id(self) -> None:
-        """Begin a history that nobody can continue (DEBUG CHANGE-REPL-ID)."""
-        self.stream.change_id()
-
     # ---- the tick ----
 
     def before_effects(self) -> None:
@@ -210,6 +214,8 @@ class Replicator:
         """Settle what is held, and acknowledge."""
         self.gate.end_of_tick()
         self.upstream.end_of_tick()
+        if not self.waiting.is_idle:
+            self.waiting.look()
 
     def every_beat(self) -> None:
         """Let time pass; a job of the cron."""
@@ -449,7 +455,12 @@ class Replicator:
 
     def fsynced_offset(self) -> int | None:
         """Return up to where the own AOF is on stable storage, None without AOF."""
-        return self.waiting.fsynced_offset
+        fsynced = self.waiting.fsynced_offset
+        if fsynced is None:
+            return None
+        if fsynced >= self.node.engine.stream_offset:  # counts own effects, not the primary's bytes
+            self._fsynced_stream_offset = self.stream.offset
+        return self._fsynced_stream_offset
 
     def upstream_changed(self, is_up: bool) -> None:
         """Note that the link went up or down."""

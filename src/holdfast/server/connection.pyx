@@ -17,7 +17,13 @@ from holdfast.engine.held cimport free_bytes, shift_held
 from holdfast.engine.dispatch cimport serve
 from holdfast.engine.reply cimport wake
 from holdfast.engine.request cimport feed
-from holdfast.engine.state cimport OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_ENDED, S_PENDING, Engine, Session
+from holdfast.engine.state cimport (
+    OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_ENDED, S_EXECUTING,
+    S_PENDING, Engine, Session)
+
+cdef extern from "unistd.h":
+    ssize_t read(int descriptor, void* p, size_t n)
+    ssize_t write(int descriptor, const void* p, size_t n)
 
 cdef enum:
     KEEP_OUTPUT = 16 * 1024     # an empty reply buffer larger than this is given back
@@ -40,8 +46,10 @@ cdef class Connection:
 
     def connection_made(self, transport):
         """Take the transport; the node decides whether the client may stay."""
+        adopted = self.transport is not None    # it was served before the loop had time for it
         self.transport = transport
-        self.node.connection_opened(self)
+        if not adopted:
+            self.node.connection_opened(self)
 
     def get_buffer(self, sizehint):
         """Return the buffer to read into."""
@@ -147,6 +155,29 @@ cdef class Connection:
         self.closed = True
         self.transport.write(message)
         self.transport.close()
+
+    def serve_directly(self, int descriptor):
+        """Read, execute and answer while a script holds the loop; False: leave it to the loop.
+
+        A session whose replies wait for effects of this tick, and the one that
+        runs the script, are passed over.
+        """
+        cdef Session s = self.session
+        cdef char chunk[16384]
+        cdef ssize_t n
+        if self.closed or s.flags & (S_BLOCKED | S_EXECUTING | S_CLOSING | S_CLOSE_AFTER):
+            return False
+        if (s.out.len and s.engine.stream.len) or self.blocked_writing or self.transport.get_write_buffer_size():
+            return False
+        n = read(descriptor, chunk, sizeof(chunk))
+        if n <= 0:
+            return False
+        feed(s, chunk, n)
+        n = write(descriptor, s.out.ptr, s.out.len) if s.out.len else 0
+        if n > 0:
+            s.bytes_out += n
+            buf_consume(&s.out, n)
+        return s.out.len == 0
 
     @property
     def is_closed(self):

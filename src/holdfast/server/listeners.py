@@ -40,6 +40,11 @@ class Listeners:
         node.configuration.on_change(("port",), self._reopen)
         node.configuration.on_change(("bind",), self._reopen)
 
+    @property
+    def servers(self) -> list[asyncio.AbstractServer]:
+        """Everything that listens."""
+        return self._tcp if self._unix is None else [*self._tcp, self._unix]
+
     async def open(self) -> None:
         """Listen everywhere; `OSError` when one address cannot be had."""
         configuration = self._node.configuration

@@ -1,0 +1,3 @@
+# Parked sessions, for commands written in Python.
+
+from holdfast.engine.state cimport Session

@@ -1,0 +1,5 @@
+# The `cjson` library of scripts.
+from holdfast.commands.scripting_lua cimport State
+
+# Push the library's table.
+cdef void open_json(State* L) noexcept

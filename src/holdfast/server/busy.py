@@ -1,0 +1,131 @@
+"""Service of clients while a script holds the event loop.
+
+What it is: a small poll over the sockets of the node, run by the hook of a
+script that is over its time. Event loops cannot be entered again, so bytes are
+read from and written to the sockets beside the loop; the engine answers nearly
+everything with -BUSY. Clients that connect meanwhile are served as well and
+handed to the loop when the script has ended. What it is not: a second loop:
+nothing else happens, no timer, no replication.
+
+In the simulator sockets have no descriptor and no time passes inside of a
+script: nothing is served there, and nothing needs to be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from holdfast.server.connection import Connection
+
+
+class _Adopted:
+    """What stands in for the transport of a client that the loop does not know yet."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.gone = False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "socket":
+            return self.sock
+        if name == "peername":
+            return self.sock.getpeername()
+        if name == "sockname":
+            return self.sock.getsockname()
+        return default
+
+    def is_closing(self) -> bool:
+        return self.gone
+
+    def write(self, chunk: bytes) -> None:
+        self.sock.send(chunk)
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.gone = True
+        self.sock.close()
+
+    close = abort
+
+
+class BusyService:
+    """One time of trouble: from the first poll to the hand-over."""
+
+    def __init__(
+        self,
+        accept: Callable[[], Connection],
+        servers: Iterable[asyncio.AbstractServer],
+        connections: Mapping[int, Connection],
+    ) -> None:
+        """Poll the sockets that servers and connections have now."""
+        self._accept = accept
+        self._poll = select.poll()
+        self._listeners: dict[int, socket.socket] = {}
+        self._clients: dict[int, Connection] = {}
+        self._adopted: list[tuple[Connection, _Adopted]] = []
+        for server in servers:
+            for listening in getattr(server, "sockets", ()):
+                if listening.fileno() >= 0:
+                    self._listen(listening.fileno())
+        for connection in connections.values():
+            sock = connection.transport.get_extra_info("socket") if connection.transport is not None else None
+            if sock is not None and sock.fileno() >= 0:
+                self._watch(sock.fileno(), connection)
+
+    def _listen(self, descriptor: int) -> None:
+        listener = socket.socket(fileno=socket.dup(descriptor))
+        listener.setblocking(False)
+        self._listeners[listener.fileno()] = listener
+        self._poll.register(listener.fileno(), select.POLLIN)
+
+    def _watch(self, descriptor: int, connection: Connection) -> None:
+        self._clients[descriptor] = connection
+        self._poll.register(descriptor, select.POLLIN)
+
+    def serve(self) -> None:
+        """Accept and answer whoever is there, without waiting."""
+        for descriptor, _ in self._poll.poll(0):
+            listener = self._listeners.get(descriptor)
+            if listener is not None:
+                self._take_in(listener)
+            elif not self._clients[descriptor].serve_directly(descriptor):
+                self._poll.unregister(descriptor)
+                del self._clients[descriptor]
+
+    def _take_in(self, listener: socket.socket) -> None:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        sock.setblocking(False)
+        connection = self._accept()
+        transport = _Adopted(sock)
+        connection.connection_made(transport)
+        if connection.is_closed:
+            return
+        self._adopted.append((connection, transport))
+        self._watch(sock.fileno(), connection)
+
+    def hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the clients that came meanwhile to the loop."""
+        for listener in self._listeners.values():
+            listener.close()
+        for connection, transport in self._adopted:
+            if not transport.gone:
+                loop.create_task(_adopt(loop, connection, transport.sock))
+
+
+async def _adopt(loop: asyncio.AbstractEventLoop, connection: Connection, sock: socket.socket) -> None:
+    await loop.connect_accepted_socket(lambda: connection, sock)

@@ -107,6 +107,7 @@ class ServerNode:
         info_sections.register(self)
         self.replication = Replicator(self, *whole_copies(self))
         self.replication.open_doors(self.doors, self.info, self.clients.on_close)
+        self.doors.save_at_shutdown = self._save_at_shutdown
         self.replication.waiting.fsynced = self.keeper.synced_offset
         self.keeper.replication_fields = self.replication.aux_fields
         self.cron.every(1, self.clients.each_beat)
@@ -147,6 +148,9 @@ class ServerNode:
         """Let the node end as SHUTDOWN does."""
         self.exit_status = status
         self.shutdown.begin(Manner())
+
+    async def _save_at_shutdown(self, save: bool) -> str:
+        return "" if self.keeper.prepare_shutdown(True if save else None) else "the data set cannot be saved"
 
     def shut_down_saving(self) -> None:
         """Save as the save points ask, then shut down (SIGTERM, SIGINT)."""

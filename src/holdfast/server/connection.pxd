@@ -13,6 +13,7 @@ cdef class Connection:
     cdef bint paused_reading
     cdef bint closed
     cdef size_t left_at_end         # bytes of unexecuted input when the client had ended; no fewer now: no more to do
+    cdef int received(self, const char* start, Py_ssize_t nbytes) except -1
     cdef void hold_reading(self) noexcept
     cpdef flush(self)
     cpdef abort(self)

@@ -57,18 +57,26 @@ cdef class Connection:
 
     def buffer_updated(self, Py_ssize_t nbytes):
         """Execute what arrived."""
+        self.received(self.read_start, nbytes)
+
+    def data_received(self, bytes chunk):
+        """Execute what arrived: for loops that know a buffered protocol by its base class only (asyncio, sim)."""
+        self.received(chunk, len(chunk))
+
+    cdef int received(self, const char* start, Py_ssize_t nbytes) except -1:
         cdef Session s = self.session
         cdef Engine e = s.engine
         if self.closed:
-            return
+            return 0
         if not e.tick_open:
             e.open_tick()
         s.active_ms = e.ks.now_ms
         e.net_input_bytes += nbytes
         e.reads += 1
-        feed(s, self.read_start, nbytes)
+        feed(s, start, nbytes)
         if s.input.len > INPUT_PAUSE or s.out.len > OUTPUT_PAUSE:
             self.hold_reading()
+        return 0
 
     def eof_received(self):
         """The client will send no more: close once what it sent is executed and answered."""

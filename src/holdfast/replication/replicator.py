@@ -41,9 +41,7 @@ from holdfast.server.info import InfoSections
 from holdfast.server.node import Doors
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
-ROLE_CHANGED = (
-    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-)
+ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 SETTINGS = (
     "min-replicas-max-lag", "min-replicas-to-ack", "min-replicas-to-ack-timeout", "min-replicas-to-ack-strict", "ack-member-timeout",
     "ack-reads", "repl-backlog-size",
@@ -63,7 +61,9 @@ class Replicator:
         self.serving = Serving(node, self.stream, self.line, self)
         self.upstream = Upstream(node, self.stream, sink, self)
         self.waiting = Waiting(node, self.stream)
-        self.hand_over = HandOver(node, self.stream, self._pause_writes, self._follow_target, self._lead_again)
+        self.hand_over = HandOver(
+            node, self.stream, self._pause_writes, self._follow_target, self._lead_again
+        )
         self.followed: tuple[str, int] = ("", 0)
         self._is_started = False
         self._fsynced_stream_offset = 0
@@ -93,6 +93,7 @@ class Replicator:
         is_replica = target is not None
         history = history_after_start(loaded, self._new_id(), is_replica)
         if is_replica:
+            node.log.role = "S"
             self.stream.begin_forwarding()
         self.stream.adopt(history)
         resumes = bool(loaded.get("repl-id"))
@@ -322,6 +323,7 @@ class Replicator:
         self.node.configuration.assign("replicaof", None)
         self.upstream.unfollow()
         self.node.engine.guard &= ~GUARD_REPLICA
+        self.node.log.role = "M"
         self.standing.is_known = True
         self.stream.begin_making()
         self.serving.close_all()
@@ -334,6 +336,7 @@ class Replicator:
 
     def _become_forwarding(self) -> None:
         self.gate.close()
+        self.node.log.role = "S"
         self.node.engine.guard |= GUARD_REPLICA
         self.node.engine.link_up = False
         self.stream.begin_forwarding()
@@ -395,9 +398,7 @@ class Replicator:
         """Copy the tail of a fenced node."""
         self.followed = (order.host, order.port)
         self._become_forwarding()
-        self.upstream.follow(
-            Target(order.host, order.port, order.position), Cause.ORDERED_WITH_EPOCH, True
-        )
+        self.upstream.follow(Target(order.host, order.port, order.position), Cause.ORDERED_WITH_EPOCH, True)
 
     def stream_offset(self) -> int:
         """Return where the copy's stream ends."""

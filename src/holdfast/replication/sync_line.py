@@ -211,7 +211,9 @@ class SyncLine:
             file.close()
         names = self._running.replicas if self._running is not None else ()
         self._running = None
-        takers = [each for each in self._stream.replicas if each.attachment.name in names and not each.is_gone]
+        takers = [
+            each for each in self._stream.replicas if each.attachment.name in names and not each.is_gone
+        ]
         for each in takers:
             each.note(stage=Stage.SENDING, last_heard_ms=now_ms(node))
         self._spawn(self._send_files(takers, path, size))

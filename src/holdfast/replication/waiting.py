@@ -167,7 +167,9 @@ class Waiting:
     def _is_served(self, waiter: _Waiter) -> bool:
         if waiter.local is None:
             return self._holders(waiter.offset) >= waiter.replicas
-        return self._fsynced(waiter.offset) >= waiter.replicas and self._is_local(waiter.offset) >= waiter.local
+        return (
+            self._fsynced(waiter.offset) >= waiter.replicas and self._is_local(waiter.offset) >= waiter.local
+        )
 
     def _answer(self, waiter: _Waiter) -> object:
         if waiter.local is None:

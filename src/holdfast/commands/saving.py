@@ -91,3 +91,9 @@ def bgrewriteaof(session: Any, args: list[bytes]) -> object:
     return Status("Background append only file rewriting started")
 
 
+
+def _integer(text: bytes, refusal: str = "ERR value is not an integer or out of range") -> int:
+    digits = text.removeprefix(b"-")
+    if not digits.isdigit() or len(digits) > 18:
+        raise CommandError(refusal)
+    return int(text)

@@ -6,10 +6,10 @@ difference are in `set_algebra`; what a set is made of in `engine/sets`.
 
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport abort, free, malloc
-from holdfast.commands.member_scan cimport (
-    ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
 from holdfast.commands.members cimport (
     DRAWS_MAX, arg_count, arg_draws, create_key, delete_emptied, set_rules)
+from holdfast.commands.scan cimport (
+    ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_key, effect_slice, unit_close, unit_open
 from holdfast.engine.events cimport NOTIFY_SET, changed
@@ -203,11 +203,11 @@ cdef int sscan(Session s, Call* c) except -1:
     if r == NULL:
         scan_nothing(s)
         return 0
-    if not is_set(s, r) or not scan_options(s, c, 3, &options):
+    if not is_set(s, r) or not scan_options(s, c, 3, False, &options):
         return 0
     v = set_of(r)
     if v.kind == SET_TABLE:
-        return scan_table_values(s, <Table*>v.ptr, SET_TABLE, cursor, &options)
+        return scan_table_values(s, c, <Table*>v.ptr, SET_TABLE, cursor, &options)
     at = scan_begin(s, 0)
     set_walk(&v, &walk)
     while set_next(&walk, &m):

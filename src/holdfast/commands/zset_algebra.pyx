@@ -299,6 +299,7 @@ cdef void subtract(ZsetRules* rules, Request* q, SortedSet* out) noexcept nogil:
     cdef Walk walk
     cdef ZsetMember m
     cdef double ignored
+    cdef uint64_t hashed
     cdef bint asks = asks_each_member(sources, q.count)
     cdef int i
     if sources[0].count == 0:
@@ -323,9 +324,8 @@ cdef void subtract(ZsetRules* rules, Request* q, SortedSet* out) noexcept nogil:
             continue
         walk_source(&sources[i], &walk)
         while walk_next(&walk, &m):
-            heap_free(rules.heap, table_pop(
-                rules.heap, &out.table, m.text.ptr, m.text.len, table_hash(&out.table, m.text.ptr,
-                m.text.len)))
+            hashed = table_hash(&out.table, m.text.ptr, m.text.len)
+            heap_free(rules.heap, table_pop(rules.heap, &out.table, m.text.ptr, m.text.len, hashed))
 
 
 # ---- results ----

@@ -258,7 +258,7 @@ cdef int zrangestore(Session s, Call* c) except -1:
     cdef ZsetValue source, result
     cdef ZsetCursor walk
     cdef ZsetMember m
-    cdef size_t first = 0, end = 0, rank
+    cdef size_t first = 0, end = 0
     start_request(&q, BY_RANK, False)
     if not parse_request(s, c, 2, True, True, &q):
         return 0
@@ -274,7 +274,7 @@ cdef int zrangestore(Session s, Call* c) except -1:
         return 0
     result = zset_new(&rules, end - first if q.by == BY_RANK else 0, 0)
     zset_walk(&source, first, False, True, &walk)
-    for rank in range(first, end):
+    while zset_count(&result) < end - first:
         zset_next(&walk, &m)
         zset_append(&rules, &result, m.text.ptr, m.text.len, m.score)
     store_key(s, c.argv[1], result.kind, result.ptr)

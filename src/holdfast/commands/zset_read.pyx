@@ -6,10 +6,10 @@ What this is not: ranges; they are in `zset_range`.
 
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 from libc.stdlib cimport abort, free, malloc
-from holdfast.commands.member_scan cimport (
-    ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
 from holdfast.commands.members cimport DRAWS_MAX, arg_draws, is_zset, reply_member, reply_members_head
 from holdfast.commands.options cimport arg_is
+from holdfast.commands.scan cimport (
+    ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
 from holdfast.engine.keyspace cimport ZSET_TREE, Record, SortedSet, ks_read
 from holdfast.engine.numbers cimport format_double
 from holdfast.engine.ordered cimport Member, member_key
@@ -215,11 +215,11 @@ cdef int zscan(Session s, Call* c) except -1:
     if r == NULL:
         scan_nothing(s)
         return 0
-    if not is_zset(s, r) or not scan_options(s, c, 3, &options):
+    if not is_zset(s, r) or not scan_options(s, c, 3, False, &options):
         return 0
     v = zset_of(r)
     if v.kind == ZSET_TREE:
-        return scan_table_values(s, &(<SortedSet*>v.ptr).table, ZSET_TREE, cursor, &options)
+        return scan_table_values(s, c, &(<SortedSet*>v.ptr).table, ZSET_TREE, cursor, &options)
     at = scan_begin(s, 0)
     zset_walk(&v, 0, False, True, &walk)
     while zset_next(&walk, &m):

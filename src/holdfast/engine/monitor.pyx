@@ -22,7 +22,7 @@ cdef int feed_monitors(Session s, Call* c) except -1:
     cdef Session watcher
     cdef int i
     cdef bytes shown
-    where = "lua" if s.flags & S_SCRIPT else (f"unix:{s.address[:-2]}" if s.flags & S_UNIX else s.address)
+    where = "lua" if s.flags & S_SCRIPT else (f"unix:{str(s.address).removesuffix(":0")}" if s.flags & S_UNIX else s.address)
     line = b"%d.%06d [%d %s] " % (e.ks.now_ms // 1000, e.ks.now_ms % 1000 * 1000, s.db.id, str(where).encode())
     call = [slice_bytes(c.argv[i]) for i in range(c.argc)]
     if e.redact is not None:

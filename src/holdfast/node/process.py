@@ -16,6 +16,7 @@ import signal
 import sys
 
 from holdfast.node.server import ServerNode
+from holdfast.persistence.loader import LoadFailed
 from holdfast.server.config import Configuration
 from holdfast.server.log import Log
 from holdfast.server.machine import Machine
@@ -52,6 +53,10 @@ async def _serve(configuration: Configuration, host: Machine, log: Log) -> int:
         await node.start()
     except (OSError, ValueError) as error:
         log.warning(f"Failed listening on port {configuration['port']}, aborting: {error}")
+        print(f"holdfast-server: {error}", file=sys.stderr)
+        return 1
+    except LoadFailed as error:
+        log.warning(f"{error}. Exiting.")
         print(f"holdfast-server: {error}", file=sys.stderr)
         return 1
     _follow_signals(node)

@@ -20,7 +20,8 @@ from typing import Any
 from holdfast.commands import declare_all
 from holdfast.engine import blocking, effects, sessions
 from holdfast.engine.registry import rename_command
-from holdfast.engine.state import Engine
+from holdfast.engine.state import Engine, Session
+from holdfast.engine.values import OK, Status
 from holdfast.node.whole_copies import whole_copies
 from holdfast.persistence.keeper import Keeper
 from holdfast.replication.replicator import Replicator
@@ -84,6 +85,10 @@ class ServerNode:
         """Take the effects of each tick, in this order."""
         self.doors = Doors()
         self.cron = Cron(self)
+        self.keeper = Keeper(self.engine, configuration, host, log)
+        self.keeper.sinks = self.sinks
+        self.keeper.deliver = self.deliver_effects
+        self.cron.every(1, self.keeper.beat)
         self.upkeep = Upkeep(self)
         self.clients = Clients(self)
         self.listeners = Listeners(self, self._accept, any_port)
@@ -93,10 +98,6 @@ class ServerNode:
         self.traffic = Traffic()
         self.info = InfoSections()
         self.shutdown = Shutdown(self)
-        self.keeper = Keeper(self.engine, configuration, host, log)
-        self.keeper.sinks = self.sinks
-        self.keeper.deliver = self.deliver_effects
-        self.cron.every(1, self.keeper.beat)
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
@@ -106,10 +107,7 @@ class ServerNode:
         engine_settings.follow(self)
         info_sections.register(self)
         self.replication = Replicator(self, *whole_copies(self))
-        self.replication.open_doors(self.doors, self.info, self.clients.on_close)
-        self.doors.save_at_shutdown = self._save_at_shutdown
-        self.replication.waiting.fsynced = self.keeper.synced_offset
-        self.keeper.replication_fields = self.replication.aux_fields
+        self._open_doors()
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
         self.cron.every_second(self.clients.each_second)
@@ -125,6 +123,21 @@ class ServerNode:
         self.cron.start(self.loop)
         await self.keeper.load()
         self.replication.start(self.keeper.kept.fields)
+
+    def _open_doors(self) -> None:
+        """Let the parts below hear of files and replicas."""
+        replication, keeper, doors = self.replication, self.keeper, self.doors
+        keeper.replication_fields = replication.aux_fields
+        replication.waiting.fsynced = keeper.synced_offset
+        self.info.tell("replication", replication.info)
+        self.info.tell("persistence", lambda: keeper.fields().items())
+        self.clients.on_close.append(replication.connection_closed)
+        doors.role = lambda: "replica" if replication.is_replica else "master"
+        doors.replicas_lag = replication.replicas_lag
+        doors.replica_output_bytes = replication.output_bytes
+        doors.change_replication_id = replication.change_replication_id
+        doors.save_at_shutdown = self._save_at_shutdown
+        doors.reload = self._reload
 
     async def stop(self) -> None:
         """Close everything; the node cannot be started again."""
@@ -148,16 +161,6 @@ class ServerNode:
         """Let the node end as SHUTDOWN does."""
         self.exit_status = status
         self.shutdown.begin(Manner())
-
-    async def _save_at_shutdown(self, save: bool) -> str:
-        return "" if self.keeper.prepare_shutdown(True if save else None) else "the data set cannot be saved"
-
-    def shut_down_saving(self) -> None:
-        """Save as the save points ask, then shut down (SIGTERM, SIGINT)."""
-        if self.keeper.prepare_shutdown():
-            self.shut_down(0)
-        else:
-            self.log.warning("Error trying to save the DB, can't exit.")
 
     @property
     def port(self) -> int:
@@ -232,6 +235,13 @@ class ServerNode:
         self.peak_bytes = max(self.peak_bytes, engine.used_bytes + self.startup_bytes)
 
     # ---- for the parts ----
+
+    async def _save_at_shutdown(self, must: bool) -> str:
+        return "" if self.keeper.prepare_shutdown(save=must or None) else "see the log"
+
+    def _reload(self, session: Session, save: bool, flush: bool, merge: bool) -> Status:
+        self.keeper.reload(save=save, flush=flush)
+        return OK
 
     def _accept(self) -> Connection:
         return Connection(self.clients, self.engine, self._read_buffer)

@@ -15,7 +15,7 @@ In a tick: `before_effects` may add to the stream, then the effects are handed o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from holdfast.engine import effects
 from holdfast.engine.state import Session
@@ -37,8 +37,6 @@ from holdfast.replication.stream import Stream
 from holdfast.replication.sync_line import SyncLine
 from holdfast.replication.upstream import GUARD_REPLICA, Target, Upstream
 from holdfast.replication.waiting import Waiting
-from holdfast.server.info import InfoSections
-from holdfast.server.node import Doors
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
 ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
@@ -71,15 +69,6 @@ class Replicator:
 
     def _new_id(self) -> str:
         return f"{self.node.host.random.getrandbits(160):040x}"
-
-    def open_doors(self, doors: Doors, info: InfoSections, on_close: list[Callable[[Session], None]]) -> None:
-        """Let the parts below hear of replication."""
-        info.tell("replication", self.info)
-        on_close.append(self.serving.closed)
-        doors.role = lambda: "replica" if self.is_replica else "master"
-        doors.replicas_lag = self.replicas_lag
-        doors.change_replication_id = self.stream.change_id
-        doors.replica_output_bytes = lambda: sum(each.unsent_bytes for each in self.stream.replicas)
 
     # ---- life ----
 
@@ -202,6 +191,18 @@ class Replicator:
     def info(self) -> Iterable[tuple[str, object]]:
         """Return the fields of INFO's section "replication"."""
         return info_fields(self).items()
+
+    def connection_closed(self, session: Session) -> None:
+        """Forget a connection."""
+        self.serving.closed(session)
+
+    def change_replication_id(self) -> None:
+        """Begin a history that nobody can continue (DEBUG CHANGE-REPL-ID)."""
+        self.stream.change_id()
+
+    def output_bytes(self) -> int:
+        """Return what waits for replicas: in transports, and of the stream."""
+        return sum(each.unsent_bytes for each in self.stream.replicas)
 
     # ---- the tick ----
 

@@ -72,8 +72,9 @@ def test_a_cut_link_is_continued_without_a_full_sync(kinds: tuple[str, str], tmp
 
 
 @needs_redis
-@pytest.mark.parametrize("kinds", [("ours", "redis", "ours"), ("redis", "ours", "redis"), ("ours", "ours", "ours")],
-                         ids="→".join)
+@pytest.mark.parametrize(
+    "kinds", [("ours", "redis", "ours"), ("redis", "ours", "redis"), ("ours", "ours", "ours")], ids="→".join
+)
 def test_a_chain_of_three_carries_the_same_stream(kinds: tuple[str, str, str], tmp_path: Path) -> None:
     with ExitStack() as stack:
         first, middle, last = (
@@ -134,7 +135,9 @@ def test_failover_hands_over_without_losing_a_write(tmp_path: Path) -> None:
         second.follow(first.port)
         await_true(second.is_synced, "sync")
         first.client.set("k", 1)
-        assert first.client.execute_command("FAILOVER", "TO", "127.0.0.1", second.port, "TIMEOUT", 5000) == b"OK"
+        assert (
+            first.client.execute_command("FAILOVER", "TO", "127.0.0.1", second.port, "TIMEOUT", 5000) == b"OK"
+        )
         await_true(first.is_synced, "the former primary follows")
         assert second.client.get("k") == b"1"
         second.client.set("k", 2)

@@ -128,11 +128,13 @@ class ServerNode:
         """Let the parts below hear of files and replicas."""
         replication, keeper, doors = self.replication, self.keeper, self.doors
         keeper.replication_fields = replication.aux_fields
+        replication.waiting.fsynced = keeper.synced_offset
         self.info.tell("replication", replication.info)
         self.info.tell("persistence", lambda: keeper.fields().items())
         self.clients.on_close.append(replication.connection_closed)
         doors.role = lambda: "replica" if replication.is_replica else "master"
         doors.replicas_lag = replication.replicas_lag
+        doors.replica_output_bytes = replication.output_bytes
         doors.change_replication_id = replication.change_replication_id
         doors.save_at_shutdown = self._save_at_shutdown
         doors.reload = self._reload

@@ -575,6 +575,10 @@ class Keeper:
         """Whether effects up to an offset are on stable storage here."""
         return self.writer.state is State.ON and self.writer.synced_offset >= offset
 
+    def synced_offset(self) -> int | None:
+        """Return up to where the stream is on stable storage here, None without an append-only file."""
+        return self.writer.synced_offset if self.appends else None
+
     def await_synced(self, offset: int, local: int, replicas: int, answer: Callable[[], None]) -> None:
         """Call `answer` once an offset is on stable storage here and at so many replicas."""
         self._waiting.append((offset, local, (replicas, answer)))

@@ -235,9 +235,7 @@ class Serving:
         limit = configuration["client-output-buffer-limit"].replica
         for each in list(stream.replicas):
             if each.too_far_behind(limit, configuration["repl-backlog-size"], now):
-                self._node.log.warning(
-                    f"Replica {each.name} closed for overcoming of output buffer limits."
-                )
+                self._node.log.warning(f"Replica {each.name} closed for overcoming of output buffer limits.")
                 each.connection.abort()
 
     def every_second(self, is_link_up: bool, may_ping: bool) -> None:

@@ -1,0 +1,199 @@
+"""Unchanged nodes in virtual time: syncs, cuts, acknowledgements, fences."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.sim import World
+from tests.replication.simulated import Client, Nodes
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    with World(1) as world:
+        yield Nodes(world)
+        assert not world.errors
+
+
+def is_up(nodes: Nodes, name: str) -> bool:
+    node = nodes.running.get(name)
+    return node is not None and node.replication.upstream.is_up
+
+
+def is_intact_pair(nodes: Nodes, one: str, other: str) -> bool:
+    first, second = nodes.running[one].replication, nodes.running[other].replication
+    return first.end_offset == second.end_offset
+
+
+def start_pair(nodes: Nodes, **settings: str) -> None:
+    nodes.start("a", **settings)
+    nodes.start("b", replicaof="a 7000", **settings)
+    nodes.world.run_until(lambda: is_up(nodes, "b"), 10)
+
+
+def test_a_replica_gets_the_data_and_then_the_stream(nodes: Nodes) -> None:
+    nodes.start("a")
+
+    async def fill() -> None:
+        client = Client("a")
+        for number in range(300):
+            await client.send("SET", f"k{number}", "x" * number)
+        for _ in range(300):
+            assert await client.reply() == "OK"
+
+    nodes.world.run(fill())
+    nodes.start("b", replicaof="a 7000")
+    nodes.world.run_until(lambda: is_up(nodes, "b"), 10)
+
+    async def more() -> None:
+        client = Client("a")
+        assert await client.ask("SET", "late", 1) == "OK"
+        assert await client.ask("WAIT", 1, 1000) == 1
+        assert await nodes.ask("b", "GET", "late") == b"1"
+        assert await nodes.ask("b", "GET", "k299") == b"x" * 299
+
+    nodes.world.run(more())
+
+
+@pytest.mark.parametrize("way", ["yes", "no"])
+def test_a_cut_link_is_continued_when_it_heals(nodes: Nodes, way: str) -> None:
+    start_pair(nodes, repl_timeout="3", repl_ping_replica_period="1", repl_diskless_sync=way)
+    nodes.world.cut("a", "b")
+    nodes.world.run(nodes.ask("a", "SET", "k", 1))
+    nodes.world.run_until(lambda: not is_up(nodes, "b"), 10)
+    nodes.world.heal("a", "b")
+    nodes.world.run_until(lambda: is_up(nodes, "b"), 10)
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
+    assert nodes.world.run(nodes.ask("b", "GET", "k")) == b"1"
+    assert nodes.running["a"].replication.line.full_syncs == 1
+    assert nodes.running["a"].replication.serving.partial_accepted == 1
+
+
+def test_writes_are_refused_before_the_first_member_has_come(nodes: Nodes) -> None:
+    nodes.start("a", min_replicas_to_ack="1")
+    nodes.world.run(1)
+    reply = nodes.world.run(nodes.ask("a", "SET", "k", 1))
+    assert str(reply).startswith("NOREPLICAS")
+    assert nodes.world.run(nodes.ask("a", "GET", "k")) is None
+
+
+def await_members(nodes: Nodes, name: str, count: int) -> None:
+    def stand() -> bool:
+        gate = nodes.running[name].replication.gate
+        return (
+            gate.gate is not None
+            and not gate.gate.record.is_joint
+            and len(gate.gate.record.newest.members) == count
+            and gate.refusal is None
+        )
+
+    nodes.world.run_until(stand, 10, what=f"{count} members")
+
+
+def test_an_acknowledged_write_is_on_the_replica(nodes: Nodes) -> None:
+    start_pair(nodes, min_replicas_to_ack="1")
+    await_members(nodes, "a", 1)
+
+    async def write() -> None:
+        client = Client("a")
+        for number in range(50):
+            await client.send("SET", "k", number)
+            await client.send("GET", "k")
+        for number in range(50):
+            assert await client.reply() == "OK"
+            engine = nodes.running["b"].engine
+            assert engine.key_count(0) == 1
+            assert await client.reply() == str(number).encode()
+
+    nodes.world.run(write())
+
+
+def test_a_write_without_acknowledgement_ends_with_noack(nodes: Nodes) -> None:
+    start_pair(nodes, min_replicas_to_ack="1", min_replicas_to_ack_timeout="500")
+    await_members(nodes, "a", 1)
+    nodes.world.cut("a", "b")
+
+    async def write() -> None:
+        client = Client("a")
+        await client.send("PING")
+        await client.send("SET", "k", 1)
+        await client.send("PING", "after")
+        assert await client.reply() == "PONG"
+        started = asyncio.get_running_loop().time()
+        assert str(await client.reply()).startswith("NOACK")
+        assert 0.4 < asyncio.get_running_loop().time() - started < 1
+        assert await client.reply() == b"after"
+
+    nodes.world.run(write())
+
+
+def test_a_fenced_node_neither_writes_nor_acknowledges_and_says_where_it_stands(nodes: Nodes) -> None:
+    start_pair(nodes, min_replicas_to_ack="1")
+    await_members(nodes, "a", 1)
+
+    async def fence() -> None:
+        assert await nodes.ask("a", "SET", "k", 1) == "OK"
+        reports = {}
+        for name in ("b", "a"):
+            words = await nodes.ask(name, "HOLDFAST", "FENCE", 5, "leader")
+            reports[name] = dict(zip(words[::2], words[1::2], strict=True))
+        assert reports["b"][b"intact"] == b"yes"
+        assert int(reports["b"][b"position-offset"]) > 0
+        assert str(await nodes.ask("a", "SET", "k", 2)).startswith("FENCED")
+        assert str(await nodes.ask("b", "HOLDFAST", "FENCE", 4, "other")).startswith("FENCED")
+        position = reports["b"][b"position-epoch"], reports["b"][b"position-offset"]
+        assert await nodes.ask("b", "HOLDFAST", "PROMOTE", 5, "leader", *position) == "OK"
+        node_id = reports["b"][b"node-id"]
+        assert await nodes.ask("a", "HOLDFAST", "FOLLOW", 5, "leader", "b", 7000, node_id) == "OK"
+
+    nodes.world.run(fence())
+    nodes.world.run_until(lambda: is_up(nodes, "a"), 10)
+    await_members(nodes, "b", 1)
+
+    async def write() -> None:
+        assert await nodes.ask("b", "SET", "k", 3) == "OK"
+        assert await nodes.ask("a", "GET", "k") == b"3"
+
+    nodes.world.run(write())
+    assert nodes.running["b"].replication.line.full_syncs == 0
+
+
+def test_a_primary_that_comes_back_empty_wipes_nobody(nodes: Nodes) -> None:
+    start_pair(nodes)
+    nodes.world.run(nodes.ask("a", "SET", "k", 1))
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
+    nodes.world.restart("a")
+    nodes.world.run(5)
+    assert nodes.world.run(nodes.ask("b", "GET", "k")) == b"1"
+    refusal = nodes.running["b"].replication.upstream.refusal
+    assert "lost history" in refusal
+    text = nodes.world.run(nodes.ask("b", "INFO", "replication"))
+    assert b"master_refused:the primary has lost history" in text
+
+
+def test_flushall_is_followed_by_a_replica_that_was_away(nodes: Nodes) -> None:
+    start_pair(nodes, repl_timeout="3", repl_ping_replica_period="1")
+    nodes.world.run(nodes.ask("a", "SET", "k", 1))
+    nodes.world.cut("a", "b")
+    nodes.world.run(nodes.ask("a", "FLUSHALL"))
+    nodes.world.run(8)
+    nodes.world.heal("a", "b")
+    nodes.world.run_until(lambda: is_up(nodes, "b"), 10)
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
+    assert nodes.running["b"].engine.key_count(0) == 0
+
+
+def test_a_linearizable_read_waits_for_the_members(nodes: Nodes) -> None:
+    start_pair(nodes, min_replicas_to_ack="1", ack_reads="linearizable", min_replicas_to_ack_timeout="500")
+    await_members(nodes, "a", 1)
+
+    async def read() -> None:
+        assert await nodes.ask("a", "SET", "k", 1) == "OK"
+        assert await nodes.ask("a", "GET", "k") == b"1"
+        nodes.world.cut("a", "b")
+        assert str(await nodes.ask("a", "GET", "k")).startswith("NOACK")
+
+    nodes.world.run(read())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench import group_memory, group_replication, group_requests, group_stall, group_start
+from bench import group_memory, group_persistence, group_replication, group_requests, group_stall, group_start
 from bench.figures import Figure
 from bench.rounds import Bench
 
@@ -28,6 +28,7 @@ GROUPS = (
     Group(group_requests.GROUP, "Server CPU per request, and throughput", group_requests.measure),
     Group(group_memory.GROUP, "Resident bytes per key", group_memory.measure),
     Group(group_stall.GROUP, "Longest stall while a table grows", group_stall.measure),
+    Group(group_persistence.GROUP, "Saving, loading, syncing", group_persistence.measure),
     Group(group_start.GROUP, "Start to first PONG", group_start.measure),
     Group(group_replication.GROUP, "Replication: sync, CPU, lag, acknowledged writes", group_replication.measure),
 )

@@ -17,6 +17,12 @@ from typing import Any
 
 TARGET = Path(__file__).resolve().parent.parent / "src" / "holdfast" / "commands" / "facts.json"
 LEFT_OUT = {"stream", "geo", "hyperloglog", "sentinel"}
+FLAG_ORDER = (
+    *("RO", "RW", "OW", "RM", "access", "update", "insert", "delete"),
+    *("not_key", "incomplete", "variable_flags"),
+)
+MORE_TIPS = {"scan": ["response_policy:special"]}
+"""What Redis 7.2 says of a command and its relatives' descriptions lack."""
 
 
 def facts_of(described: dict[str, Any]) -> dict[str, Any]:
@@ -36,8 +42,8 @@ def facts_of(described: dict[str, Any]) -> dict[str, Any]:
 
 def key_spec(described: dict[str, Any]) -> dict[str, Any]:
     """Return where keys stand, in the words of the wire."""
-    shown = {"RO": "RO", "RW": "RW", "OW": "OW", "RM": "RM"}
-    spec: dict[str, Any] = {"flags": [shown.get(flag, flag.lower()) for flag in described["flags"]]}
+    flags = {flag if len(flag) == 2 else flag.lower() for flag in described["flags"]}
+    spec: dict[str, Any] = {"flags": [flag for flag in FLAG_ORDER if flag in flags]}
     if "notes" in described:
         spec["notes"] = described["notes"]
     kind, where = next(iter(described["begin_search"].items()))
@@ -79,7 +85,10 @@ def main(folder: Path) -> None:
                 continue
             container = described.get("container")
             full = f"{container}|{name}" if container else name
-            facts[full.lower()] = facts_of(described)
+            kept = facts[full.lower()] = facts_of(described)
+            for tip in MORE_TIPS.get(full.lower(), ()):
+                if tip not in kept.setdefault("tips", []):
+                    kept["tips"].append(tip)
     lines = [
         f"{json.dumps(name)}: {json.dumps(facts[name], separators=(',', ':'))}" for name in sorted(facts)
     ]

@@ -1,1 +1,5 @@
+<<<<<<< HEAD
 """Tests of the commands: what conformance cannot see, above all what replicas and files are told."""
+=======
+"""Tests of `holdfast.commands`."""
+>>>>>>> w2-admin

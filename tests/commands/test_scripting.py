@@ -12,6 +12,7 @@ ENDLESS = "while true do pcall(function() while true do end end) end"
 
 def test_endless_script_leaves_others_busy_until_it_is_killed(connect: Connect) -> None:
     client, other = connect(), connect()
+    other.value("PING")
     client.send(b"*3\r\n$4\r\nEVAL\r\n$%d\r\n%b\r\n$1\r\n0\r\n" % (len(ENDLESS), ENDLESS.encode()))
     while other.value("PING") == Simple("+", b"PONG"):
         pass
@@ -66,7 +67,7 @@ def test_deeply_nested_values_are_an_error_or_a_reply_and_never_a_crash(connect:
 
 def test_packed_values_come_back_equal(connect: Connect) -> None:
     body = """
-        local t = {1, -1, 200, -200, 70000, -70000, 2^40, -2^40, 0.5, 0.1, 'text', ('x'):rep(300), {a = {1, 2}}}
+        local t = {1, -1, 200, -200, 70000, -70000, 2^40, -2^40, 0.5, 0.1, 't', ('x'):rep(300), {a = {1, 2}}}
         local u = cmsgpack.unpack(cmsgpack.pack(t))
         for i = 1, 12 do if t[i] ~= u[i] then return i end end
         return {u[13].a[2], select(3, struct.unpack('>Hd', struct.pack('>Hd', 7, 0.25)))}

@@ -38,7 +38,9 @@ def save(source: Engine, path: Path, *, compress: bool = True, commands: bool = 
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         head = b"" if commands else snapshot_head([(b"redis-ver", b"7.2.0")])
-        write_snapshot(source, file, head, commands=commands, compress=compress, checksum=True, early_sync=True)
+        write_snapshot(
+            source, file, head, commands=commands, compress=compress, checksum=True, early_sync=True
+        )
     finally:
         os.close(file)
     return path.read_bytes()

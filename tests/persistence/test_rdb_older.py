@@ -22,7 +22,10 @@ FILES = {
     "hash of strings": (4, length(2) + text(b"f") + text(b"v") + text(b"g") + b"\xc1\x2c\x01"),
     "hash as zipmap": (9, text(zipmap((b"f", b"v"), (b"g", b"w" * 300)))),
     "hash as ziplist": (13, text(ziplist(b"f", b"v", b"g", 5))),
-    "sorted set with text scores": (3, length(3) + text(b"a") + b"\x031.5" + text(b"b") + b"\xfe" + text(b"c") + b"\xff"),
+    "sorted set with text scores": (
+        3,
+        length(3) + text(b"a") + b"\x031.5" + text(b"b") + b"\xfe" + text(b"c") + b"\xff",
+    ),
     "sorted set as ziplist": (12, text(ziplist(b"a", 1, b"b", b"2.5"))),
 }
 

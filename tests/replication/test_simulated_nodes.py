@@ -282,3 +282,33 @@ def test_one_snapshot_serves_all_who_wait(nodes: Nodes) -> None:
     for name in ("b", "c", "d"):
         nodes.world.run_until(lambda name=name: is_up(nodes, name), 20)  # type: ignore[misc]
     assert len(taken) == 1
+
+
+def test_a_fenced_node_fetches_the_tail_of_a_better_copy_and_may_then_lead(nodes: Nodes) -> None:
+    start_pair(nodes, min_replicas_to_ack="1")
+    nodes.start("c", replicaof="a 7000", min_replicas_to_ack="1")
+    await_members(nodes, "a", 2)
+    nodes.world.cut("a", "c")
+    assert nodes.world.run(nodes.ask("a", "SET", "k", "only on b")) == "OK"
+    nodes.world.kill("a")
+    reports = {}
+
+    async def fence(name: str) -> None:
+        words = await nodes.ask(name, "HOLDFAST", "FENCE", 1, "leader")
+        reports[name] = dict(zip(words[::2], words[1::2], strict=True))
+
+    for name in ("b", "c"):
+        nodes.world.run(fence(name))
+    b, c = reports["b"], reports["c"]
+    position = b[b"position-epoch"], b[b"position-offset"]
+    assert int(c[b"position-offset"]) < int(b[b"position-offset"])
+    promote = ("HOLDFAST", "PROMOTE", 1, "leader", *position)
+    assert str(nodes.world.run(nodes.ask("c", *promote))).startswith("NOPROMOTE")
+    fetch = ("HOLDFAST", "FETCH", 1, "leader", "b", 7000, b[b"node-id"], *position)
+    assert nodes.world.run(nodes.ask("c", *fetch)) == "OK"
+    nodes.world.run_until(lambda: nodes.running["c"].engine.key_count(0) == 1, 10)
+    assert nodes.world.run(nodes.ask("c", *promote)) == "OK"
+    follow = ("HOLDFAST", "FOLLOW", 1, "leader", "c", 7000, c[b"node-id"])
+    assert nodes.world.run(nodes.ask("b", *follow)) == "OK"
+    await_members(nodes, "c", 2)
+    assert nodes.world.run(nodes.ask("c", "GET", "k")) == b"only on b"

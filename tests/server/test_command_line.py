@@ -22,7 +22,7 @@ from tests.server.conftest import Load
 
 STAND_IN = """
 import os, sys, types
-node = types.ModuleType("holdfast.node.server")
+node = types.ModuleType("holdfast.node.process")
 def run(configuration):
     notices = [notice.text for notice in configuration.take_notices()]
     report = [configuration.port, configuration.config_file, os.getpid(), os.getsid(0), os.getcwd(), notices]
@@ -30,7 +30,7 @@ def run(configuration):
         file.write(repr((report, os.path.exists("x.pid") and open("x.pid").read())))
     return 7
 node.run = run
-sys.modules["holdfast.node.server"] = node
+sys.modules["holdfast.node.process"] = node
 heavy = {"asyncio", "click", "rich", "uvloop", "dataclasses"} & sys.modules.keys()
 from holdfast.cli.server import main
 code = main(sys.argv[1:])

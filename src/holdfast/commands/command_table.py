@@ -211,19 +211,47 @@ def _key_spec(spec: dict[str, Any]) -> Pairs:
 
 def register(engine: Engine) -> None:
     """The index of the family."""
-    add_function(engine, Spec(
-        "command", -1, "loading stale container", group="server", since="2.8.13", categories="connection",
-        summary="Describe all commands.", complexity="O(N) with N the number of commands"), command)
+    add_function(
+        engine,
+        Spec(
+            "command",
+            -1,
+            "loading stale container",
+            group="server",
+            since="2.8.13",
+            categories="connection",
+            summary="Describe all commands.",
+            complexity="O(N) with N the number of commands",
+        ),
+        command,
+    )
     for name, arity, since, function, summary, complexity in (
         ("count", 2, "2.8.13", count, "Count the commands.", "O(1)"),
         ("docs", -2, "7.0.0", docs, "Document commands.", "O(N) with N the number of names"),
         ("getkeys", -3, "2.8.13", get_keys, "Find the keys in a command.", "O(N) with N arguments"),
-        ("getkeysandflags", -3, "7.0.0", get_keys_and_flags, "Find the keys in a command and their use.",
-         "O(N) with N arguments"),
+        (
+            "getkeysandflags",
+            -3,
+            "7.0.0",
+            get_keys_and_flags,
+            "Find the keys in a command and their use.",
+            "O(N) with N arguments",
+        ),
         ("info", -2, "2.8.13", info, "Describe commands.", "O(N) with N the number of names"),
         ("list", -2, "7.0.0", list_, "List the names of commands.", "O(N) with N the number of commands"),
         ("help", 2, "5.0.0", help_command("COMMAND", HELP), "Show help on COMMAND.", "O(1)"),
     ):
-        add_function(engine, Spec(
-            f"command|{name}", arity, "loading stale", group="server", since=since, categories="connection",
-            summary=summary, complexity=complexity), function)
+        add_function(
+            engine,
+            Spec(
+                f"command|{name}",
+                arity,
+                "loading stale",
+                group="server",
+                since=since,
+                categories="connection",
+                summary=summary,
+                complexity=complexity,
+            ),
+            function,
+        )

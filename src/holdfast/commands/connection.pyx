@@ -45,6 +45,8 @@ cdef int select(Session s, Call* c) except -1:
     cdef int64_t number
     if not parse_int64(c.argv[1].ptr, c.argv[1].len, &number):
         reply_not_integer(s)
+    elif number < -2147483648 or number > 2147483647:
+        reply_error(s, b"ERR value is out of range, value must between -2147483648 and 2147483647")
     elif number < 0 or number >= s.engine.ks.db_count:
         reply_error(s, b"ERR DB index is out of range")
     else:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from holdfast.commands.spec import CATEGORIES, KeySpec, Spec
@@ -20,6 +19,8 @@ from holdfast.commands.spec import CATEGORIES, KeySpec, Spec
 
 @cache
 def _table() -> dict[str, dict[str, Any]]:
+    from importlib.resources import files  # costs as much as half of the start
+
     text = (files("holdfast.commands") / "facts.json").read_text(encoding="utf-8")
     table: dict[str, dict[str, Any]] = json.loads(text)
     return table

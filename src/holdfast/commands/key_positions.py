@@ -65,7 +65,7 @@ def _positions(key_spec: dict[str, Any], call: list[bytes]) -> list[int] | None:
         last = first + (count - 1) * step
     else:
         return []
-    if last >= len(call) or first >= len(call) and last >= first:
+    if last >= len(call) or (first >= len(call) and last >= first):
         return None
     return list(range(first, last + 1, step))
 

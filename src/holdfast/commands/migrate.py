@@ -281,9 +281,7 @@ class Migration:
         name = b"RESTORE-ASKING" if engine.node.configuration["cluster-enabled"] else b"RESTORE"
         for key, (payload, at_ms) in sent.items():
             ttl_ms = max(at_ms - engine.now_ms, 1) if at_ms >= 0 else 0
-            requests.append(
-                encode(name, key, b"%d" % ttl_ms, payload, *((b"REPLACE",) if replace else ()))
-            )
+            requests.append(encode(name, key, b"%d" % ttl_ms, payload, *((b"REPLACE",) if replace else ())))
         stream = b"".join(requests)
         for start in range(0, len(stream), CHUNK_BYTES):
             target.writer.write(stream[start : start + CHUNK_BYTES])

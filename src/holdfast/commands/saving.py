@@ -23,7 +23,8 @@ def register(engine: Engine) -> None:
     """Declare the family."""
     for spec, function in (
         (Spec("save", 1, "admin noscript no_async_loading no_multi", group="server",
-              summary="Save the data set to disk; everybody waits.", complexity="O(N) in the number of keys"), save),
+              summary="Save the data set to disk; everybody waits.",
+              complexity="O(N) in the number of keys"), save),
         (Spec("bgsave", -1, "admin noscript no_async_loading", group="server",
               summary="Save the data set to disk in the background.", complexity="O(1)"), bgsave),
         (Spec("lastsave", 1, "loading stale fast", group="server", categories="admin dangerous",
@@ -86,7 +87,8 @@ def bgrewriteaof(session: Any, args: list[bytes]) -> object:
     refusal = keeper.begin_rewrite()
     if refusal:
         raise CommandError(
-            "ERR Can't execute an AOF background rewriting. Please check the server logs for more information."
+            "ERR Can't execute an AOF background rewriting. Please check the server logs for more "
+            "information."
         )
     return Status("Background append only file rewriting started")
 

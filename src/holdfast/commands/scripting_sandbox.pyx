@@ -201,7 +201,7 @@ cdef int load(State* L) noexcept:
 
 # ---- the globals ----
 
-cdef void open(State* L, const char* name, Function function) noexcept:
+cdef void open_library(State* L, const char* name, Function function) noexcept:
     lua.pushcclosure(L, function, 0)
     lua.pushstring(L, name)
     lua.call(L, 1, 0)
@@ -211,10 +211,10 @@ cdef void open_libraries(State* L) noexcept:
     cdef const char** hidden = [
         b"dofile", b"loadfile", b"print", b"newproxy", b"getfenv", b"setfenv", b"require", b"module", NULL]
     cdef int i = 0
-    open(L, b"", lua.open_base)
-    open(L, b"table", lua.open_table)
-    open(L, b"string", lua.open_string)
-    open(L, b"math", lua.open_math)
+    open_library(L, b"", lua.open_base)
+    open_library(L, b"table", lua.open_table)
+    open_library(L, b"string", lua.open_string)
+    open_library(L, b"math", lua.open_math)
     lua.pushvalue(L, GLOBALS)
     open_json(L)
     lua.setfield(L, -2, b"cjson")

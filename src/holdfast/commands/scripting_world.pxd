@@ -43,7 +43,7 @@ cdef class World:
     cdef void constant(self, const char* name, double value) noexcept
     cdef void set_words(self, int name, Slice* words, int count) noexcept
     cdef int reply_failure(self, Session s, Script script) except -1
-    cdef int open(self) except -1
+    cdef int start(self) except -1
     cdef Script compile(self, Session s, bytes body)
     cdef int run(self, Session s, Script script, Slice* keys, int key_count, Slice* args, int arg_count) except -1
     cdef int forget(self) except -1

@@ -534,7 +534,7 @@ cdef class World:
         self.by_body = {}
         self.by_sha = {}
         self.luck = (<uint64_t>0x1234ABCD << 16) | 0x330E
-        self.open()
+        self.start()
 
     def __dealloc__(self):
         if self.L != NULL:
@@ -552,7 +552,7 @@ cdef class World:
         lua.pushnumber(self.L, value)
         lua.setfield(self.L, -2, name)
 
-    cdef int open(self) except -1:
+    cdef int start(self) except -1:
         """Make the state of Lua and fill it."""
         cdef State* L = lua.newstate()
         if L == NULL:
@@ -606,7 +606,7 @@ cdef class World:
         self.L = NULL
         self.by_body = {}
         self.by_sha = {}
-        return self.open()
+        return self.start()
 
     @property
     def used_bytes(self):

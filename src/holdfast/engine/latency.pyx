@@ -5,7 +5,7 @@ latencystats and LATENCY HISTOGRAM show them. What it is not: measuring;
 `dispatch` calls `latency_add` (latency.pxd) after each command.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free
 from holdfast.engine.registry cimport find_command
 from holdfast.engine.state cimport Command, Engine
@@ -51,7 +51,7 @@ def percentiles_us(Engine engine, str name, wanted):
 
 
 def distribution(Engine engine, str name):
-    """Return (calls, [(microseconds, calls up to them), ...]) by powers of two; None before the first call."""
+    """Return (calls, [(microseconds, calls so far), ...]) by powers of two, or None."""
     cdef Command* c = measured(engine, name)
     cdef uint64_t seen = 0, edge = 1024, told = 0
     cdef int place

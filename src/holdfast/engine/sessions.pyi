@@ -53,7 +53,7 @@ def reset(s: Session) -> None:
     """Make a session as it was when its client connected; authentication is the caller's."""
 
 def used_by_tables(e: Engine) -> dict[str, int]:
-    """Return counts of the engine's tables that INFO tells: blocked keys, channels, patterns, watched keys."""
+    """Return counts of the engine's tables that INFO tells."""
 
 def keyspace_facts(e: Engine) -> dict[str, int]:
     """Return counters of the keyspace that INFO tells."""

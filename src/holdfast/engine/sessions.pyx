@@ -9,10 +9,10 @@ may be killed or must go is decided in `holdfast.server.clients`.
 from holdfast.engine.buf cimport buf_free
 from holdfast.engine.reply cimport wake
 from holdfast.engine.state cimport (
-    GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH, GUARD_PAUSED, GUARD_SUBSCRIBED,
-    S_ASKING, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_DIRTY_CAS, S_DIRTY_EXEC, S_EXECUTING,
-    S_MONITOR, S_MULTI, S_NO_EVICT, S_NO_TOUCH, S_PAUSED, S_PRIMARY, S_PUBSUB, S_READONLY, S_REPLICA, S_REPLY_OFF,
-    S_REPLY_SKIP, S_REPLY_SKIP_NEXT, S_UNIX, Engine, Session)
+    GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH, GUARD_PAUSED,
+    GUARD_SUBSCRIBED, S_ASKING, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_DIRTY_CAS, S_DIRTY_EXEC,
+    S_MONITOR, S_MULTI, S_NO_EVICT, S_NO_TOUCH, S_PAUSED, S_PRIMARY, S_PUBSUB, S_READONLY, S_REPLICA,
+    S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT, S_UNIX, Engine, Session)
 
 from holdfast.engine.events import leave
 
@@ -133,8 +133,8 @@ def reset(Session s):
     s.queued = 0
     s.queued_flags = 0
     s.flags &= ~(
-        S_MULTI | S_DIRTY_CAS | S_DIRTY_EXEC | S_REPLY_OFF | S_REPLY_SKIP | S_REPLY_SKIP_NEXT | S_ASKING | S_READONLY
-        | S_NO_EVICT | S_NO_TOUCH)
+        S_MULTI | S_DIRTY_CAS | S_DIRTY_EXEC | S_REPLY_OFF | S_REPLY_SKIP | S_REPLY_SKIP_NEXT | S_ASKING
+        | S_READONLY | S_NO_EVICT | S_NO_TOUCH)
     s.guard &= ~(GUARD_MULTI | GUARD_MUTED | GUARD_NO_TOUCH)
     s.db = &s.engine.ks.dbs[0]
     s.resp = 2
@@ -142,7 +142,7 @@ def reset(Session s):
 
 
 def used_by_tables(Engine e):
-    """Return counts of the engine's tables that INFO tells: blocked keys, channels, patterns, watched keys."""
+    """Return counts of the engine's tables that INFO tells."""
     return {
         "blocking_keys": len(e.blocked_keys),
         "channels": len(e.channels),

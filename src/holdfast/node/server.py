@@ -78,7 +78,7 @@ class ServerNode:
                 raise ValueError(f"No such command in rename-command: {renaming.line}")
         self.run_id = f"{host.random.getrandbits(160):040x}"
         self.started_us = host.clock.boot_us()
-        self.startup_bytes = resident_bytes()
+        self.startup_bytes = resident_bytes(self)
         self.peak_bytes = 0
         self.active_expire = True
         self.sinks: list[Callable[[bytes], None]] = []

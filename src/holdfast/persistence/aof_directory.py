@@ -37,7 +37,7 @@ class AofDirectory:
         self, manifest: Manifest, offset: int, rdb: bool, write_base: Callable[[str, bool], None]
     ) -> Increment:
         """Open the last increment at start-up, after making what is missing; OSError."""
-        self._disk.makedirs(self._place.directory)
+        self._make_directory()
         for name in self._disk.listdir(self._place.directory):
             if name.startswith(TEMPORARY_BASE) or self._place.path(name) == self.waiting_path:
                 self.forget(self._place.path(name))
@@ -72,8 +72,13 @@ class AofDirectory:
 
     def waiting_increment(self, offset: int) -> Increment:
         """Make the increment of an AOF that is being switched on; the manifest does not name it yet."""
-        self._disk.makedirs(self._place.directory)
+        self._make_directory()
         return Increment.create(self._disk, self.waiting_path, offset)
+
+    def _make_directory(self) -> None:
+        """Make the directory, durably: a file in it is worth nothing if power loss takes the directory."""
+        self._disk.makedirs(self._place.directory)
+        self._disk.sync_dir(self._place.working_directory)
 
     def put_in_force(self, *, rdb: bool, waiting: bool, keep: int) -> None:
         """Make the snapshot the base, the waiting increment the next, and all but `keep` increments history.

@@ -13,9 +13,9 @@ from libc.string cimport strlen
 from holdfast.engine.buf cimport Slice, buf_append
 from holdfast.engine.intset cimport intset_at, intset_count
 from holdfast.engine.keyspace cimport (
-    HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, STR_BUFFER, ZSET_PACK,
-    ZSET_TREE, HashEntry, Record, SortedSet, expires_at, hash_entry_key, hash_entry_value, kind_of, record_key_slice,
-    record_string)
+    HASH_PACK, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, STR_BUFFER, ZSET_PACK,
+    ZSET_TREE, HashEntry, Record, SortedSet, expires_at, hash_entry_key, hash_entry_value, kind_of,
+    record_key_slice, record_string)
 from holdfast.engine.listpack cimport lp_count, lp_first, lp_next, lp_text
 from holdfast.engine.lzf cimport lzf_decompress
 from holdfast.engine.numbers cimport format_double, format_int64
@@ -80,10 +80,9 @@ cdef void put_listpack(Batch* b, uint8_t* lp) noexcept nogil:
     cdef char digits[24]
     cdef Slice text
     cdef uint8_t* at = lp_first(lp)
-    cdef int i
     while at != NULL:
         element(b)
-        for i in range(b.width):
+        for _ in range(b.width):
             text = lp_text(at, digits)
             put_bulk(b.sink, text.ptr, text.len)
             at = lp_next(lp, at)

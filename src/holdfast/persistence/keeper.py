@@ -34,8 +34,8 @@ from holdfast.persistence.engine_side import (
 )
 from holdfast.persistence.loader import (
     Kept,
-    Loading,
     LoadFailed,
+    Loading,
     load_append_only,
     load_rdb_file,
     summary,
@@ -81,7 +81,7 @@ class Keeper:
         """Hands out the effects there are, before a snapshot is taken (set by the node)."""
         self.release: Callable[[], None] = lambda: None
         """Sees that pending replies leave soon (set by the node)."""
-        self.replication_fields: Callable[[], list[tuple[bytes, bytes]]] = lambda: []
+        self.replication_fields: Callable[[], list[tuple[bytes, bytes]]] = list
         """Aux fields that replication wants in every snapshot."""
         self.replicas_synced: Callable[[int], int] = lambda offset: 0
         """How many replicas have an offset on stable storage (WAITAOF)."""
@@ -105,10 +105,9 @@ class Keeper:
         self._save_began_us = self._save_dirty = 0
         self._tried_ms = -RETRY_MS
         self._held: list[Any] = []
+        self._refusing = False
         self._waiting: list[tuple[int, int, Any]] = []
-        self.writer = AofWriter(
-            host.disk, host.clock, self.place, self._aof_settings(), host.pid, log.write
-        )
+        self.writer = AofWriter(host.disk, host.clock, self.place, self._aof_settings(), host.pid, log.write)
         configuration.on_change(AOF_SETTINGS, self._follow_aof_settings)
         configuration.on_change(("appendonly",), self._follow_appendonly)
 
@@ -225,7 +224,7 @@ class Keeper:
         if writer.state is State.OFF:
             return
         writer.flush(self.host.clock.boot_us() // 1000)
-        if writer.health is not Health.OK or self._held:
+        if writer.health is not Health.OK or self._refusing or self._held:
             self._follow_health()
         if self._waiting:
             self._answer_waiting()
@@ -243,7 +242,8 @@ class Keeper:
             self.release()
 
     def _follow_guard(self) -> None:
-        raise_guard(self.engine, self.refusal is not None)
+        self._refusing = self.refusal is not None
+        raise_guard(self.engine, self._refusing)
 
     @property
     def refusal(self) -> str | None:
@@ -254,10 +254,10 @@ class Keeper:
         stops = self.configuration["stop-writes-on-bgsave-error"] and self.configuration["save"]
         if stops and not self.last_save_ok:
             return (
-                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. "
-                "Commands that may modify the data set are disabled, because this instance is configured to report "
-                "errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check "
-                "the Redis logs for details about the RDB error."
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to "
+                "disk. Commands that may modify the data set are disabled, because this instance is configured "
+                "to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). "
+                "Please check the Redis logs for details about the RDB error."
             )
         return None
 
@@ -393,7 +393,9 @@ class Keeper:
             disk.rename(temporary, path)
             disk.sync_dir(posixpath.dirname(path) or ".")
         except OSError as error:
-            self.log.warning(f"Error saving DB on disk: {error.strerror or error}; the file before it is untouched")
+            self.log.warning(
+                f"Error saving DB on disk: {error.strerror or error}; the file before it is untouched"
+            )
             self.last_save_ok = False
             self._forget(temporary)
             self._follow_guard()
@@ -451,7 +453,9 @@ class Keeper:
     def place(self) -> AofPlace:
         """Where the append-only file lives."""
         return AofPlace(
-            self.configuration["dir"], self.configuration["appenddirname"], self.configuration["appendfilename"]
+            self.configuration["dir"],
+            self.configuration["appenddirname"],
+            self.configuration["appendfilename"],
         )
 
     def _aof_settings(self) -> AofSettings:

@@ -11,7 +11,7 @@ bytes done; `Loading` is what INFO shows of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from holdfast.engine.state import Engine
@@ -56,7 +56,7 @@ class Kept:
 
     def take(self, reader: RdbReader) -> None:
         """Remember what a reader found."""
-        self.fields = {name: text for name, text in reader.fields.items()}
+        self.fields = dict(reader.fields)
         self.functions = list(reader.functions)
         self.keys += reader.keys
         self.expired += reader.expired
@@ -86,7 +86,14 @@ def read_rdb(
 
 
 def load_rdb_file(
-    disk: Disk, path: str, engine: Engine, kept: Kept, progress: Loading, *, check_seal: bool, skip_expired: bool
+    disk: Disk,
+    path: str,
+    engine: Engine,
+    kept: Kept,
+    progress: Loading,
+    *,
+    check_seal: bool,
+    skip_expired: bool,
 ) -> Generator[int, None, int]:
     """Load an RDB file: yield bytes done, return its length. LoadFailed, OSError."""
     file = disk.open(path, "rb")
@@ -100,10 +107,7 @@ def load_rdb_file(
         ) from error
     finally:
         file.close()
-    if end < progress.total_bytes:
-        # Redis ignores what follows the end mark; it may be the zeros of a power loss.
-        return end
-    return end
+    return end  # what follows the end mark is ignored, as in Redis: it may be the zeros of a power loss
 
 
 def load_append_only(
@@ -140,7 +144,8 @@ def summary(what: str, seconds: float, kept: Kept, loaded: tuple[Replayed, ...] 
     """Say in one line what was loaded, how long it took, and where it ended."""
     expired = f", {kept.expired} expired keys left out" if kept.expired else ""
     if loaded is None:
-        return f"DB loaded from disk: {seconds:.3f} seconds; {what}: {kept.keys} keys{expired}, up to offset {end}"
-    return f"DB loaded from append only file: {seconds:.3f} seconds; " + "; ".join(str(part) for part in loaded)
-
-
+        took = f"DB loaded from disk: {seconds:.3f} seconds"
+        return f"{took}; {what}: {kept.keys} keys{expired}, up to offset {end}"
+    return f"DB loaded from append only file: {seconds:.3f} seconds; " + "; ".join(
+        str(part) for part in loaded
+    )

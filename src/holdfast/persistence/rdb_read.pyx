@@ -17,15 +17,14 @@ nothing; `read_opcode` are the things that are no keys.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer, Py_buffer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
-from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, slice_bytes, slice_of
+from holdfast.engine.buf cimport Slice, buf_append, buf_consume, buf_free, slice_bytes, slice_of
 from holdfast.engine.checksum cimport crc64
 from holdfast.engine.keyspace cimport Keyspace, Record, record_set_lru
 from holdfast.engine.rdb_decode cimport (
-    DECODED, FAULTY, NEEDS_MORE, decode_value, decoder_clear, decoder_init, drop_decoded, foreign_type, read_fixed64, read_length,
-    read_string, store_decoded)
+    DECODED, FAULTY, NEEDS_MORE, decode_value, decoder_clear, decoder_init, drop_decoded, foreign_type,
+    read_fixed64, read_length, read_string, store_decoded)
 from holdfast.engine.rdb_format cimport (
-    RDB_AUX, RDB_EOF, RDB_EXPIRE_MS, RDB_EXPIRE_SECONDS, RDB_FREQ, RDB_FUNCTION, RDB_FUNCTION_PRE_GA, RDB_IDLE,
-    RDB_MODULE_AUX, RDB_RESIZEDB, RDB_SELECTDB, RDB_SLOT_INFO, RDB_VERSION_READ)
+    RDB_AUX, RDB_EOF, RDB_EXPIRE_MS, RDB_EXPIRE_SECONDS, RDB_FREQ, RDB_FUNCTION, RDB_IDLE, RDB_MODULE_AUX, RDB_RESIZEDB, RDB_SELECTDB, RDB_SLOT_INFO, RDB_VERSION_READ)
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport table_expand
 
@@ -101,7 +100,7 @@ cdef class RdbReader:
                 before = self.decoder.at
                 rc = self.read_item()
                 if rc != DECODED and self.stage != IN_VALUE:
-                    # Half a thing is read again when there is more; of a value under way what was read is read.
+                    # Half a thing is read again later; of a value under way what was read is read.
                     self.decoder.at = before
                 self.offset = at + (self.decoder.at - start)
                 if self.stage == AT_SEAL and not self.sealed:
@@ -212,7 +211,8 @@ cdef class RdbReader:
 
     cdef int refuse_type(self, const char* name) except -2:
         where = f"key {shown(self.key)} in database {self.db.id}"
-        raise RdbRefused(self.offset, f"{where} is {name.decode()} (type {self.type}), which is not supported here")
+        what = f"{name.decode()} (type {self.type})"
+        raise RdbRefused(self.offset, f"{where} is {what}, which is not supported here")
 
     cdef void forget_key(self) noexcept:
         self.key = None
@@ -278,7 +278,8 @@ cdef class RdbReader:
             rc = read_length(&self.decoder, &n, NULL)
             if rc == DECODED:
                 if n >= <uint64_t>self.engine.ks.db_count:
-                    raise RdbRefused(self.offset, f"database {n} does not exist here: raise `databases` above it")
+                    why = f"database {n} does not exist here: raise `databases` above it"
+                    raise RdbRefused(self.offset, why)
                 self.db = &self.engine.ks.dbs[n]
             return rc
         if opcode == RDB_RESIZEDB:
@@ -322,9 +323,8 @@ cdef class RdbReader:
         cdef char digits[24]
         cdef Slice text
         cdef uint64_t n = 0
-        cdef int i
         cdef int rc = DECODED
-        for i in range(3):                  # id, opcode and value of `when`
+        for _ in range(3):                  # id, opcode and value of `when`
             rc = read_length(&self.decoder, &n, NULL)
             if rc != DECODED:
                 return rc

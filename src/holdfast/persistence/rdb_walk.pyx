@@ -13,8 +13,7 @@ meanwhile: they are gone over as SCAN does, and the mark tells what was seen.
 What it is not: for flushing or swapping whole databases; end the walk first.
 """
 
-from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memset
+from libc.stdint cimport uint8_t
 from holdfast.engine.buf cimport buf_append, buf_free
 from holdfast.engine.checksum cimport crc64
 from holdfast.engine.keyspace cimport FLAG_WALKED, Database, Keyspace, Record
@@ -40,8 +39,8 @@ cdef void visit(void* entry, void** slot, void* arg) noexcept with gil:
 
 
 cdef class SnapshotWalk:
-    def __cinit__(self, Engine engine not None, bytes head not None, *, bint commands, bint compress, bint checksum,
-                  bint idle=False, bint frequency=False):
+    def __cinit__(self, Engine engine not None, bytes head not None, *, bint commands, bint compress,
+                  bint checksum, bint idle=False, bint frequency=False):
         cdef Keyspace* ks = &engine.ks
         cdef int i
         if engine.walk is not None:

@@ -13,14 +13,15 @@ leave; the Python functions are at the end. Nothing above them touches an object
 """
 
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 from holdfast.engine.buf cimport buf_append, buf_free, buf_reserve
 from holdfast.engine.checksum cimport crc64
 from holdfast.engine.keyspace cimport Database, Keyspace, Record
-from holdfast.engine.numbers cimport format_int64
-from holdfast.engine.rdb_encode cimport SINK_BYTES, Sink, put_byte, put_length, put_record, put_string, sink_drain
-from holdfast.engine.rdb_format cimport RDB_AUX, RDB_EOF, RDB_FUNCTION, RDB_RESIZEDB, RDB_SELECTDB, RDB_VERSION_WRITTEN
+from holdfast.engine.rdb_encode cimport (
+    SINK_BYTES, Sink, put_byte, put_length, put_record, put_string, sink_drain)
+from holdfast.engine.rdb_format cimport (
+    RDB_AUX, RDB_EOF, RDB_FUNCTION, RDB_RESIZEDB, RDB_SELECTDB, RDB_VERSION_WRITTEN)
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport TableCursor, table_walk, table_walk_next
 from holdfast.persistence.command_form cimport put_commands, put_select

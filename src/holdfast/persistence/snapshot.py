@@ -273,6 +273,8 @@ class SnapshotStream:
             while piece := await self._next_piece():
                 yield piece
             self.outcome = self._child.outcome(await self._child.ended)
+            if self._stopped:
+                self.outcome = Outcome("it was stopped", wanted=True)
         finally:
             os.close(self._pipe)
             if not self._child.ended.done():

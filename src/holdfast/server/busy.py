@@ -5,7 +5,8 @@ script that is over its time. Event loops cannot be entered again, so bytes are
 read from and written to the sockets beside the loop; the engine answers nearly
 everything with -BUSY. Clients that connect meanwhile are served as well and
 handed to the loop when the script has ended. What it is not: a second loop:
-nothing else happens, no timer, no replication.
+nothing else happens, no timer, no replication; and a client that the loop has
+accepted, but not yet announced, when the script begins waits for its end.
 
 In the simulator sockets have no descriptor and no time passes inside of a
 script: nothing is served there, and nothing needs to be.
@@ -82,7 +83,9 @@ class BusyService:
         for connection in connections.values():
             sock = connection.transport.get_extra_info("socket") if connection.transport is not None else None
             if sock is not None and sock.fileno() >= 0:
-                self._watch(sock.fileno(), connection)
+                # A reply of this very tick may wait: its client sends nothing before it has it.
+                if connection.serve_directly(sock.fileno(), False):
+                    self._watch(sock.fileno(), connection)
 
     def _listen(self, descriptor: int) -> None:
         listener = socket.socket(fileno=socket.dup(descriptor))

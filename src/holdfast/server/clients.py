@@ -26,7 +26,7 @@ from holdfast.server.connection import Connection
 if TYPE_CHECKING:
     from holdfast.server.node import Node
 
-CONNECTION_BYTES = 2048
+CONNECTION_BYTES = 2800
 """What one client costs beside its buffers, for maxmemory-clients and INFO (measured, rounded)."""
 
 MONITOR_LIMIT = OutputLimit(32 << 20, 8 << 20, 60)
@@ -98,9 +98,9 @@ class Clients:
         configuration = self._node.configuration
         if len(self.connections) >= configuration["maxclients"]:
             return TOO_MANY
-        if configuration["protected-mode"] and host is not None and configuration.default_user.nopass:
-            if not (host.startswith(("127.", "::ffff:127.")) or host == "::1"):
-                return PROTECTED
+        stranger = host is not None and not host.startswith(("127.", "::ffff:127.")) and host != "::1"
+        if stranger and configuration["protected-mode"] and configuration.default_user.nopass:
+            return PROTECTED
         return b""
 
     def _set_addresses(self, session: Session, transport: Any) -> str | None:
@@ -126,7 +126,7 @@ class Clients:
                 link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(seconds // 3, 1))
                 link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
         except (OSError, AttributeError):
-            return      # a transport without such options (a simulated one)
+            return  # a transport without such options (a simulated one)
 
     def _keep_all_alive(self) -> None:
         for connection in self.connections.values():
@@ -169,7 +169,8 @@ class Clients:
             session.flags |= sessions.CLOSING
             sessions.close_soon(session)
             self._node.log.warning(
-                f"Client id={session.id} addr={session.address} scheduled to be closed ASAP for overcoming of "
+                f"Client id={session.id} addr={session.address} scheduled to be closed ASAP for "
+                f"overcoming of "
                 f"output buffer limits ({waiting_bytes} bytes wait)."
             )
 
@@ -218,9 +219,7 @@ class Clients:
             self._close_idle(self._node.engine.now_ms - idle_max_s * 1000)
 
     def _close_idle(self, since_ms: int) -> None:
-        spared = (
-            sessions.REPLICA | sessions.PRIMARY | sessions.BLOCKED | sessions.PUBSUB | sessions.MONITOR
-        )
+        spared = sessions.REPLICA | sessions.PRIMARY | sessions.BLOCKED | sessions.PUBSUB | sessions.MONITOR
         for connection in list(self.connections.values()):
             session = connection.session
             if session.active_ms < since_ms and not session.flags & spared:

@@ -13,8 +13,9 @@ cdef class Connection:
     cdef bint paused_reading
     cdef bint closed
     cdef size_t left_at_end         # bytes of unexecuted input when the client had ended; no fewer now: no more to do
-    cdef int received(self, const char* start, Py_ssize_t nbytes) except -1
+    cdef int take(self, const char* p, size_t n) except -1
     cdef void hold_reading(self) noexcept
+    cdef bint must_hold(self) noexcept
     cpdef flush(self)
     cpdef abort(self)
     cpdef refuse(self, bytes message)

@@ -57,13 +57,13 @@ cdef class Connection:
 
     def buffer_updated(self, Py_ssize_t nbytes):
         """Execute what arrived."""
-        self.received(self.read_start, nbytes)
+        self.take(self.read_start, nbytes)
 
     def data_received(self, bytes chunk):
-        """Execute what arrived: for loops that know a buffered protocol by its base class only (asyncio, sim)."""
-        self.received(chunk, len(chunk))
+        """Execute what arrived (loops that ask for `asyncio.BufferedProtocol` by class come here)."""
+        self.take(chunk, len(chunk))
 
-    cdef int received(self, const char* start, Py_ssize_t nbytes) except -1:
+    cdef int take(self, const char* p, size_t n) except -1:
         cdef Session s = self.session
         cdef Engine e = s.engine
         if self.closed:
@@ -71,9 +71,9 @@ cdef class Connection:
         if not e.tick_open:
             e.open_tick()
         s.active_ms = e.ks.now_ms
-        e.net_input_bytes += nbytes
+        e.net_input_bytes += n
         e.reads += 1
-        feed(s, start, nbytes)
+        feed(s, p, n)
         if s.input.len > INPUT_PAUSE or s.out.len > OUTPUT_PAUSE:
             self.hold_reading()
         return 0
@@ -106,10 +106,18 @@ cdef class Connection:
     # ---- for the node ----
 
     cdef void hold_reading(self) noexcept:
-        if not self.paused_reading and not self.closed and self.transport is not None:
-            if not self.session.flags & S_BLOCKED or self.session.input.len > INPUT_PAUSE:
-                self.paused_reading = True
-                self.transport.pause_reading()
+        if not self.paused_reading and not self.closed and self.transport is not None and self.must_hold():
+            self.paused_reading = True
+            self.transport.pause_reading()
+
+    cdef bint must_hold(self) noexcept:
+        """Whether no more may be read: too many replies wait, or requests wait that may not run.
+
+        A single request may be as long as it likes (within its own limits).
+        """
+        if self.session.out.len > OUTPUT_PAUSE:
+            return True
+        return self.session.flags & S_BLOCKED and self.session.input.len > INPUT_PAUSE
 
     cpdef flush(self):
         """Hand the waiting replies to the transport; go on with requests that had to wait."""
@@ -146,7 +154,7 @@ cdef class Connection:
             self.closed = True
             self.transport.close()
             self.node.connection_closed(self, None)
-        elif self.paused_reading and s.out.len <= OUTPUT_PAUSE and s.input.len <= INPUT_PAUSE:
+        elif self.paused_reading and not self.must_hold():
             self.paused_reading = False
             self.transport.resume_reading()
 
@@ -164,8 +172,8 @@ cdef class Connection:
         self.transport.write(message)
         self.transport.close()
 
-    def serve_directly(self, int descriptor):
-        """Read, execute and answer while a script holds the loop; False: leave it to the loop.
+    def serve_directly(self, int descriptor, bint arrived=True):
+        """Read (if bytes have arrived), execute and answer beside the loop; False: leave it to the loop.
 
         A session whose replies wait for effects of this tick, and the one that
         runs the script, are passed over.
@@ -177,10 +185,11 @@ cdef class Connection:
             return False
         if (s.out.len and s.engine.stream.len) or self.blocked_writing or self.transport.get_write_buffer_size():
             return False
-        n = read(descriptor, chunk, sizeof(chunk))
-        if n <= 0:
-            return False
-        feed(s, chunk, n)
+        if arrived:
+            n = read(descriptor, chunk, sizeof(chunk))
+            if n <= 0:
+                return False
+            feed(s, chunk, n)
         n = write(descriptor, s.out.ptr, s.out.len) if s.out.len else 0
         if n > 0:
             s.bytes_out += n

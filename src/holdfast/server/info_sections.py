@@ -154,9 +154,9 @@ class ServerSections:
         engine, traffic = node.engine, node.traffic
         keyspace = sessions.keyspace_facts(engine)
         tables = sessions.used_by_tables(engine)
-        commands_us = sum(
-            (command_stats(engine, name) or (0, 0, 0, 0))[1] for name in command_names(engine)
-        ) // 1000
+        commands_us = (
+            sum((command_stats(engine, name) or (0, 0, 0, 0))[1] for name in command_names(engine)) // 1000
+        )
         return [
             ("total_connections_received", engine.stat_connections),
             ("total_commands_processed", engine.stat_commands),
@@ -222,10 +222,19 @@ class ServerSections:
     def persistence(self) -> Fields:
         """As it is on a node that saves nothing."""
         engine = self.node.engine
-        started_s = (self.node.engine.now_ms * 1000 - self.node.host.clock.boot_us() + self.node.started_us) // 10**6
-        fields: dict[str, object] = dict.fromkeys((
-            "loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age",
-        ), 0)
+        started_s = (
+            self.node.engine.now_ms * 1000 - self.node.host.clock.boot_us() + self.node.started_us
+        ) // 10**6
+        fields: dict[str, object] = dict.fromkeys(
+            (
+                "loading",
+                "async_loading",
+                "current_cow_peak",
+                "current_cow_size",
+                "current_cow_size_age",
+            ),
+            0,
+        )
         fields["current_fork_perc"] = "0.00"
         fields["current_save_keys_processed"] = fields["current_save_keys_total"] = 0
         fields["rdb_changes_since_last_save"] = engine.dirty
@@ -233,16 +242,25 @@ class ServerSections:
         fields["rdb_last_save_time"] = started_s
         fields["rdb_last_bgsave_status"] = "ok"
         fields["rdb_last_bgsave_time_sec"] = fields["rdb_current_bgsave_time_sec"] = -1
-        fields |= dict.fromkeys((
-            "rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded",
-            "aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled",
-        ), 0)
+        fields |= dict.fromkeys(
+            (
+                "rdb_saves",
+                "rdb_last_cow_size",
+                "rdb_last_load_keys_expired",
+                "rdb_last_load_keys_loaded",
+                "aof_enabled",
+                "aof_rewrite_in_progress",
+                "aof_rewrite_scheduled",
+            ),
+            0,
+        )
         fields["aof_last_rewrite_time_sec"] = fields["aof_current_rewrite_time_sec"] = -1
         fields["aof_last_bgrewrite_status"] = "ok"
         fields["aof_rewrites"] = fields["aof_rewrites_consecutive_failures"] = 0
         fields["aof_last_write_status"] = "ok"
-        fields |= dict.fromkeys((
-            "aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"), 0)
+        fields |= dict.fromkeys(
+            ("aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"), 0
+        )
         return fields.items()
 
     def replication(self) -> Fields:
@@ -280,9 +298,12 @@ class ServerSections:
             calls, took_ns, rejected, failed = command_stats(self.node.engine, name) or (0, 0, 0, 0)
             if calls or rejected or failed:
                 took_us = took_ns // 1000
-                yield f"cmdstat_{name}", (
-                    f"calls={calls},usec={took_us},usec_per_call={took_us / calls if calls else 0:.2f},"
-                    f"rejected_calls={rejected},failed_calls={failed}"
+                yield (
+                    f"cmdstat_{name}",
+                    (
+                        f"calls={calls},usec={took_us},usec_per_call={took_us / calls if calls else 0:.2f},"
+                        f"rejected_calls={rejected},failed_calls={failed}"
+                    ),
                 )
 
     def errorstats(self) -> Fields:
@@ -309,7 +330,10 @@ class ServerSections:
             count = engine.key_count(number)
             if count:
                 average_ms = sessions.average_ttl_ms(engine, number)
-                yield f"db{number}", f"keys={count},expires={engine.volatile_count(number)},avg_ttl={average_ms}"
+                yield (
+                    f"db{number}",
+                    f"keys={count},expires={engine.volatile_count(number)},avg_ttl={average_ms}",
+                )
 
 
 def script_memory(node: Node) -> dict[str, int]:
@@ -322,7 +346,18 @@ def register(node: Node) -> None:
     """Let the server's own sections be told; others may replace them."""
     sections = ServerSections(node)
     for name in (
-        "server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "commandstats",
-        "errorstats", "latencystats", "cluster", "keyspace",
+        "server",
+        "clients",
+        "memory",
+        "persistence",
+        "stats",
+        "replication",
+        "cpu",
+        "modules",
+        "commandstats",
+        "errorstats",
+        "latencystats",
+        "cluster",
+        "keyspace",
     ):
         node.info.tell(name, getattr(sections, name))

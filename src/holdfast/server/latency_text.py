@@ -17,16 +17,27 @@ CALM = "No latency spike was seen since the node started.\n"
 
 ADVICE = {
     "command": (
-        "Slow commands: SLOWLOG GET shows which. Long ranges, KEYS, and deleting large values at once are the "
+        "Slow commands: SLOWLOG GET shows which. Long ranges, KEYS, and deleting large values at "
+        "once are the "
         "usual ones; UNLINK frees in the background."
     ),
     "fast-command": (
-        "Fast commands were slow: the process did not get its processor. Look at the load of the machine, noisy "
+        "Fast commands were slow: the process did not get its processor. Look at the load of the "
+        "machine, noisy "
         "neighbours on a virtual one, and swapping; 'redis-cli --intrinsic-latency 100' measures it."
     ),
-    "fork": "Forking takes long: the more memory, the longer; huge pages and some virtual machines make it worse.",
-    "aof-fsync-always": "appendfsync always waits for the disk; with everysec at most a second of writes is at risk.",
-    "aof-write": "Writing the append-only file waits for the disk: use a local, fast one that nobody else loads.",
+    "fork": (
+        "Forking takes long: the more memory, the longer; huge pages and some virtual machines make "
+        "it worse."
+    ),
+    "aof-fsync-always": (
+        "appendfsync always waits for the disk; with everysec at most a second of writes is at "
+        "risk."
+    ),
+    "aof-write": (
+        "Writing the append-only file waits for the disk: use a local, fast one that nobody else "
+        "loads."
+    ),
     "expire-cycle": "Many keys expire at the same time: spread their times, or raise active-expire-effort.",
     "eviction-cycle": "Eviction takes long: the limit was lowered at once, or large values have to go.",
 }
@@ -71,7 +82,8 @@ def doctor_text(histories: Mapping[str, EventHistory], configuration: Any, now_s
         deviation = sum(abs(value - mean) for value in values) // len(values)
         period_s = max(now_seconds - history.samples[0][0], 1) / len(values)
         lines.append(
-            f"{number}. {event}: {len(values)} latency spikes (average {mean}ms, mean deviation {deviation}ms, "
+            f"{number}. {event}: {len(values)} latency spikes (average {mean}ms, mean deviation "
+            f"{deviation}ms, "
             f"period {period_s:.2f} sec). Worst all time event {history.worst_ms}ms."
         )
         if event in ADVICE:

@@ -32,7 +32,7 @@ class Listeners:
         self._node = node
         self._accept = accept
         self._any_port = any_port
-        self._tcp: list[asyncio.AbstractServer] = []
+        self._tcp: list[asyncio.Server] = []
         self._unix: asyncio.AbstractServer | None = None
         self._opening: asyncio.Task[None] | None = None
         self.ports: list[tuple[str, int]] = []
@@ -94,8 +94,9 @@ class Listeners:
 
     def _reopen(self, configuration: Configuration) -> None:
         """Follow port and bind: new sockets first, so that a refusal leaves the old ones."""
-        if self.ports and not configuration["port"]:
-            self._close_tcp()
+        if not configuration["port"]:
+            if not self._any_port:
+                self._close_tcp()
             return
         wanted = [(where, configuration["port"]) for _, where, _ in self._addresses()]
         kept = [each for each in self.ports if each in wanted]

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import socket
+import sys
 import time
 
 from holdfast.server.host import Clock, Disk
@@ -96,7 +98,7 @@ class MachineFile:
 
     async def sync_later(self) -> None:
         """The same in a thread of the running loop's executor."""
-        import asyncio  # here: the command line reads files before it pays for a loop
+        import asyncio  # here, because a command line that only reads files has no loop
 
         copy = os.dup(self._descriptor)
         # The thread closes the copy: a cancelled wait does not stop the thread.
@@ -186,3 +188,12 @@ class Machine:
         self.random = random.Random(seed)
         self.can_fork = hasattr(os, "fork")
         self.pid = os.getpid()
+
+    def resident_bytes(self) -> int:
+        """Return the resident set of the process (the largest so far where the system tells no more)."""
+        try:
+            with open("/proc/self/statm", "rb") as file:
+                return int(file.read().split()[1]) * resource.getpagesize()
+        except (OSError, IndexError, ValueError):
+            largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return largest if sys.platform == "darwin" else largest * 1024

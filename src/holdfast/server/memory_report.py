@@ -10,8 +10,6 @@ How to read it: `measure`, then `MemoryReport`; `advice` is MEMORY DOCTOR.
 
 from __future__ import annotations
 
-import resource
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,21 +79,10 @@ class MemoryReport:
         return (self.used - self.startup) // self.keys if self.keys else 0
 
 
-def resident_bytes() -> int:
-    """Return the resident set of the process (the largest so far where the system tells no more)."""
-    pages = _resident_pages()
-    if pages:
-        return pages * resource.getpagesize()
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest if sys.platform == "darwin" else largest * 1024
-
-
-def _resident_pages() -> int:
-    try:
-        with open("/proc/self/statm", "rb") as file:    # a fact of the process, not a file of the node
-            return int(file.read().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
+def resident_bytes(node: Node) -> int:
+    """Return the resident set of the process; 0 on a host that has none (a simulated one)."""
+    tell = getattr(node.host, "resident_bytes", None)
+    return int(tell()) if tell is not None else 0
 
 
 def measure(node: Node) -> MemoryReport:
@@ -121,7 +108,7 @@ def measure(node: Node) -> MemoryReport:
         used=used,
         peak=node.peak_bytes,
         startup=node.startup_bytes,
-        resident=resident_bytes(),
+        resident=resident_bytes(node),
         clients_normal=client_bytes["normal"],
         clients_replicas=client_bytes["replica"] + node.doors.replica_output_bytes(),
         largest_client=largest,
@@ -141,23 +128,28 @@ def advice(report: MemoryReport) -> str:
     found = []
     if report.peak > 1.5 * report.used:
         found.append(
-            f"Peak: at some time {human(report.peak)} were in use, more than 150% of what is now. The system's "
-            "allocator seldom gives such memory back, so the process may look larger than its data; it will be "
+            f"Peak: at some time {human(report.peak)} were in use, more than 150% of what is now. The "
+            f"system's "
+            "allocator seldom gives such memory back, so the process may look larger than its data; "
+            "it will be "
             "used again. MEMORY PURGE returns what can be returned."
         )
     if report.fragmentation > 1.4 and report.resident - report.used > 10 * MIB:
         found.append(
-            f"Fragmentation: the process holds {report.fragmentation:.2f} bytes for each byte in use. After a "
+            f"Fragmentation: the process holds {report.fragmentation:.2f} bytes for each byte in use. "
+            f"After a "
             "peak this is harmless; else many values of changing size were written. MEMORY PURGE may help."
         )
     if report.clients and report.clients_normal // report.clients > 200 * 1024:
         found.append(
-            "Client buffers: clients take more than 200 KiB each on average, for instance subscribers that read "
+            "Client buffers: clients take more than 200 KiB each on average, for instance "
+            "subscribers that read "
             "too slowly, or large pipelines. CLIENT LIST shows whose (omem, qbuf)."
         )
     if report.clients_replicas > 10 * MIB:
         found.append(
-            "Replica buffers: more than 10 MiB wait for replicas. A replica or its network is too slow; see the "
+            "Replica buffers: more than 10 MiB wait for replicas. A replica or its network is too "
+            "slow; see the "
             "offsets in INFO replication."
         )
     if not found:

@@ -75,7 +75,9 @@ def get_user(session: Session, args: Args) -> object:
 
 def register(engine: Engine) -> None:
     """The index of the family."""
-    add_container(engine, Spec("acl", -2, "container", group="server", since="6.0.0", summary="Users and rights."))
+    add_container(
+        engine, Spec("acl", -2, "container", group="server", since="6.0.0", summary="Users and rights.")
+    )
     for name, arity, flags, function, summary in (
         ("cat", -2, "noscript loading stale", cat, "List categories of commands."),
         ("getuser", 3, "admin noscript loading stale", get_user, "Describe a user."),

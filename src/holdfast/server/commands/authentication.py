@@ -118,7 +118,8 @@ def reset(session: Session, args: Args) -> object:
 def browser(session: Session, args: Args) -> object:
     """End the connection of what speaks HTTP."""
     node_of(session).log.warning(
-        "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. "
+        "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands "
+        "to Redis. "
         "This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your "
         f"Redis instance. Connection from {session.address} aborted."
     )
@@ -132,24 +133,38 @@ def register(engine: Engine) -> None:
     add_function(
         engine,
         Spec(
-            "auth", -2, "noscript loading stale fast no_auth allow_busy", group="connection",
-            summary="Authenticate the connection.", complexity="O(N) with N passwords",
+            "auth",
+            -2,
+            "noscript loading stale fast no_auth allow_busy",
+            group="connection",
+            summary="Authenticate the connection.",
+            complexity="O(N) with N passwords",
         ),
         auth,
     )
     add_function(
         engine,
         Spec(
-            "hello", -1, "noscript loading stale fast no_auth allow_busy", group="connection", since="6.0.0",
-            summary="Greet the server and choose the protocol.", complexity="O(1)",
+            "hello",
+            -1,
+            "noscript loading stale fast no_auth allow_busy",
+            group="connection",
+            since="6.0.0",
+            summary="Greet the server and choose the protocol.",
+            complexity="O(1)",
         ),
         hello,
     )
     add_function(
         engine,
         Spec(
-            "reset", 1, "noscript loading stale fast no_auth allow_busy transaction", group="connection",
-            since="6.2.0", summary="Make the connection as new.", complexity="O(1)",
+            "reset",
+            1,
+            "noscript loading stale fast no_auth allow_busy transaction",
+            group="connection",
+            since="6.2.0",
+            summary="Make the connection as new.",
+            complexity="O(1)",
         ),
         reset,
     )
@@ -157,8 +172,12 @@ def register(engine: Engine) -> None:
         add_function(
             engine,
             Spec(
-                name, -1, "readonly loading stale no_auth", group="server",
-                summary="Refuse what speaks HTTP.", complexity="O(1)",
+                name,
+                -1,
+                "readonly loading stale no_auth",
+                group="server",
+                summary="Refuse what speaks HTTP.",
+                complexity="O(1)",
             ),
             browser,
         )

@@ -39,7 +39,6 @@ HELP = (
     "    Close the connections that all options select:",
     "    * ADDR (<ip:port>|<unixsocket>:0), LADDR (the same): where from, where to.",
     "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <username>, ID <id>.",
-    "    * MAXAGE <seconds>: at least so old.",
     "    * SKIPME (YES|NO): spare this connection (default: yes).",
     "LIST [options ...]",
     "    Describe connections: TYPE (NORMAL|MASTER|REPLICA|PUBSUB), or ID <id> [<id> ...].",
@@ -102,7 +101,7 @@ def kill(session: Session, args: Args) -> object:
     killed = 0
     for connection in list(node.clients.connections.values()):
         other = connection.session
-        if not wanted.selects(other, node.clients.client_class(other), node.engine.now_ms):
+        if not wanted.selects(other, node.clients.client_class(other)):
             continue
         if other is session:
             if wanted.spare_self:
@@ -157,7 +156,9 @@ def reply(session: Session, args: Args) -> object:
 def pause(session: Session, args: Args) -> object:
     """CLIENT PAUSE milliseconds [WRITE|ALL]."""
     if len(args) > 4:
-        raise CommandError("ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.")
+        raise CommandError(
+            "ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP."
+        )
     everything = True
     if len(args) == 4:
         mode = args[3].lower()
@@ -184,7 +185,9 @@ def unpause(session: Session, args: Args) -> object:
 def unblock(session: Session, args: Args) -> object:
     """CLIENT UNBLOCK id [TIMEOUT|ERROR]."""
     if len(args) > 4:
-        raise CommandError("ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.")
+        raise CommandError(
+            "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP."
+        )
     as_error = False
     if len(args) == 4:
         reason = args[3].lower()
@@ -230,7 +233,8 @@ def tracking_info(session: Session, args: Args) -> object:
 def caching(session: Session, args: Args) -> object:
     """CLIENT CACHING YES|NO: there is nothing to cache."""
     raise CommandError(
-        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or "
+        "OPTOUT mode enabled"
     )
 
 
@@ -265,11 +269,23 @@ def register(engine: Engine) -> None:
     """The index of the family."""
     add_container(
         engine,
-        Spec("client", -2, "container", group="connection", since="2.4.0", summary="Commands about connections."),
+        Spec(
+            "client",
+            -2,
+            "container",
+            group="connection",
+            since="2.4.0",
+            summary="Commands about connections.",
+        ),
     )
     for name, arity, flags, since, function, summary, complexity in SUBCOMMANDS:
         spec = Spec(
-            f"client|{name}", arity, flags, group="connection", since=since, summary=summary,
+            f"client|{name}",
+            arity,
+            flags,
+            group="connection",
+            since=since,
+            summary=summary,
             complexity=complexity,
         )
         add_function(engine, spec, function)

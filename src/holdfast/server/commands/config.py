@@ -96,6 +96,12 @@ def register(engine: Engine) -> None:
         ("set", -4, admin, "2.0.0", set_, "Change settings.", "O(N) with N directives"),
     ):
         spec = Spec(
-            f"config|{name}", arity, flags, group="server", since=since, summary=summary, complexity=complexity
+            f"config|{name}",
+            arity,
+            flags,
+            group="server",
+            since=since,
+            summary=summary,
+            complexity=complexity,
         )
         add_function(engine, spec, function)

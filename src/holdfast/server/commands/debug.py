@@ -25,10 +25,13 @@ from holdfast.server.commands.words import Args, integer, text
 from holdfast.server.config.numbers import memory_bytes
 from holdfast.server.node import node_of
 
+STRINGMATCH_ROUNDS = 10_000
 NO_SUCH_KEY = "ERR no such key"
 NOT_ALLOWED = (
-    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from "
-    "a local connection, otherwise you need to set this option in the configuration file, and then restart the "
+    'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can '
+    'run it from '
+    "a local connection, otherwise you need to set this option in the configuration file, and then "
+    "restart the "
     "server."
 )
 HELP = (
@@ -63,8 +66,8 @@ HELP = (
     "    Turn the search for expired keys off or on.",
     "SLEEP <seconds>",
     "    Do nothing for so long.",
-    "STRINGMATCH-LEN <length> <pattern>",
-    "    Match a pattern against a text of that length.",
+    "STRINGMATCH-TEST",
+    "    Match patterns drawn by luck against texts drawn by luck.",
     "STRUCTSIZE",
     "    Show the sizes of structures.",
 )
@@ -122,7 +125,8 @@ def table_statistics(session: Session, args: Args) -> object:
     table_bytes, expiry_bytes = examine.database_tables(engine, number)
     return Verbatim(
         f"[Dictionary HT]\nnumber of elements: {engine.key_count(number)}\nbytes of buckets: {table_bytes}\n"
-        f"[Expires HT]\nnumber of elements: {engine.volatile_count(number)}\nbytes of the list: {expiry_bytes}\n"
+        f"[Expires HT]\nnumber of elements: {engine.volatile_count(number)}\nbytes of the list: "
+        f"{expiry_bytes}\n"
     )
 
 
@@ -203,9 +207,12 @@ def struct_sizes(session: Session, args: Args) -> object:
 
 
 def string_match(session: Session, args: Args) -> object:
-    """DEBUG STRINGMATCH-LEN length pattern: how patterns fare with long texts."""
-    length = integer(args[2], low=0, high=1 << 29)
-    return int(matches(args[3], b"a" * length))
+    """DEBUG STRINGMATCH-TEST: no pattern may crash the matcher, whatever it looks like."""
+    luck = node_of(session).host.random
+    for _ in range(STRINGMATCH_ROUNDS):
+        pattern = bytes(luck.choices(b"*?[]^-\\ab\xff\x00", k=luck.randrange(12)))
+        matches(pattern, luck.randbytes(luck.randrange(24)), luck.random() < 0.5)
+    return OK
 
 
 Handler = Callable[[Session, Args], object]
@@ -226,7 +233,7 @@ SUBCOMMANDS: dict[bytes, tuple[Handler, int, int]] = {
     b"reload": (reload, 2, 1 << 31),
     b"set-active-expire": (set_active_expire, 3, 3),
     b"sleep": (sleep, 3, 3),
-    b"stringmatch-len": (string_match, 4, 4),
+    b"stringmatch-test": (string_match, 2, 2),
     b"structsize": (struct_sizes, 2, 2),
 }
 """Handler, fewest and most arguments, the names included."""
@@ -241,7 +248,9 @@ def debug(session: Session, args: Args) -> object:
     handler, fewest, most = SUBCOMMANDS.get(args[1].lower(), (None, 0, 0))
     if handler is None or not fewest <= len(args) <= most:
         shown = text(args[1])[:128]
-        raise CommandError(f"ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP.")
+        raise CommandError(
+            f"ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."
+        )
     return handler(session, args)
 
 
@@ -250,7 +259,11 @@ def register(engine: Engine) -> None:
     add_function(
         engine,
         Spec(
-            "debug", -2, "admin noscript loading stale protected", group="server", summary="Doors for tests.",
+            "debug",
+            -2,
+            "admin noscript loading stale protected",
+            group="server",
+            summary="Doors for tests.",
             complexity="Depends on the subcommand",
         ),
         debug,

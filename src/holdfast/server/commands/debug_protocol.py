@@ -33,7 +33,9 @@ def protocol(session: Session, args: Args) -> object:
     if name == "bignum":
         return Raw(b"(" + BIG_NUMBER + b"\r\n") if session.resp == 3 else BIG_NUMBER
     if name == "attrib":
-        attribute = b"|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n" if session.resp == 3 else b""
+        attribute = (
+            b"|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n" if session.resp == 3 else b""
+        )
         return Raw(attribute + b"$39\r\nSome real reply following the attribute\r\n")
     if name == "push":
         if session.resp == 2:

@@ -29,14 +29,26 @@ def register(engine: Engine) -> None:
     add_function(
         engine,
         Spec(
-            "info", -1, "loading stale", group="server", categories="dangerous",
-            summary="Tell about the server.", complexity="O(1)",
+            "info",
+            -1,
+            "loading stale",
+            group="server",
+            categories="dangerous",
+            summary="Tell about the server.",
+            complexity="O(1)",
         ),
         info,
     )
     add_function(
         engine,
-        Spec("time", 1, "loading stale fast", group="server", since="2.6.0", summary="Tell the time.",
-             complexity="O(1)"),
+        Spec(
+            "time",
+            1,
+            "loading stale fast",
+            group="server",
+            since="2.6.0",
+            summary="Tell the time.",
+            complexity="O(1)",
+        ),
         time,
     )

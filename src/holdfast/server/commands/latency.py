@@ -61,7 +61,9 @@ def draw(session: Session, args: Args) -> object:
 def doctor(session: Session, args: Args) -> object:
     """LATENCY DOCTOR."""
     node = node_of(session)
-    return Verbatim(doctor_text(node.latency_events.histories, node.configuration, node.engine.now_ms // 1000))
+    return Verbatim(
+        doctor_text(node.latency_events.histories, node.configuration, node.engine.now_ms // 1000)
+    )
 
 
 def histogram(session: Session, args: Args) -> object:
@@ -87,19 +89,34 @@ def histogram(session: Session, args: Args) -> object:
 def register(engine: Engine) -> None:
     """The index of the family."""
     add_container(
-        engine, Spec("latency", -2, "container", group="server", since="2.8.13", summary="Latency of the server.")
+        engine,
+        Spec("latency", -2, "container", group="server", since="2.8.13", summary="Latency of the server."),
     )
     admin = "admin noscript loading stale"
     for name, arity, flags, since, function, summary, complexity in (
         ("doctor", 2, admin, "2.8.13", doctor, "Say what the events mean.", "O(1)"),
         ("graph", 3, admin, "2.8.13", draw, "Draw an event's samples.", "O(1)"),
-        ("help", 2, "loading stale", "2.8.13", help_command("LATENCY", HELP), "Show help on LATENCY.", "O(1)"),
+        (
+            "help",
+            2,
+            "loading stale",
+            "2.8.13",
+            help_command("LATENCY", HELP),
+            "Show help on LATENCY.",
+            "O(1)",
+        ),
         ("histogram", -2, admin, "7.0.0", histogram, "Show how long commands took.", "O(N) with N commands"),
         ("history", 3, admin, "2.8.13", history, "Show an event's samples.", "O(1)"),
         ("latest", 2, admin, "2.8.13", latest, "Show the latest samples.", "O(1)"),
         ("reset", -2, admin, "2.8.13", reset, "Forget samples.", "O(1)"),
     ):
         spec = Spec(
-            f"latency|{name}", arity, flags, group="server", since=since, summary=summary, complexity=complexity
+            f"latency|{name}",
+            arity,
+            flags,
+            group="server",
+            since=since,
+            summary=summary,
+            complexity=complexity,
         )
         add_function(engine, spec, function)

@@ -33,7 +33,9 @@ def lolwut(session: Session, args: Args) -> object:
     columns, across, down = (given + [COLUMNS_DEFAULT, ACROSS_DEFAULT, DOWN_DEFAULT][len(given) :])[:3]
     columns, across, down = min(max(columns, 1), 1000), min(max(across, 1), 200), min(max(down, 1), 200)
     drawing = schotter(columns, across, down, node_of(session).host.random)
-    return Verbatim(f"{drawing}\nHoldfast {holdfast.__version__}, after Georg Nees. Redis ver. {REDIS_VERSION}\n")
+    return Verbatim(
+        f"{drawing}\nHoldfast {holdfast.__version__}, after Georg Nees. Redis ver. {REDIS_VERSION}\n"
+    )
 
 
 def schotter(columns: int, across: int, down: int, luck: random.Random) -> str:

@@ -115,7 +115,9 @@ def purge(session: Session, args: Args) -> object:
 
 def register(engine: Engine) -> None:
     """The index of the family."""
-    add_container(engine, Spec("memory", -2, "container", group="server", since="4.0.0", summary="Memory in use."))
+    add_container(
+        engine, Spec("memory", -2, "container", group="server", since="4.0.0", summary="Memory in use.")
+    )
     for name, arity, flags, keys, function, summary, complexity in (
         ("doctor", 2, "", (0, 0, 0), doctor, "Report memory problems.", "O(1)"),
         ("help", 2, "loading stale", (0, 0, 0), help_command("MEMORY", HELP), "Show help on MEMORY.", "O(1)"),
@@ -125,7 +127,13 @@ def register(engine: Engine) -> None:
         ("usage", -3, "readonly", (2, 2, 1), usage, "Tell the bytes of a key.", "O(N) with N samples"),
     ):
         spec = Spec(
-            f"memory|{name}", arity, flags, keys, group="server", since="4.0.0", summary=summary,
+            f"memory|{name}",
+            arity,
+            flags,
+            keys,
+            group="server",
+            since="4.0.0",
+            summary=summary,
             complexity=complexity,
         )
         add_function(engine, spec, function)

@@ -43,8 +43,12 @@ def register(engine: Engine) -> None:
     add_function(
         engine,
         Spec(
-            "shutdown", -1, "admin noscript loading stale no_multi allow_busy", group="server",
-            summary="End the server.", complexity="O(N) with N keys where it saves",
+            "shutdown",
+            -1,
+            "admin noscript loading stale no_multi allow_busy",
+            group="server",
+            summary="End the server.",
+            complexity="O(N) with N keys where it saves",
         ),
         shutdown,
     )

@@ -51,7 +51,9 @@ def reset(session: Session, args: Args) -> object:
 
 def register(engine: Engine) -> None:
     """The index of the family."""
-    add_container(engine, Spec("slowlog", -2, "container", group="server", since="2.2.12", summary="The slow log."))
+    add_container(
+        engine, Spec("slowlog", -2, "container", group="server", since="2.2.12", summary="The slow log.")
+    )
     for name, arity, flags, since, function, summary, complexity in (
         ("get", -2, "admin loading stale", "2.2.12", get, "Show slow commands.", "O(N) with N entries"),
         ("help", 2, "loading stale", "6.2.0", help_command("SLOWLOG", HELP), "Show help on SLOWLOG.", "O(1)"),
@@ -59,6 +61,12 @@ def register(engine: Engine) -> None:
         ("reset", 2, "admin loading stale", "2.2.12", reset, "Forget slow commands.", "O(N) with N entries"),
     ):
         spec = Spec(
-            f"slowlog|{name}", arity, flags, group="server", since=since, summary=summary, complexity=complexity
+            f"slowlog|{name}",
+            arity,
+            flags,
+            group="server",
+            since=since,
+            summary=summary,
+            complexity=complexity,
         )
         add_function(engine, spec, function)

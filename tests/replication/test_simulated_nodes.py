@@ -312,3 +312,45 @@ def test_a_fenced_node_fetches_the_tail_of_a_better_copy_and_may_then_lead(nodes
     assert nodes.world.run(nodes.ask("b", *follow)) == "OK"
     await_members(nodes, "c", 2)
     assert nodes.world.run(nodes.ask("c", "GET", "k")) == b"only on b"
+
+
+def test_the_promise_can_be_asked_for_and_given_up_while_the_node_runs(nodes: Nodes) -> None:
+    start_pair(nodes)
+    assert nodes.running["a"].engine.guard == 0
+    assert nodes.world.run(nodes.ask("a", "CONFIG", "SET", "min-replicas-to-ack", 1)) == "OK"
+    await_members(nodes, "a", 1)
+    assert nodes.world.run(nodes.ask("a", "SET", "k", 1)) == "OK"
+    assert nodes.running["b"].engine.key_count(0) == 1
+    assert nodes.world.run(nodes.ask("a", "CONFIG", "SET", "min-replicas-to-ack", 0)) == "OK"
+    nodes.world.run_until(lambda: nodes.running["a"].replication.gate.gate is None, 5)
+    assert nodes.running["a"].engine.guard == 0
+    nodes.world.cut("a", "b")
+    assert nodes.world.run(nodes.ask("a", "SET", "k", 2)) == "OK"
+
+
+def test_a_shutdown_waits_for_a_replica_that_lags(nodes: Nodes) -> None:
+    start_pair(nodes)
+    nodes.world.slow_reader("b", 100_000)
+
+    async def write_and_end() -> None:
+        client = Client("a")
+        for number in range(20):
+            assert await client.ask("SET", f"k{number}", "x" * 10_000) == "OK"
+        await client.send("SHUTDOWN")
+        with pytest.raises((ConnectionError, OSError)):
+            await client.reply()
+
+    nodes.world.run(write_and_end())
+    assert nodes.world.now > 2
+    assert nodes.running["b"].engine.key_count(0) == 20
+
+
+def test_failover_to_a_replica_under_the_simulator(nodes: Nodes) -> None:
+    start_pair(nodes)
+    assert nodes.world.run(nodes.ask("a", "SET", "k", 1)) == "OK"
+    assert nodes.world.run(nodes.ask("a", "FAILOVER")) == "OK"
+    nodes.world.run_until(lambda: is_up(nodes, "a"), 10)
+    assert nodes.world.run(nodes.ask("b", "SET", "k", 2)) == "OK"
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
+    assert nodes.world.run(nodes.ask("a", "GET", "k")) == b"2"
+    assert nodes.running["b"].replication.line.full_syncs == 0

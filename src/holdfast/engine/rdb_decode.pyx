@@ -273,6 +273,60 @@ cdef inline uint64_t quick_hash(const char* p, size_t n) noexcept nogil:
     return h ^ (h >> 29)
 
 
+cdef inline size_t plain_bytes(const uint8_t* at) noexcept nogil:
+    """Head and text of an element in the one form that its text can take; 0: not seen at a glance."""
+    cdef uint8_t kind = at[0]
+    cdef size_t n
+    if kind < 0x80:
+        return 1
+    if kind < 0xC0:
+        n = kind & 63
+        # What looks like a number might be one that should have been stored as such.
+        return 0 if n == 0 or at[1] <= c'9' else n + 1
+    if 0xE0 <= kind < 0xF0:
+        n = (<size_t>(kind & 15) << 8) | at[1]
+        return 0 if n < 64 else n + 2
+    return 0
+
+
+cdef inline const uint8_t* after_element(const uint8_t* at, size_t plain) noexcept nogil:
+    """The element after one of a sound listpack; NULL: ask the listpack itself."""
+    cdef uint8_t kind = at[0]
+    if plain == 0:
+        if kind < 0xC0:
+            plain = 1 + (kind & 63)
+        elif kind < 0xE0:
+            plain = 2
+        elif 0xF1 <= kind <= 0xF3:
+            plain = kind - 0xF1 + 3
+        else:
+            return NULL
+    return at + plain + (1 if plain <= 127 else 2)
+
+
+cdef int plain_twins(const uint8_t* lp, uint32_t* places, uint32_t room, bint pairs) noexcept nogil:
+    """`has_twins` for elements whose bytes are equal when their texts are; -1: there are others."""
+    cdef const uint8_t* at = lp + 6
+    cdef size_t n
+    cdef uint32_t place
+    while at[0] != 0xFF:
+        n = plain_bytes(at)
+        if n == 0 or n > 4096:
+            return -1
+        place = <uint32_t>quick_hash(<const char*>at, n) & (room - 1)
+        while places[place]:
+            if memcmp(lp + places[place], at, n) == 0:      # the head tells the length
+                return True
+            place = (place + 1) & (room - 1)
+        places[place] = <uint32_t>(at - lp)
+        at = after_element(at, n)
+        if pairs:
+            at = after_element(at, plain_bytes(at))
+            if at == NULL:
+                return -1
+    return False
+
+
 cdef bint has_twins(Decoder* d, uint8_t* lp, bint pairs) noexcept nogil:
     """Whether a listpack holds an element (of pairs: a first one) twice."""
     cdef uint32_t here[STACK_PLACES]
@@ -285,6 +339,7 @@ cdef bint has_twins(Decoder* d, uint8_t* lp, bint pairs) noexcept nogil:
     cdef Slice text, other
     cdef uint8_t* at = lp_first(lp)
     cdef bint found = False
+    cdef int seen
     while room < count * 2:
         room *= 2
     if room > STACK_PLACES:
@@ -292,6 +347,11 @@ cdef bint has_twins(Decoder* d, uint8_t* lp, bint pairs) noexcept nogil:
         if places == NULL:
             abort()
     memset(places, 0, <size_t>room * 4)
+    if places == here:
+        seen = plain_twins(lp, places, room, pairs)
+        if seen >= 0:
+            return seen
+        memset(places, 0, <size_t>room * 4)
     while at != NULL and not found:
         text = lp_text(at, digits)
         place = <uint32_t>(quick_hash(text.ptr, text.len) if room <= STACK_PLACES
@@ -479,18 +539,18 @@ cdef int take_sorted_listpack(Decoder* d, uint8_t* lp) noexcept nogil:
     cdef Slice text, last
     cdef double score = 0, last_score = 0
     cdef bint rising = True
-    last.ptr = NULL
-    last.len = 0
+    cdef uint8_t* last_at = NULL
     if lp_count(lp) % 2:
         return faulty(d, b"a sorted set without a last score")
     while at != NULL:
         score_at = lp_next(lp, at)
         if not element_score(score_at, &score):
             return faulty(d, b"a score that is no number")
-        if last.ptr != NULL and rising and score <= last_score:
+        if last_at != NULL and rising and score <= last_score:
             text = lp_text(at, digits)
+            last = lp_text(last_at, last_digits)
             rising = ordered_compare(last_score, last.ptr, last.len, score, text.ptr, text.len) < 0
-        last = lp_text(at, last_digits)
+        last_at = at
         last_score = score
         at = lp_next(lp, score_at)
     if rising and <int64_t>(lp_count(lp) // 2) <= d.zset_entries:

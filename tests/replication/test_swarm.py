@@ -45,6 +45,9 @@ def test_no_acknowledged_write_is_lost_over_several_failovers(seed: int) -> None
             world.run(luck.random() * 0.5)
             if fault == "pause":
                 world.resume(victim)
+            if luck.random() < 0.7:  # what is written now reaches nobody, and must not be answered OK
+                world.partition([primary], others)
+                world.run(luck.random() * 0.2)
             world.kill(primary)
             fallen = primary
             primary = lead(ask, epoch, {name: (name, PORT) for name in others}, set(), lambda: world.run(0.2))

@@ -147,6 +147,6 @@ def test_a_gate_that_lets_replies_go_at_once_is_noticed(monkeypatch: pytest.Monk
             held.release_held(session, offset)
 
     monkeypatch.setattr(ReplyGate, "_settle", let_go)
-    with pytest.raises(AssertionError, match="acknowledged|<="):
+    with pytest.raises(AssertionError, match=r"assert {"):
         for seed in range(6):
             test_a_simulated_kill_loses_nothing_that_was_acknowledged(seed)

@@ -197,3 +197,160 @@ def test_a_linearizable_read_waits_for_the_members(nodes: Nodes) -> None:
         assert str(await nodes.ask("a", "GET", "k")).startswith("NOACK")
 
     nodes.world.run(read())
+
+
+def test_a_primary_that_restarts_from_its_log_is_followed(nodes: Nodes) -> None:
+    start_pair(nodes, appendonly="yes", appendfsync="always")
+    nodes.world.run(nodes.ask("a", "SET", "k", 1))
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
+    before = nodes.running["a"]
+    nodes.world.restart("a")
+    nodes.world.run_until(lambda: nodes.running["a"] is not before, 5)
+    nodes.world.run_until(lambda: bool(nodes.running["a"].replication.line.full_syncs), 10)
+    nodes.world.run_until(lambda: is_up(nodes, "b"), 10)
+    nodes.world.run(nodes.ask("a", "SET", "l", 2))
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
+    assert nodes.world.run(nodes.ask("b", "GET", "k")) == b"1"
+    assert nodes.world.run(nodes.ask("b", "GET", "l")) == b"2"
+
+
+def test_a_restarted_member_is_not_intact_until_it_has_caught_up(nodes: Nodes) -> None:
+    start_pair(nodes, min_replicas_to_ack="1")
+    await_members(nodes, "a", 1)
+    assert nodes.world.run(nodes.ask("a", "SET", "k", 1)) == "OK"
+    nodes.world.kill("b")
+    nodes.world.cut("a", "b")
+    nodes.world.start("b")
+    nodes.world.run(1)
+    assert not nodes.running["b"].replication.standing.node.state.intact
+    nodes.world.heal("a", "b")
+    nodes.world.run_until(lambda: nodes.running["b"].replication.standing.node.state.intact, 10)
+    assert nodes.world.run(nodes.ask("b", "GET", "k")) == b"1"
+
+
+def test_a_former_primary_under_a_manager_takes_no_writes_after_a_restart(nodes: Nodes) -> None:
+    nodes.start("a")
+    nodes.world.run(1)
+
+    async def lead_then_restart() -> None:
+        words = await nodes.ask("a", "HOLDFAST", "FENCE", 1, "leader")
+        report = dict(zip(words[::2], words[1::2], strict=True))
+        position = report[b"position-epoch"], report[b"position-offset"]
+        assert await nodes.ask("a", "HOLDFAST", "PROMOTE", 1, "leader", *position) == "OK"
+        assert await nodes.ask("a", "SET", "k", 1) == "OK"
+
+    nodes.world.run(lead_then_restart())
+    nodes.world.restart("a")
+    nodes.world.run(1)
+    assert str(nodes.world.run(nodes.ask("a", "SET", "k", 2))).startswith("FENCED")
+
+
+def test_a_blocked_client_is_held_until_the_write_that_serves_it_is_acknowledged(nodes: Nodes) -> None:
+    start_pair(nodes, min_replicas_to_ack="1", min_replicas_to_ack_timeout="500")
+    await_members(nodes, "a", 1)
+
+    async def block() -> None:
+        waiting, pushing = Client("a"), Client("a")
+        await waiting.send("BLPOP", "l", 0)
+        await pushing.ask("PING")
+        nodes.world.cut("a", "b")
+        await pushing.send("RPUSH", "l", "x")
+        assert str(await pushing.reply()).startswith("NOACK")
+        assert str(await waiting.reply()).startswith("NOACK")
+
+    nodes.world.run(block())
+
+
+def test_a_replica_waits_in_line_while_another_syncs(nodes: Nodes) -> None:
+    nodes.start("a", repl_max_concurrent_syncs="1", repl_diskless_sync_delay="1")
+    for name in ("b", "c", "d"):
+        nodes.start(name, replicaof="a 7000")
+    for name in ("b", "c", "d"):
+        nodes.world.run_until(lambda name=name: is_up(nodes, name), 20)  # type: ignore[misc]
+    assert nodes.running["a"].replication.line.full_syncs == 3
+
+
+def test_one_snapshot_serves_all_who_wait(nodes: Nodes) -> None:
+    nodes.start("a", repl_max_concurrent_syncs="10", repl_diskless_sync_delay="2")
+    taken = []
+    nodes.world.run(0.1)
+    source = nodes.running["a"].replication.line.source
+    begin = source.begin
+    source.begin = lambda *given, **named: (taken.append(1), begin(*given, **named))[1]  # type: ignore[method-assign]
+    for name in ("b", "c", "d"):
+        nodes.start(name, replicaof="a 7000")
+    for name in ("b", "c", "d"):
+        nodes.world.run_until(lambda name=name: is_up(nodes, name), 20)  # type: ignore[misc]
+    assert len(taken) == 1
+
+
+def test_a_fenced_node_fetches_the_tail_of_a_better_copy_and_may_then_lead(nodes: Nodes) -> None:
+    start_pair(nodes, min_replicas_to_ack="1")
+    nodes.start("c", replicaof="a 7000", min_replicas_to_ack="1")
+    await_members(nodes, "a", 2)
+    nodes.world.cut("a", "c")
+    assert nodes.world.run(nodes.ask("a", "SET", "k", "only on b")) == "OK"
+    nodes.world.kill("a")
+    reports = {}
+
+    async def fence(name: str) -> None:
+        words = await nodes.ask(name, "HOLDFAST", "FENCE", 1, "leader")
+        reports[name] = dict(zip(words[::2], words[1::2], strict=True))
+
+    for name in ("b", "c"):
+        nodes.world.run(fence(name))
+    b, c = reports["b"], reports["c"]
+    position = b[b"position-epoch"], b[b"position-offset"]
+    assert int(c[b"position-offset"]) < int(b[b"position-offset"])
+    promote = ("HOLDFAST", "PROMOTE", 1, "leader", *position)
+    assert str(nodes.world.run(nodes.ask("c", *promote))).startswith("NOPROMOTE")
+    fetch = ("HOLDFAST", "FETCH", 1, "leader", "b", 7000, b[b"node-id"], *position)
+    assert nodes.world.run(nodes.ask("c", *fetch)) == "OK"
+    nodes.world.run_until(lambda: nodes.running["c"].engine.key_count(0) == 1, 10)
+    assert nodes.world.run(nodes.ask("c", *promote)) == "OK"
+    follow = ("HOLDFAST", "FOLLOW", 1, "leader", "c", 7000, c[b"node-id"])
+    assert nodes.world.run(nodes.ask("b", *follow)) == "OK"
+    await_members(nodes, "c", 2)
+    assert nodes.world.run(nodes.ask("c", "GET", "k")) == b"only on b"
+
+
+def test_the_promise_can_be_asked_for_and_given_up_while_the_node_runs(nodes: Nodes) -> None:
+    start_pair(nodes)
+    assert nodes.running["a"].engine.guard == 0
+    assert nodes.world.run(nodes.ask("a", "CONFIG", "SET", "min-replicas-to-ack", 1)) == "OK"
+    await_members(nodes, "a", 1)
+    assert nodes.world.run(nodes.ask("a", "SET", "k", 1)) == "OK"
+    assert nodes.running["b"].engine.key_count(0) == 1
+    assert nodes.world.run(nodes.ask("a", "CONFIG", "SET", "min-replicas-to-ack", 0)) == "OK"
+    nodes.world.run_until(lambda: nodes.running["a"].replication.gate.gate is None, 5)
+    assert nodes.running["a"].engine.guard == 0
+    nodes.world.cut("a", "b")
+    assert nodes.world.run(nodes.ask("a", "SET", "k", 2)) == "OK"
+
+
+def test_a_shutdown_waits_for_a_replica_that_lags(nodes: Nodes) -> None:
+    start_pair(nodes)
+    nodes.world.slow_reader("b", 100_000)
+
+    async def write_and_end() -> None:
+        client = Client("a")
+        for number in range(20):
+            assert await client.ask("SET", f"k{number}", "x" * 10_000) == "OK"
+        await client.send("SHUTDOWN")
+        with pytest.raises((ConnectionError, OSError)):
+            await client.reply()
+
+    nodes.world.run(write_and_end())
+    assert nodes.world.now > 2
+    assert nodes.running["b"].engine.key_count(0) == 20
+
+
+def test_failover_to_a_replica_under_the_simulator(nodes: Nodes) -> None:
+    start_pair(nodes)
+    assert nodes.world.run(nodes.ask("a", "SET", "k", 1)) == "OK"
+    assert nodes.world.run(nodes.ask("a", "FAILOVER")) == "OK"
+    nodes.world.run_until(lambda: is_up(nodes, "a"), 10)
+    assert nodes.world.run(nodes.ask("b", "SET", "k", 2)) == "OK"
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
+    assert nodes.world.run(nodes.ask("a", "GET", "k")) == b"2"
+    assert nodes.running["b"].replication.line.full_syncs == 0

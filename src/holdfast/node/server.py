@@ -53,6 +53,7 @@ class ServerNode:
     """One data node. Several may live in one process; each has all its state in here."""
 
     loop: asyncio.AbstractEventLoop
+    keeper: Keeper
 
     def __init__(self, configuration: Configuration, host: Host, log: Log, *, any_port: bool = False) -> None:
         """Build the node; nothing listens and nothing is loaded before `start`.

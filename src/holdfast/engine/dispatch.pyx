@@ -36,12 +36,30 @@ from holdfast.engine.state cimport (
 cdef extern from *:
     """
     #include <time.h>
-    static inline uint64_t hf_nanos(void) {
+    static uint64_t hf_clock(void) {
         struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t);
         return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
     }
+    #if defined(__x86_64__)
+    /* The time stamp counter, scaled once: a third of the price of clock_gettime. */
+    static double hf_nanos_a_count = 0.0;
+    static void hf_stopwatch_scale(void) {
+        uint64_t began = hf_clock(), counted = __builtin_ia32_rdtsc(), now;
+        do now = hf_clock(); while (now - began < 1000000ULL);
+        hf_nanos_a_count = (double)(now - began) / (double)(__builtin_ia32_rdtsc() - counted);
+    }
+    static inline uint64_t hf_nanos(void) {
+        return (uint64_t)((double)__builtin_ia32_rdtsc() * hf_nanos_a_count);
+    }
+    #else
+    static void hf_stopwatch_scale(void) { }
+    static inline uint64_t hf_nanos(void) { return hf_clock(); }
+    #endif
     """
+    void hf_stopwatch_scale() noexcept nogil
     uint64_t hf_nanos() noexcept nogil     # a stopwatch for statistics; decides nothing
+
+hf_stopwatch_scale()
 
 
 cdef void reject(Session s, Call* c, const char* text) noexcept:

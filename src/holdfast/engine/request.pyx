@@ -178,9 +178,42 @@ cdef void remember(Session s, const char* p, const char* at, int argc, int total
 cdef int split_inline(Session s, const char* p, size_t n, Call* c) except -2:
     """Cut a line into arguments by shell-like quoting (0: unbalanced quotes).
 
-    The words live in the free space behind the session's unparsed input, where
-    they stay until the call is over.
+    Without quotes the words are borrowed from the line. Unquoted they live in
+    the free space behind the session's unparsed input until the call is over.
     """
+    cdef Engine e = s.engine
+    if memchr(p, c'"', n) == NULL and memchr(p, c"'", n) == NULL:
+        return split_plain(e, p, n, c)
+    return split_quoted(s, p, n, c)
+
+
+cdef inline bint is_space(char c) noexcept nogil:
+    return c == c' ' or (c'\t' <= c <= c'\r') or c == 0
+
+
+cdef int split_plain(Engine e, const char* p, size_t n, Call* c) noexcept:
+    cdef size_t at = 0, start
+    cdef int argc = 0
+    while True:
+        while at < n and is_space(p[at]):
+            at += 1
+        if at >= n:
+            break
+        start = at
+        while at < n and not (p[at] == c' ' or p[at] == c'\t' or p[at] == c'\r' or p[at] == c'\n' or p[at] == 0):
+            at += 1
+        ensure_argv(e, argc + 1)
+        e.argv[argc].ptr = p + start
+        e.argv[argc].len = at - start
+        argc += 1
+    c.argv = e.argv
+    c.argc = argc
+    c.raw.ptr = NULL
+    c.raw.len = 0
+    return 1
+
+
+cdef int split_quoted(Session s, const char* p, size_t n, Call* c) except -2:
     cdef Engine e = s.engine
     cdef list words = split_words(p[:n])
     cdef bytes joined

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.commands.parked import answer, waits_for, write_offset
 from holdfast.commands.spec import Spec
-from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.registry import add_function
 from holdfast.engine.state import Engine
-from holdfast.engine.values import NO_REPLY, CommandError, Status
+from holdfast.engine.values import CommandError, Status
 
 DENY_BLOCKING = 1 << 13
 """S_DENY_BLOCKING of engine/state.pxd."""

@@ -41,7 +41,8 @@ from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
 ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 SETTINGS = (
-    "min-replicas-max-lag", "min-replicas-to-ack", "min-replicas-to-ack-timeout", "min-replicas-to-ack-strict", "ack-member-timeout",
+    "min-replicas-max-lag", "min-replicas-to-ack", "min-replicas-to-ack-timeout",
+    "min-replicas-to-ack-strict", "ack-member-timeout",
     "ack-reads", "repl-backlog-size",
 )  # fmt: skip
 

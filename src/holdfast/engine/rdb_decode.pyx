@@ -18,15 +18,18 @@ from libc.math cimport isnan
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort, realloc, abort
 from libc.string cimport memcmp, memcpy, memset
-from holdfast.engine.buf cimport Buf, Slice, buf_free, buf_reserve
+from holdfast.engine.buf cimport Slice, buf_free, buf_reserve
 from holdfast.engine.heap cimport Heap, heap_alloc, heap_free
 from holdfast.engine.intset cimport intset_add, intset_at, intset_count, intset_new, intset_valid
 from holdfast.engine.keyspace cimport (
-    HASH_KEY, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, STR_INLINE, STR_INT,
-    ZSET_PACK, ZSET_TREE, Database, HashEntry, Keyspace, Record, SortedSet, free_value, hash_entry_key, ks_set_number,
+    HASH_KEY, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE,
+    STR_INLINE, STR_INT,
+    ZSET_PACK, ZSET_TREE, Database, Keyspace, Record, SortedSet, free_value,
+    ks_set_number,
     ks_set_string, ks_set_value, new_hash_entry, new_member, new_set_entry, new_sorted_set, new_table)
 from holdfast.engine.listpack cimport (
-    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_bytes, lp_count, lp_entry_bytes, lp_first, lp_fits, lp_free,
+    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_count, lp_entry_bytes, lp_first, lp_fits,
+    lp_free,
     lp_get, lp_new, lp_next, lp_text, lp_valid)
 from holdfast.engine.lzf cimport lzf_decompress
 from holdfast.engine.numbers cimport format_double, format_int64, parse_double, parse_int64
@@ -34,15 +37,17 @@ from holdfast.engine.ordered cimport Member, member_key, ordered_append, ordered
 from holdfast.engine.quicklist cimport (
     QuickNode, Quicklist, ql_append_listpack, ql_append_plain, ql_free, ql_new, ql_push_tail)
 from holdfast.engine.rdb_format cimport (
-    QUICKLIST_PACKED, QUICKLIST_PLAIN, RDB_HASH, RDB_HASH_LISTPACK, RDB_HASH_LISTPACK_EX, RDB_HASH_METADATA,
+    QUICKLIST_PACKED, QUICKLIST_PLAIN, RDB_HASH, RDB_HASH_LISTPACK, RDB_HASH_LISTPACK_EX,
     RDB_HASH_ZIPLIST, RDB_HASH_ZIPMAP, RDB_LIST, RDB_LIST_QUICKLIST, RDB_LIST_QUICKLIST_2, RDB_LIST_ZIPLIST,
-    RDB_MODULE_2, RDB_MODULE_PRE_GA, RDB_SET, RDB_SET_INTSET, RDB_SET_LISTPACK, RDB_STREAM, RDB_STREAM_2, RDB_STREAM_3,
-    RDB_STRING, RDB_ZSET, RDB_ZSET_2, RDB_ZSET_LISTPACK, RDB_ZSET_ZIPLIST, STRING_INT8, STRING_INT16, STRING_INT32,
+    RDB_MODULE_2, RDB_MODULE_PRE_GA, RDB_SET, RDB_SET_INTSET, RDB_SET_LISTPACK, RDB_STREAM, RDB_STREAM_2,
+    RDB_STREAM_3,
+    RDB_STRING, RDB_ZSET, RDB_ZSET_2, RDB_ZSET_LISTPACK, RDB_ZSET_ZIPLIST, STRING_INT8, STRING_INT16,
+    STRING_INT32,
     STRING_LZF)
 from holdfast.engine.rdb_legacy cimport ziplist_to_listpack, zipmap_to_listpack
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport (
-    HashKey, Table, siphash, table_add, table_count, table_expand, table_find, table_hash)
+    Table, siphash, table_add, table_expand, table_find, table_hash)
 
 cdef enum:
     LZF_GAIN_MOST = 88          # three bytes of LZF give 264 at most
@@ -682,7 +687,8 @@ cdef int read_set_member(Decoder* d) noexcept nogil:
             return DECODED if fresh else faulty(d, b"a set holds a member twice")
         rc = widen_set(d, text.len)
     if rc == DECODED and d.kind == SET_PACK:
-        if <int64_t>text.len <= d.set_value and lp_fits(<uint8_t*>d.value, lp_entry_bytes(text.ptr, text.len)):
+        if (<int64_t>text.len <= d.set_value
+                and lp_fits(<uint8_t*>d.value, lp_entry_bytes(text.ptr, text.len))):
             d.value = lp_append(d.heap, <uint8_t*>d.value, text.ptr, text.len)
             return DECODED
         rc = widen_set(d, text.len)
@@ -808,8 +814,12 @@ cdef int take_compact(Decoder* d, uint8_t* block, size_t n) noexcept nogil:
             d.value = table_of_set(d, SET_INT, block)
             d.kind = SET_TABLE
         return DECODED
-    if type == RDB_HASH_ZIPMAP or type == RDB_LIST_ZIPLIST or type == RDB_ZSET_ZIPLIST or type == RDB_HASH_ZIPLIST:
-        lp = zipmap_to_listpack(d.heap, block, n) if type == RDB_HASH_ZIPMAP else ziplist_to_listpack(d.heap, block, n)
+    if (type == RDB_HASH_ZIPMAP or type == RDB_LIST_ZIPLIST or type == RDB_ZSET_ZIPLIST
+            or type == RDB_HASH_ZIPLIST):
+        if type == RDB_HASH_ZIPMAP:
+            lp = zipmap_to_listpack(d.heap, block, n)
+        else:
+            lp = ziplist_to_listpack(d.heap, block, n)
         d.value = lp
         heap_free(d.heap, block)
         if lp == NULL:
@@ -910,7 +920,8 @@ cdef int finish_counted(Decoder* d) noexcept nogil:
 
 
 cdef bint is_compact(int type) noexcept nogil:
-    return (type == RDB_HASH_ZIPMAP or type == RDB_LIST_ZIPLIST or type == RDB_SET_INTSET or type == RDB_ZSET_ZIPLIST
+    return (type == RDB_HASH_ZIPMAP or type == RDB_LIST_ZIPLIST or type == RDB_SET_INTSET
+            or type == RDB_ZSET_ZIPLIST
             or type == RDB_HASH_ZIPLIST or type == RDB_HASH_LISTPACK or type == RDB_ZSET_LISTPACK
             or type == RDB_SET_LISTPACK)
 

@@ -6,9 +6,10 @@ execution; each whole request goes to `dispatch.execute`.
 
 How to read it: `feed` takes what arrived, `run` executes as much as it may,
 `parse_request` cuts one request. Of a pipeline `parse_ahead` cuts several small
-ones first (`ahead`), so that the cache fetches all their keys at once. A request that is not whole stays in the
-session's `input`; of a long array the arguments found so far are remembered, so
-that receiving it in parts does not cost a scan each time.
+ones first (`ahead`), so that the cache fetches all their keys at once. A request
+that is not whole stays in the session's `input`; of a long array the arguments
+found so far are remembered, so that receiving it in parts does not cost a scan
+each time.
 
 A session stops executing while more than OUTPUT_PAUSE bytes of replies wait:
 a client that sends and never reads holds no more than that.
@@ -18,8 +19,8 @@ Limits and error texts are those of Redis
 """
 
 from libc.stdint cimport int64_t
-from libc.stdlib cimport abort, free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove
+from libc.stdlib cimport abort, free, realloc
+from libc.string cimport memchr, memcmp, memcpy
 from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
 from holdfast.engine.dispatch cimport execute, serve
@@ -27,7 +28,7 @@ from holdfast.engine.keyspace cimport ks_prefetch
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, wake
 from holdfast.engine.state cimport (
-    GUARD_NO_AUTH, OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_LOADER, S_MULTI, S_PENDING,
+    GUARD_NO_AUTH, OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_LOADER, S_MULTI,
     S_PRIMARY, Call, Engine, Session)
 
 cdef enum:
@@ -259,7 +260,8 @@ cpdef list split_words(bytes line):
                     if i >= n:
                         return None
                     c = line[i]
-                    if c == c'\\' and i + 3 < n and line[i + 1] == c'x' and line[i + 2] in _HEX and line[i + 3] in _HEX:
+                    if (c == c'\\' and i + 3 < n and line[i + 1] == c'x'
+                            and line[i + 2] in _HEX and line[i + 3] in _HEX):
                         word.append(int(line[i + 2:i + 4], 16))
                         i += 4
                     elif c == c'\\' and i + 1 < n:

@@ -86,7 +86,7 @@ class ServerNode:
         """Take the effects of each tick, in this order."""
         self.doors = Doors()
         self.cron = Cron(self)
-        self.keeper = Keeper(self.engine, configuration, host, log)
+        self.keeper: Keeper = Keeper(self.engine, configuration, host, log)
         self.keeper.sinks = self.sinks
         self.keeper.deliver = self.deliver_effects
         self.cron.every(1, self.keeper.beat)

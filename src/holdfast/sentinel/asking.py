@@ -187,7 +187,7 @@ def ask_others(sentinel: Sentinel, primary: Primary, now_ms: int, forced: bool =
     for other in primary.sentinels.values():
         if now_ms - other.down_reply_ms > sentinel.times.ask_period * 5:
             other.says_down, other.vote = False, ""
-        if not primary.is_sdown or not other.link.is_up:
+        if not (primary.is_sdown or primary.failover is Failover.WAIT_START) or not other.link.is_up:
             continue
         if forced or now_ms - other.asked_ms >= (period_ms if waits else sentinel.times.ask_period):
             other.asked_ms = now_ms

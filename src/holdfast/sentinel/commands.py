@@ -300,7 +300,9 @@ def failover_(session: Session, args: Args) -> object:
     sentinel.log(f"Executing user requested FAILOVER of '{primary.name}'")
     failover.start(sentinel, primary, now_ms)
     primary.is_forced = True
-    primary.is_planned = not force and primary.link.is_up and not primary.is_sdown
+    primary.must_change = primary.fence_epoch > 0
+    can_hand_over = primary.link.is_up and not primary.is_sdown and not primary.must_change
+    primary.is_planned = can_hand_over and not force
     side.machine.look(now_ms)
     side.run_effects()
     return OK

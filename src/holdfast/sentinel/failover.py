@@ -89,7 +89,7 @@ def abort(sentinel: Sentinel, primary: Primary, event: str, now_ms: int) -> None
         primary.promoted.is_promoted = False
     rounds = min(primary.election_rounds, ROUND_DOUBLINGS_MAX)
     primary.failover, primary.promoted, primary.takeover = Failover.NONE, None, None
-    primary.is_forced = primary.is_planned = primary.hand_over_sent = False
+    primary.is_forced = primary.is_planned = primary.hand_over_sent = primary.must_change = False
     primary.election_rounds += 1
     pause_ms = (ELECTION_ROUND_MS // 2) << rounds
     primary.start_after_ms = now_ms + pause_ms // 4 + sentinel.luck.randrange(pause_ms)
@@ -123,7 +123,7 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
 
 def _wait_start(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
     leader = election.leader_of(sentinel, primary, primary.failover_epoch, now_ms)
-    if leader != sentinel.my_id and not primary.is_forced:
+    if leader != sentinel.my_id and (not primary.is_forced or takeover.applies(sentinel, primary)):
         round_ms = ELECTION_ROUND_MS << min(primary.election_rounds, ROUND_DOUBLINGS_MAX)
         limit_ms = min(round_ms, sentinel.times.election_timeout, primary.options.failover_timeout_ms)
         lost = sentinel.epoch > primary.failover_epoch
@@ -139,7 +139,7 @@ def _wait_start(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
 
 
 def _select(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
-    if not primary.is_planned and now_ms - primary.failover_changed_ms < FRESH_INFO_WAIT_MS:
+    if not primary.is_forced and now_ms - primary.failover_changed_ms < FRESH_INFO_WAIT_MS:
         since = primary.sdown_since_ms if primary.sdown_since_ms is not None else -(10**9)
         stale = [
             each

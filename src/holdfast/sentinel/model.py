@@ -154,6 +154,10 @@ class Instance:
     reconf_sent_ms: int = 0
     is_promoted: bool = False
     converted_ms: int = -(10**9)
+    led_before: bool = False
+    """It was the primary of this configuration and has not said since that it follows."""
+    fence_epoch: int = 0
+    """Of a node of ours: the highest epoch that it obeyed; 0: it has never seen a manager."""
     refused_primary: str = ""
     """Why a replica of ours does not follow its primary."""
     failover_state: str = ""
@@ -214,6 +218,8 @@ class Primary(Instance):
     """Fast-down: the replicas have not yet said whether they hear the primary."""
     delay_logged_ms: int | None = None
     promoted: Instance | None = None
+    must_change: bool = False
+    """A planned failover of fenced nodes: the old primary may not be chosen again."""
     takeover: Takeover | None = None
     """Fencing and promotion of nodes of ours, while it runs."""
 

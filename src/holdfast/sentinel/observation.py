@@ -7,8 +7,9 @@ How to read it: `info_came`, then `hello_came`, then `change_address`, which eve
 to another primary ends in.
 
 A node that claims to lead where another does is told to follow. Redis waits 8 s first, in
-case its own view is old; here that wait is only needed when most of the other Sentinels
-have not been heard lately, for whoever knows better would have told us.
+case its own view is old: the claim may be the newer truth of a failover that another
+Sentinel leads. Here a former primary that has not followed since is told at once, as long
+as most of the other Sentinels have been heard lately: nobody promotes a node that is down.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def info_came(sentinel: Sentinel, instance: Instance, text: str, now_ms: int) ->
 
 
 def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_ms: int) -> None:
-    instance.node_id = told.node_id
+    instance.node_id, instance.fence_epoch = told.node_id, told.fence_epoch
     if told.run_id and instance.run_id and told.run_id != instance.run_id:
         sentinel.tell("+reboot", instance, level="notice")
         if isinstance(instance, Primary):
@@ -100,6 +101,7 @@ def _note_replicas(sentinel: Sentinel, primary: Primary, told: InfoReply, now_ms
 
 
 def _note_replication(replica: Instance, told: InfoReply, now_ms: int) -> None:
+    replica.led_before = False
     if told.primary_host is not None and told.primary_host.lower() != replica.primary_host.lower():
         replica.primary_host, replica.primary_changed_ms = told.primary_host, now_ms
     if told.primary_port is not None and told.primary_port != replica.primary_port:
@@ -134,7 +136,8 @@ def _replica_leads(sentinel: Sentinel, replica: Instance, now_ms: int) -> None:
     if replica.is_promoted and primary.failover is Failover.WAIT_PROMOTION:
         promoted(sentinel, primary, replica, now_ms)
         return
-    wait_ms = 0 if down.hears_majority(primary, sentinel.times, now_ms) else sentinel.times.publish_period * 4
+    is_known = replica.led_before and down.hears_majority(primary, sentinel.times, now_ms)
+    wait_ms = 0 if is_known else sentinel.times.publish_period * 4
     if (
         not replica.is_promoted
         and not primary.in_failover
@@ -303,6 +306,7 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     primary.info_ms = successor.info_ms if successor is not None else None
     primary.info_sent_ms = -(10**9)
     primary.key_count = successor.key_count if successor is not None else None
+    primary.fence_epoch = successor.fence_epoch if successor is not None else 0
     primary.sdown_since_ms = primary.odown_since_ms = None
     primary.rebooted_ms, primary.lost_history, primary.script_killed = None, False, False
     primary.role_reported, primary.role_reported_ms = Role.PRIMARY, now_ms
@@ -315,6 +319,7 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
         replica = sentinel.add_replica(primary, address, now_ms)
         if replica is not None:
             replica.link = links[id(address)]
+            replica.led_before = replica.link is old_link
             sentinel.tell("+slave", replica, level="notice")
     sentinel.persist()
     asking.ask_info(sentinel, primary, now_ms)
@@ -325,7 +330,7 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
 def forget_failover(primary: Primary) -> None:
     """End whatever failover is under way, without a word."""
     primary.failover, primary.promoted, primary.takeover = Failover.NONE, None, None
-    primary.is_forced = primary.is_planned = primary.hand_over_sent = False
+    primary.is_forced = primary.is_planned = primary.hand_over_sent = primary.must_change = False
     primary.failover_start_ms, primary.election_rounds, primary.start_after_ms = None, 0, 0
     for replica in primary.replicas.values():
         replica.is_promoted, replica.reconf = False, Reconf.NONE

@@ -40,16 +40,17 @@ def follow(sentinel: Sentinel, node: Instance, target: Instance, now_ms: int) ->
     if not node.link.is_up:
         return False
     group, words = node.group, sentinel.orders
-    if words is None or not node.node_id or not target.node_id or not group.config_epoch:
+    epoch = target.fence_epoch
+    if words is None or not node.node_id or not epoch:
         return replica_of(sentinel, node, target.address, now_ms)
-    leader = group.leader if group.leader_epoch == group.config_epoch else sentinel.my_id
+    leader = group.leader if group.leader_epoch == epoch else sentinel.my_id
 
     def ordered(reply: Reply, at_ms: int) -> None:
         if isinstance(reply, ReplyError):
             sentinel.log(f"{node.name} refused to follow {target.name}: {reply}", "warning")
 
     address = target.address
-    order = words.follow(group.config_epoch, leader, sentinel.shown(address), address.port, target.node_id)
+    order = words.follow(epoch, leader, sentinel.shown(address), address.port, target.node_id)
     sentinel.send(node, *order, on_reply=ordered)
     close_clients(sentinel, node)
     asking.ask_info(sentinel, node, now_ms)

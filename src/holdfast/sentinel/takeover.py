@@ -137,7 +137,9 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         list(state.reports.values()),
         [each.node_id for each in nodes],
         ranked,
-        [each.node_id for each in nodes if each.priority != 0 or each is primary],
+        [each.node_id for each in nodes if each.priority != 0 or each is primary]
+        if not primary.must_change
+        else [each.node_id for each in nodes if each.priority != 0 and each is not primary],
         primary.options.allow_data_loss,
     )
     by_id = {each.node_id: each for each in nodes}
@@ -183,7 +185,7 @@ def _fetch(sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state:
 
 
 def _lead(
-    sentinel: Sentinel, primary: Primary, choice: Lead, by_id: dict[str, Instance], state: Takeover, now_ms: int
+    sentinel: Sentinel, primary: Primary, choice: Lead, by_id: dict[str, Instance], state: Takeover, now: int
 ) -> bool:
     node = by_id.get(choice.node_id)
     if node is None or not node.link.is_up:
@@ -202,6 +204,6 @@ def _lead(
     node.is_promoted = True
     primary.promoted = node
     sentinel.send(node, *choice.order, on_reply=answered)
-    asking.ask_info(sentinel, node, now_ms)
+    asking.ask_info(sentinel, node, now)
     return True
 

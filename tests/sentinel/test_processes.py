@@ -40,8 +40,11 @@ def ours() -> Iterator[Group]:
 
 @pytest.fixture
 def mixed() -> Iterator[Group]:
-    """Two stock Sentinels and one of ours around stock servers."""
-    with group(down_after_ms=400) as made:
+    """Two stock Sentinels and one of ours around stock servers.
+
+    Not less than 1.5 s: a stock Sentinel comes back to a closed link only after a second.
+    """
+    with group(down_after_ms=1500) as made:
         yield build(made, ["redis"] * 3, ["redis", "redis", "holdfast"])
 
 

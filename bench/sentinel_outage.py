@@ -174,11 +174,11 @@ def run_case(case: Case, nodes: str, sentinels: str) -> Outcome:
         )
         made.nodes[0].signal(signal.SIGCONT) if case.fault is stop else None
         alive = [each for each in made.sentinels if each.process.poll() is None]
-        port = made.primary_of(alive[-1])
         time.sleep(1.0)
         for each in writers:
             each.stop()
-        until(lambda: made.agreed(port), "all agree", 60)
+        until(lambda: made.agreed(made.primary_of(alive[-1])), "all agree", 60)
+        port = made.primary_of(alive[-1])
         final = redis.Redis(port=port)
         lost = total = 0
         for number, each in enumerate(writers):

@@ -33,9 +33,6 @@ Examples:
 Sentinel mode:
        holdfast-server /etc/sentinel.conf --sentinel
 """
-NO_SENTINEL = (
-    "holdfast-server: Sentinel mode is not built yet; use redis-sentinel or redis-server --sentinel."
-)
 NO_MEMORY_TEST = (
     "holdfast-server: --test-memory does not test anything: a program in Python cannot choose the memory "
     "that it touches. Use memtest86+, memtester or redis-server --test-memory."
@@ -110,7 +107,9 @@ def _answer_at_once(words: list[str]) -> int | None:
     if first == "--check-system":
         return _refuse(NO_SYSTEM_CHECK)
     if "--sentinel" in words:
-        return _refuse(NO_SENTINEL)
+        from holdfast.cli.sentinel import main as run_sentinel
+
+        return run_sentinel(words)
     return None
 
 

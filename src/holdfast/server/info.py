@@ -28,6 +28,7 @@ TITLES = {
     "latencystats": "Latencystats",
     "cluster": "Cluster",
     "keyspace": "Keyspace",
+    "sentinel": "Sentinel",
 }
 """Every section in the order of the reply, and its title."""
 

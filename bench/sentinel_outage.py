@@ -1,0 +1,236 @@
+"""How long writes fail and what is lost when a primary dies: our Sentinels and redis-sentinel, side by side.
+
+What it is: fault runs with real processes. A writer writes numbered keys and remembers each
+acknowledgement; the outage is the longest gap between two of them around the fault; lost
+is what was acknowledged and is not on the final primary. What it is not: a benchmark of
+throughput.
+
+How to read it: `CASES` says what is done; `run_case` does it once; `main` prints the table and
+writes docs/reliability/sentinel.md. Run: python -m bench.sentinel_outage [runs]
+"""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from tests.sentinel.group import Group, group, until
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reliability" / "sentinel.md"
+
+
+class Writer:
+    """Writes to whoever the Sentinels name, and remembers what was acknowledged."""
+
+    def __init__(self, made: Group, name: str, batch: int) -> None:
+        self._made, self._name, self._batch = made, name, batch
+        self.acknowledged: list[tuple[float, int]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def _write(self) -> None:
+        number, client = 0, self._find()
+        while not self._stop.is_set():
+            try:
+                pipe = client.pipeline(transaction=False)
+                for offset in range(self._batch):
+                    pipe.set(f"{self._name}:{number + offset}", "x")
+                replies = pipe.execute(raise_on_error=False)
+                now = time.monotonic()
+                good = [number + place for place, reply in enumerate(replies) if reply is True]
+                self.acknowledged += [(now, each) for each in good]
+                number += self._batch
+                if len(good) < len(replies):
+                    client = self._find()
+            except (redis.ConnectionError, redis.TimeoutError):
+                number += self._batch
+                client = self._find()
+
+    def _find(self) -> redis.Redis:
+        while not self._stop.is_set():
+            for sentinel in self._made.sentinels:
+                if sentinel.process.poll() is not None:
+                    continue
+                try:
+                    asked = redis.Redis(port=sentinel.port, socket_timeout=0.2)
+                    port = int(asked.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME mymaster")[1])
+                    asked.close()
+                    client = redis.Redis(port=port, socket_timeout=0.2, retry=None)
+                    if client.info("replication")["role"] == "master":
+                        return client
+                except (redis.RedisError, TypeError):
+                    continue
+            time.sleep(0.005)
+        return redis.Redis()
+
+    def stop(self) -> None:
+        """Write no more."""
+        self._stop.set()
+        self._thread.join(10)
+
+    def outage_ms(self, fault: float) -> float:
+        """Return the longest gap between acknowledgements that ends after the fault."""
+        times = [at for at, _ in self.acknowledged]
+        return max(
+            (after - before) * 1000 for before, after in zip(times, times[1:], strict=False) if after > fault
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run."""
+
+    outage_ms: float
+    acknowledged: int
+    lost: int
+
+
+def crash(made: Group) -> None:
+    """Kill the primary."""
+    made.nodes[0].process.kill()
+
+
+def stop(made: Group) -> None:
+    """Stop the primary; it goes on when the new one leads."""
+    made.nodes[0].signal(signal.SIGSTOP)
+
+
+def crash_with_leader(made: Group) -> None:
+    """Kill the primary; whichever Sentinel is elected first ends at that moment."""
+    first = made.sentinels[0]
+    first.client.execute_command("SENTINEL SIMULATE-FAILURE CRASH-AFTER-ELECTION")
+    made.nodes[0].process.kill()
+    for each in made.sentinels[1:]:
+        each.signal(signal.SIGSTOP)
+    time.sleep(0.05)
+    for each in made.sentinels[1:]:
+        each.signal(signal.SIGCONT)
+
+
+def planned(made: Group) -> None:
+    """SENTINEL FAILOVER."""
+    made.sentinels[0].client.sentinel_failover("mymaster")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    name: str
+    fault: Callable[[Group], None]
+    down_after_ms: int
+    goal: str
+    writers: int = 1
+    batch: int = 1
+    redis_runs: int = 3
+
+
+CASES = (
+    Case("kill -9, down-after 1 s", crash, 1000, "<= 600 ms"),
+    Case("kill -9, down-after 5 s", crash, 5000, "<= 800 ms", redis_runs=2),
+    Case("kill -9, down-after 30 s", crash, 30_000, "<= 1500 ms", redis_runs=1),
+    Case("SIGSTOP, down-after 1 s", stop, 1000, "<= 1800 ms"),
+    Case("kill -9, then the leader at its election", crash_with_leader, 1000, "<= 3000 ms", redis_runs=1),
+    Case("planned failover under load", planned, 5000, "<= 150 ms, 0 lost", 4, 50),
+)
+
+
+def run_case(case: Case, nodes: str, sentinels: str) -> Outcome:
+    """Do one run."""
+    with group(case.down_after_ms, 10_000) as made:
+        for _ in range(3):
+            made.add_node(nodes).wait_ready()
+        for each in made.nodes[1:]:
+            until(lambda each=each: made.link_up(each), "a replica is in sync")
+        for _ in range(3):
+            made.add_sentinel(sentinels)
+        made.settle()
+        old = made.nodes[0].port
+        writers = [Writer(made, str(number), case.batch) for number in range(case.writers)]
+        until(lambda: all(len(each.acknowledged) > 200 for each in writers), "the writers write")
+        fault = time.monotonic()
+        case.fault(made)
+        alive = [each for each in made.sentinels if each.process.poll() is None]
+        until(
+            lambda: any(
+                made.primary_of(each) != old for each in alive if each.process.poll() is None
+            ),
+            "another leads",
+            120,
+        )
+        until(
+            lambda: all(each.acknowledged and each.acknowledged[-1][0] > fault + 0.3 for each in writers),
+            "writes go on",
+            120,
+        )
+        made.nodes[0].signal(signal.SIGCONT) if case.fault is stop else None
+        alive = [each for each in made.sentinels if each.process.poll() is None]
+        time.sleep(1.0)
+        for each in writers:
+            each.stop()
+        until(lambda: made.agreed(made.primary_of(alive[-1])), "all agree", 60)
+        port = made.primary_of(alive[-1])
+        final = redis.Redis(port=port)
+        lost = total = 0
+        for number, each in enumerate(writers):
+            keys = [f"{number}:{key}" for _, key in each.acknowledged]
+            total += len(keys)
+            for place in range(0, len(keys), 5000):
+                part = keys[place : place + 5000]
+                lost += len(part) - int(final.exists(*part))
+        return Outcome(max(each.outage_ms(fault) for each in writers), total, lost)
+
+
+def main() -> None:
+    """Run all cases and write the page."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    rows = []
+    for case in CASES:
+        cells = []
+        for nodes, sentinels in (("redis", "redis"), ("redis", "holdfast"), ("holdfast", "holdfast")):
+            wanted = min(runs, case.redis_runs) if sentinels == "redis" else runs
+            outcomes = []
+            for _ in range(wanted):
+                try:
+                    outcomes.append(run_case(case, nodes, sentinels))
+                except AssertionError as error:
+                    print(f"{case.name}: {nodes}/{sentinels}: {error}", flush=True)
+            if not outcomes:
+                cells.append("no run ended")
+                continue
+            outages = sorted(each.outage_ms for each in outcomes)
+            lost, total = sum(each.lost for each in outcomes), sum(each.acknowledged for each in outcomes)
+            failed = f", {wanted - len(outcomes)} runs did not end" if len(outcomes) < wanted else ""
+            cells.append(
+                f"{statistics.median(outages):.0f} ms ({outages[0]:.0f}-{outages[-1]:.0f}, {len(outages)} runs), "
+                f"lost {lost} of {total}{failed}"
+            )
+            print(case.name, nodes, sentinels, cells[-1], flush=True)
+        rows.append(f"| {case.name} | {' | '.join(cells)} | {case.goal} |")
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(HEAD + "\n".join(rows) + "\n")
+
+
+HEAD = """\
+# Failover: outage and loss
+
+Measured by `python -m bench.sentinel_outage`: three nodes and three Sentinels as processes on one
+machine, one writer without pause (four writers of 50 writes a batch for the planned failover). The
+outage is the longest gap between two acknowledged writes, as median (fastest-slowest, runs); lost
+are acknowledged writes that the final primary does not have. `min-replicas-to-ack` is 0.
+
+| what | redis-sentinel around redis-server | our Sentinels around redis-server | ours around ours | goal |
+| --- | --- | --- | --- | --- |
+"""
+
+if __name__ == "__main__":
+    main()

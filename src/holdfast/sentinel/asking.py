@@ -1,0 +1,208 @@
+"""What a Sentinel sends by the clock: PING, INFO, hello, and questions to other Sentinels.
+
+What it is: the periods of Redis, shorter ones while a decision waits for an answer, and
+what a PING's reply means. What it is not: the meaning of INFO and hello (`observation`).
+
+How to read it: `connect` and `periodic` are called at every look at an instance;
+`ask_others` collects opinions and votes.
+"""
+
+from __future__ import annotations
+
+from holdfast.sentinel.effects import Connect, Disconnect
+from holdfast.sentinel.hello import CHANNEL, Hello
+from holdfast.sentinel.model import Failover, Instance, Link, LinkState, Primary, Role, Sentinel
+from holdfast.sentinel.reply_reader import Reply, ReplyError, ReplyStatus
+from holdfast.sentinel.settings import PLANNED_POLL_MS, PROMPT_ASK_MS, RECONNECT_MS
+
+PENDING_MAX = 100
+GOOD_ANSWERS = ("PONG", "LOADING", "MASTERDOWN")
+
+
+def connect(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
+    """Open what is closed, not too often."""
+    link = instance.link
+    if not link.address.port:
+        return
+    if link.command is LinkState.DOWN and now_ms - link.command_tried_ms >= RECONNECT_MS:
+        link.command, link.command_tried_ms = LinkState.CONNECTING, now_ms
+        sentinel.do(Connect(link, pubsub=False))
+    if link.has_pubsub and link.pubsub is LinkState.DOWN and now_ms - link.pubsub_tried_ms >= RECONNECT_MS:
+        link.pubsub, link.pubsub_tried_ms = LinkState.CONNECTING, now_ms
+        sentinel.do(Connect(link, pubsub=True))
+
+
+def disconnect(sentinel: Sentinel, link: Link, pubsub: bool) -> None:
+    """Close one connection; the next look opens it again."""
+    if pubsub and link.pubsub is not LinkState.DOWN:
+        link.pubsub, link.pubsub_tried_ms = LinkState.DOWN, -(10**9)
+        sentinel.do(Disconnect(link, pubsub=True))
+    if not pubsub and link.command is not LinkState.DOWN:
+        link.command, link.pending_commands, link.command_tried_ms = LinkState.DOWN, 0, -(10**9)
+        sentinel.do(Disconnect(link, pubsub=False))
+
+
+def credentials(sentinel: Sentinel, instance: Instance) -> tuple[str, ...]:
+    """Return the AUTH command for a node, () where none is needed."""
+    if instance.role is Role.SENTINEL:
+        options = sentinel.options
+        user = options.sentinel_user if options.sentinel_pass else ""
+        password = options.sentinel_pass or options.own_pass
+    else:
+        user, password = instance.group.options.auth_user, instance.group.options.auth_pass
+    if not password:
+        return ()
+    return sentinel.renamed(instance, ("AUTH", user, password) if user else ("AUTH", password))
+
+
+def greeting(sentinel: Sentinel, instance: Instance, pubsub: bool) -> list[tuple[str, ...]]:
+    """Return what is said first on a fresh connection."""
+    kind = "pubsub" if pubsub else "cmd"
+    words = [("CLIENT", "SETNAME", f"sentinel-{sentinel.my_id[:8]}-{kind}")]
+    if pubsub:
+        words.append(("SUBSCRIBE", CHANNEL))
+    auth = credentials(sentinel, instance)
+    return [*([auth] if auth else []), *(sentinel.renamed(instance, each) for each in words)]
+
+
+def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
+    """Send what is due."""
+    link = instance.link
+    if not link.is_up or link.pending_commands >= PENDING_MAX * link.owners:
+        return
+    if instance.role is not Role.SENTINEL:
+        period_ms = info_period_ms(sentinel, instance)
+        asked = instance.info_sent_ms
+        answered = instance.info_ms if instance.info_ms is not None else -(10**9)
+        waits = asked > answered and now_ms - asked < sentinel.times.ping_period
+        if not waits and now_ms - max(answered, asked) >= period_ms:
+            ask_info(sentinel, instance, now_ms)
+    ping_period_ms = min(instance.group.options.down_after_ms, sentinel.times.ping_period)
+    if now_ms - link.answered_ms > ping_period_ms and now_ms - link.ping_sent_ms > ping_period_ms // 2:
+        ping(sentinel, instance, now_ms)
+    if now_ms - instance.published_ms > sentinel.times.publish_period:
+        publish(sentinel, instance, now_ms)
+
+
+def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
+    """Return how often INFO is asked of a node at present."""
+    primary = instance.group
+    if primary.in_failover and primary.hand_over_sent:
+        return PLANNED_POLL_MS
+    if instance.role is Role.REPLICA:
+        if primary.is_odown or primary.in_failover or primary.is_unsure:
+            return PROMPT_ASK_MS
+        if instance.link_down_ms:
+            return 1000
+    elif primary.is_planned:
+        return PROMPT_ASK_MS
+    return sentinel.times.info_period
+
+
+def ask_info(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
+    """Ask for INFO now."""
+
+    def answered(reply: Reply, at_ms: int) -> None:
+        if isinstance(reply, str) and not isinstance(reply, (ReplyError, ReplyStatus)):
+            sentinel.on_info(instance, reply, at_ms)
+
+    if instance.link.is_up:
+        instance.info_sent_ms = now_ms
+        sentinel.send(instance, "INFO", on_reply=answered)
+
+
+def ping(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
+    """Ask whether a node lives."""
+    link = instance.link
+
+    def answered(reply: Reply, at_ms: int) -> None:
+        ping_answered(sentinel, instance, link, reply, at_ms)
+
+    link.ping_sent_ms = now_ms
+    if link.ping_pending_since_ms is None:
+        link.ping_pending_since_ms = now_ms
+    sentinel.send(instance, "PING", on_reply=answered)
+
+
+def ping_answered(sentinel: Sentinel, instance: Instance, link: Link, reply: Reply, now_ms: int) -> None:
+    """Take the reply to a PING."""
+    link.answered_ms = now_ms
+    if not isinstance(reply, (ReplyStatus, ReplyError)):
+        return
+    if reply.startswith(GOOD_ANSWERS):
+        link.available_ms, link.ping_pending_since_ms = now_ms, None
+        if reply.startswith("LOADING"):
+            link.loading_since_ms = link.loading_since_ms if link.loading_since_ms is not None else now_ms
+        else:
+            link.loading_since_ms = None
+            instance.rebooted_ms = None
+        if instance.is_sdown and instance.role is not Role.SENTINEL:
+            ask_info(sentinel, instance, now_ms)
+    elif reply.startswith("BUSY") and instance.is_sdown and not instance.script_killed:
+        instance.script_killed = True
+        sentinel.send(instance, "SCRIPT", "KILL")
+
+
+def publish(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
+    """Say hello through a node, or to a Sentinel."""
+    primary, options, link = instance.group, sentinel.options, instance.link
+    address = primary.current_address
+    hello = Hello(
+        options.announce_ip or link.local_ip,
+        options.announce_port or options.own_port,
+        sentinel.my_id,
+        sentinel.epoch,
+        primary.name,
+        sentinel.shown(address),
+        address.port,
+        primary.config_epoch,
+    )
+    if hello.host:
+        instance.published_ms = now_ms
+        sentinel.send(instance, "PUBLISH", CHANNEL, hello.encode())
+
+
+def publish_everywhere(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
+    """Spread a new configuration at once."""
+    for each in (*primary.sentinels.values(), *primary.replicas.values(), primary):
+        if each.link.is_up:
+            publish(sentinel, each, now_ms)
+        else:
+            each.published_ms = -(10**9)
+
+
+def ask_others(sentinel: Sentinel, primary: Primary, now_ms: int, forced: bool = False) -> None:
+    """Ask the other Sentinels whether the primary is down, and for their votes."""
+    period_ms = min(sentinel.times.ask_period, PROMPT_ASK_MS)
+    candidate = primary.in_failover and primary.failover_epoch == sentinel.epoch
+    waits = not primary.is_odown or primary.failover is Failover.WAIT_START
+    words = (
+        "SENTINEL",
+        "IS-MASTER-DOWN-BY-ADDR",
+        sentinel.shown(primary.address),
+        str(primary.address.port),
+        str(sentinel.epoch),
+        sentinel.my_id if candidate else "*",
+    )
+    for other in primary.sentinels.values():
+        if now_ms - other.down_reply_ms > sentinel.times.ask_period * 5:
+            other.says_down, other.vote = False, ""
+        if not (primary.is_sdown or primary.failover is Failover.WAIT_START) or not other.link.is_up:
+            continue
+        if forced or now_ms - other.asked_ms >= (period_ms if waits else sentinel.times.ask_period):
+            other.asked_ms = now_ms
+            _ask(sentinel, other, words)
+
+
+def _ask(sentinel: Sentinel, other: Instance, words: tuple[str, ...]) -> None:
+    def answered(reply: Reply, at_ms: int) -> None:
+        match reply:
+            case [int(down), str(leader), int(epoch)]:
+                other.down_reply_ms = at_ms
+                other.says_down = down == 1
+                if leader != "*":
+                    if other.vote_epoch != epoch:
+                        sentinel.log(f"{other.name} voted for {leader} {epoch}")
+                    other.vote, other.vote_epoch = leader, epoch
+
+    sentinel.send(other, *words, on_reply=answered)

@@ -1,0 +1,390 @@
+"""What one Sentinel knows: primaries, their replicas and Sentinels, links, votes.
+
+What it is: state and questions about it, with the text of an event's subject. What
+it is not: decisions (`machine` and what it calls change this), I/O.
+
+How to read it: `Address`, `Link` (what is known from connections), `Instance` (one
+node as seen from here), `Primary`, then `Sentinel`, which holds everything and
+collects effects. All times are milliseconds of a clock that never goes back.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from holdfast.sentinel.effects import Crash, Effect, LogOnly, LookAgain, Persist, Send, Tell
+from holdfast.sentinel.settings import Options, PrimaryOptions, Times
+
+if TYPE_CHECKING:
+    from holdfast.sentinel.effects import OnReply
+    from holdfast.sentinel.takeover import Orders, Takeover
+
+
+class Role(Enum):
+    """What an instance is to us, in the words of Sentinel's events."""
+
+    PRIMARY = "master"
+    REPLICA = "slave"
+    SENTINEL = "sentinel"
+
+
+class Reconf(Enum):
+    """How far a replica has been turned to a new primary."""
+
+    NONE = ""
+    SENT = "reconf_sent"
+    IN_PROGRESS = "reconf_inprog"
+    DONE = "reconf_done"
+
+
+class Failover(Enum):
+    """Where a failover stands, in the words of SENTINEL MASTER."""
+
+    NONE = "none"
+    WAIT_START = "wait_start"
+    SELECT_REPLICA = "select_slave"
+    SEND_PROMOTION = "send_slaveof_noone"
+    WAIT_PROMOTION = "wait_promotion"
+    RECONF_REPLICAS = "reconf_slaves"
+    UPDATE_CONFIG = "update_config"
+
+
+@dataclass(slots=True)
+class Address:
+    """Where a node listens. `ip` is "" until the name was resolved."""
+
+    host: str
+    port: int
+    ip: str = ""
+
+    def is_at(self, host: str, port: int) -> bool:
+        """Tell whether this is the address, by name or by number."""
+        return port == self.port and host.lower() in (self.host.lower(), self.ip.lower())
+
+
+class LinkState(Enum):
+    """One connection."""
+
+    DOWN = "down"
+    CONNECTING = "connecting"
+    UP = "up"
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """What is known from the connections to one node; Sentinels of several primaries share theirs.
+
+    `ping_pending_since_ms` is when the oldest unanswered PING was sent, None: all are answered.
+    """
+
+    address: Address
+    has_pubsub: bool
+    available_ms: int
+    """When the last good reply to a PING came."""
+    answered_ms: int
+    """When the last reply to a PING came, of any kind."""
+    command: LinkState = LinkState.DOWN
+    pubsub: LinkState = LinkState.DOWN
+    owners: int = 1
+    ping_pending_since_ms: int | None = None
+    ping_sent_ms: int = -(10**9)
+    connected_ms: int = 0
+    pubsub_connected_ms: int = 0
+    pubsub_heard_ms: int = 0
+    command_tried_ms: int = -(10**9)
+    pubsub_tried_ms: int = -(10**9)
+    pending_commands: int = 0
+    local_ip: str = ""
+    was_up: bool = False
+    """An established command connection existed since the node was last seen well."""
+    refused_since_ms: int | None = None
+    """An established connection ended and a fresh connect was refused: suspicion, not proof."""
+    loading_since_ms: int | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether commands can be sent now."""
+        return self.command is LinkState.UP
+
+    @property
+    def is_disconnected(self) -> bool:
+        """As the flag `disconnected` tells."""
+        return not self.is_up or (self.has_pubsub and self.pubsub is not LinkState.UP)
+
+
+@dataclass(slots=True, eq=False)
+class Instance:
+    """One node as this Sentinel sees it."""
+
+    role: Role
+    name: str
+    link: Link
+    primary: Primary | None = None
+    """Whose replica or Sentinel it is; None for a primary."""
+    run_id: str = ""
+    published_ms: int = -(10**9)
+    sdown_since_ms: int | None = None
+    info_ms: int | None = None
+    info_sent_ms: int = -(10**9)
+    info_text: str = ""
+    role_reported: Role = Role.PRIMARY
+    role_reported_ms: int = 0
+    # of a node of data
+    node_id: str = ""
+    """The durable name that nodes of ours tell; "" for stock nodes."""
+    rebooted_ms: int | None = None
+    """When a primary was seen with another run id, and master-reboot-down-after-period is set."""
+    lost_history: bool = False
+    key_count: int | None = None
+    script_killed: bool = False
+    link_down_ms: int = 0
+    """How long the replica has been without its primary."""
+    priority: int = 100
+    is_announced: bool = True
+    is_link_ok: bool = False
+    primary_host: str = ""
+    primary_port: int = 0
+    primary_changed_ms: int = 0
+    offset: int = 0
+    reconf: Reconf = Reconf.NONE
+    reconf_sent_ms: int = 0
+    is_promoted: bool = False
+    converted_ms: int = -(10**9)
+    led_before: bool = False
+    """It was the primary of this configuration and has not said since that it follows."""
+    fence_epoch: int = 0
+    """Of a node of ours: the highest epoch that it obeyed; 0: it has never seen a manager."""
+    refused_primary: str = ""
+    """Why a replica of ours does not follow its primary."""
+    failover_state: str = ""
+    """What INFO calls master_failover_state."""
+    # of a Sentinel
+    hello_ms: int = 0
+    says_down: bool = False
+    down_reply_ms: int = 0
+    asked_ms: int = -(10**9)
+    vote: str = ""
+    vote_epoch: int = 0
+
+    @property
+    def address(self) -> Address:
+        """Where it listens."""
+        return self.link.address
+
+    @property
+    def is_sdown(self) -> bool:
+        """Whether it is subjectively down."""
+        return self.sdown_since_ms is not None
+
+    @property
+    def group(self) -> Primary:
+        """The primary that it belongs to, itself for a primary."""
+        assert self.primary is not None or isinstance(self, Primary)
+        return self if isinstance(self, Primary) else self.primary  # type: ignore[return-value]
+
+
+@dataclass(slots=True, eq=False)
+class Primary(Instance):
+    """A primary and all that belongs to it. Invariant: `promoted` is one of `replicas` or None."""
+
+    options: PrimaryOptions = field(default_factory=lambda: PrimaryOptions(1))
+    replicas: dict[str, Instance] = field(default_factory=dict)
+    """By address, as announced."""
+    sentinels: dict[str, Instance] = field(default_factory=dict)
+    """The others, by id. They never leave by age."""
+    odown_since_ms: int | None = None
+    config_epoch: int = 0
+    leader: str = ""
+    """Whom we voted for in `leader_epoch`."""
+    leader_epoch: int = 0
+    failover: Failover = Failover.NONE
+    failover_epoch: int = 0
+    failover_changed_ms: int = 0
+    failover_start_ms: int | None = None
+    """When the last attempt began, ours or that of whom we voted for."""
+    start_after_ms: int = 0
+    """No attempt of ours begins before."""
+    is_forced: bool = False
+    """SENTINEL FAILOVER: no agreement is needed."""
+    is_planned: bool = False
+    """The primary hands over by itself."""
+    hand_over_sent: bool = False
+    election_rounds: int = 0
+    is_unsure: bool = False
+    """Fast-down: the replicas have not yet said whether they hear the primary."""
+    delay_logged_ms: int | None = None
+    promoted: Instance | None = None
+    must_change: bool = False
+    """A planned failover of fenced nodes: the old primary may not be chosen again."""
+    takeover: Takeover | None = None
+    """Fencing and promotion of nodes of ours, while it runs."""
+
+    @property
+    def is_odown(self) -> bool:
+        """Whether a quorum agrees that it is down."""
+        return self.odown_since_ms is not None
+
+    @property
+    def in_failover(self) -> bool:
+        """Whether we are failing over."""
+        return self.failover is not Failover.NONE
+
+    @property
+    def current_address(self) -> Address:
+        """Where clients should go: the promoted replica as soon as it leads."""
+        if self.promoted is not None and self.failover in (Failover.RECONF_REPLICAS, Failover.UPDATE_CONFIG):
+            return self.promoted.address
+        return self.address
+
+    @property
+    def voters(self) -> int:
+        """All known Sentinels, this one too."""
+        return len(self.sentinels) + 1
+
+
+class Sentinel:
+    """Everything that one Sentinel knows, and the effects that wait to be run."""
+
+    def __init__(self, my_id: str, luck: random.Random, now_ms: int) -> None:
+        self.my_id = my_id
+        self.luck = luck
+        self.times = Times()
+        self.options = Options()
+        self.epoch = 0
+        self.primaries: dict[str, Primary] = {}
+        self.tilt_since_ms: int | None = None
+        self.looked_ms = now_ms
+        self.crash_after_election = False
+        self.crash_after_promotion = False
+        self.effects: list[Effect] = []
+        self.on_info: Callable[[Instance, str, int], None] = lambda instance, text, now_ms: None
+        """Takes every INFO reply; set by the machine."""
+        self.orders: Orders | None = None
+        """How nodes of ours are fenced and promoted; None: they are treated as stock nodes."""
+
+    # ---- making instances ----
+
+    def link_to(self, address: Address, has_pubsub: bool, now_ms: int) -> Link:
+        """Return a fresh link."""
+        return Link(address, has_pubsub, now_ms, now_ms, ping_pending_since_ms=now_ms)
+
+    def add_primary(self, name: str, address: Address, options: PrimaryOptions, now_ms: int) -> Primary:
+        """Begin to watch a primary."""
+        primary = Primary(
+            Role.PRIMARY, name, self.link_to(address, True, now_ms), role_reported_ms=now_ms, options=options
+        )
+        self.primaries[name] = primary
+        return primary
+
+    def add_replica(self, primary: Primary, address: Address, now_ms: int) -> Instance | None:
+        """Begin to watch a replica; None: it is known."""
+        name = self.key_of(address)
+        if name in primary.replicas:
+            return None
+        link = self.link_to(address, True, now_ms)
+        replica = Instance(
+            Role.REPLICA,
+            name,
+            link,
+            primary,
+            role_reported=Role.REPLICA,
+            role_reported_ms=now_ms,
+            primary_changed_ms=now_ms,
+        )
+        primary.replicas[name] = replica
+        return replica
+
+    def add_sentinel(self, primary: Primary, address: Address, run_id: str, now_ms: int) -> Instance | None:
+        """Begin to speak with another Sentinel; None: it is known."""
+        if run_id in primary.sentinels:
+            return None
+        link = self._shared_link(address, run_id) or self.link_to(address, False, now_ms)
+        other = Instance(Role.SENTINEL, run_id, link, primary, run_id, hello_ms=now_ms, down_reply_ms=now_ms)
+        primary.sentinels[run_id] = other
+        return other
+
+    def _shared_link(self, address: Address, run_id: str) -> Link | None:
+        for primary in self.primaries.values():
+            other = primary.sentinels.get(run_id)
+            if other is not None and other.address.is_at(address.host, address.port):
+                other.link.owners += 1
+                return other.link
+        return None
+
+    # ---- words ----
+
+    def shown(self, address: Address) -> str:
+        """Return the host as clients are told."""
+        if self.options.announce_hostnames:
+            return address.host
+        return address.ip or address.host
+
+    def key_of(self, address: Address) -> str:
+        """Return the name of a replica."""
+        host = self.shown(address)
+        return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
+
+    def subject(self, instance: Instance) -> str:
+        """Return how events name an instance."""
+        text = f"{instance.role.value} {instance.name} {self.shown(instance.address)} {instance.address.port}"
+        group = instance.primary
+        if group is not None:
+            text += f" @ {group.name} {self.shown(group.address)} {group.address.port}"
+        return text
+
+    # ---- effects ----
+
+    def do(self, effect: Effect) -> None:
+        """Add an effect."""
+        self.effects.append(effect)
+
+    def take_effects(self) -> list[Effect]:
+        """Return what waits to be run, and forget it."""
+        effects, self.effects = self.effects, []
+        return effects
+
+    def persist(self) -> None:
+        """Have the state written before anything that follows."""
+        self.do(Persist())
+
+    def look_again(self, after_ms: int) -> None:
+        """Have time looked at soon."""
+        self.do(LookAgain(after_ms))
+
+    def crash(self) -> None:
+        """End as a crash would (SENTINEL SIMULATE-FAILURE)."""
+        self.log("Sentinel CRASH because of SENTINEL simulate-failure", "warning")
+        self.do(Crash())
+
+    def log(self, text: str, level: str = "notice") -> None:
+        """Write to the log."""
+        self.do(LogOnly(level, text))
+
+    def tell(self, event: str, instance: Instance, rest: str = "", level: str = "warning") -> None:
+        """Publish an event about an instance; `rest` follows its name."""
+        self.tell_text(event, self.subject(instance) + (f" {rest}" if rest else ""), level, instance)
+
+    def tell_text(
+        self, event: str, text: str, level: str = "warning", instance: Instance | None = None
+    ) -> None:
+        """Publish an event with just this text."""
+        script = ""
+        if level == "warning" and instance is not None:
+            script = instance.group.options.notification_script
+        self.do(Tell(level, event, text, script))
+
+    def send(self, instance: Instance, *words: str, on_reply: OnReply | None = None) -> None:
+        """Send a command by its name of this group, counted until it is answered."""
+        instance.link.pending_commands += 1
+        self.do(Send(instance.link, self.renamed(instance, words), on_reply))
+
+    def renamed(self, instance: Instance, words: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a command under the name that the group knows it by."""
+        if instance.role is Role.SENTINEL:
+            return words
+        name = instance.group.options.renamed_commands.get(words[0].upper())
+        return words if name is None else (name, *words[1:])

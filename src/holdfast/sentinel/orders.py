@@ -1,0 +1,65 @@
+"""What Sentinel tells the nodes of data: to lead, to follow, to hand over.
+
+What it is: the commands, and who gets which: REPLICAOF in a transaction for stock nodes,
+as redis-sentinel sends it, orders with an epoch for nodes that were ever fenced. What it
+is not: when (`failover`, `observation`).
+
+A demoted node's clients are disconnected in the same transaction, so that none goes on
+talking to it; INFO is asked right behind, so that the next step need not wait.
+"""
+
+from __future__ import annotations
+
+from holdfast.sentinel import asking
+from holdfast.sentinel.model import Address, Instance, Sentinel
+from holdfast.sentinel.reply_reader import Reply, ReplyError
+
+
+def replica_of(sentinel: Sentinel, node: Instance, address: Address | None, now_ms: int) -> bool:
+    """Send REPLICAOF, None for NO ONE, to a stock node; False: it cannot be reached."""
+    if not node.link.is_up:
+        return False
+    host, port = ("NO", "ONE") if address is None else (sentinel.shown(address), str(address.port))
+
+    def executed(reply: Reply, at_ms: int) -> None:
+        if isinstance(reply, ReplyError):
+            sentinel.log(f"{node.name} refused REPLICAOF {host} {port}: {reply}", "warning")
+
+    sentinel.send(node, "MULTI")
+    sentinel.send(node, "SLAVEOF", host, port)
+    sentinel.send(node, "CONFIG", "REWRITE")
+    sentinel.send(node, "CLIENT", "KILL", "TYPE", "normal")
+    sentinel.send(node, "CLIENT", "KILL", "TYPE", "pubsub")
+    sentinel.send(node, "EXEC", on_reply=executed)
+    asking.ask_info(sentinel, node, now_ms)
+    return True
+
+
+def follow(sentinel: Sentinel, node: Instance, target: Instance, now_ms: int) -> bool:
+    """Have a node follow another, by the order that it understands; False: it cannot be reached."""
+    if not node.link.is_up:
+        return False
+    group, words = node.group, sentinel.orders
+    epoch = target.fence_epoch
+    if words is None or not node.node_id or not epoch:
+        return replica_of(sentinel, node, target.address, now_ms)
+    leader = group.leader if group.leader_epoch == epoch else sentinel.my_id
+
+    def ordered(reply: Reply, at_ms: int) -> None:
+        if isinstance(reply, ReplyError):
+            sentinel.log(f"{node.name} refused to follow {target.name}: {reply}", "warning")
+
+    address = target.address
+    order = words.follow(epoch, leader, sentinel.shown(address), address.port, target.node_id)
+    sentinel.send(node, *order, on_reply=ordered)
+    close_clients(sentinel, node)
+    asking.ask_info(sentinel, node, now_ms)
+    return True
+
+
+def close_clients(sentinel: Sentinel, node: Instance) -> None:
+    """Disconnect the clients of a node that leads no more, and let it remember its role."""
+    if node.link.is_up:
+        sentinel.send(node, "CONFIG", "REWRITE")
+        sentinel.send(node, "CLIENT", "KILL", "TYPE", "normal")
+        sentinel.send(node, "CLIENT", "KILL", "TYPE", "pubsub")

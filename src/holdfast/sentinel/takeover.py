@@ -1,0 +1,209 @@
+"""Fencing and promotion of nodes of ours: what makes that no acknowledged write is lost.
+
+What it is: the leader's side of rules 6 to 9 of the acknowledgement promise. In the epoch
+that a majority gave it, the leader fences every node that it reaches, the old primary
+too; each answers with its position, its set record and whether its copy is intact; from
+these one node is chosen, which is promoted, or fetches a missing tail first. What it is
+not: the choice itself and the wire form, which are replication's: `Orders` is the
+interface that the node hands in.
+
+A fence is never lifted here: giving up means a higher epoch and the same again.
+
+How to read it: `Orders`, `Takeover`, then `step`, which is called at every look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from holdfast.sentinel import asking, observation, selection
+from holdfast.sentinel.model import Instance, Primary, Sentinel
+from holdfast.sentinel.reply_reader import Reply, ReplyError
+
+REPORTS_WAIT_MS = 150
+FENCE_AGAIN_MS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Send this order to this node: it leads. `loss` says why acknowledged writes may be lost."""
+
+    node_id: str
+    order: tuple[str, ...]
+    loss: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Let `node_id` fetch the tail from `source` first; then everybody is asked again."""
+
+    node_id: str
+    source: str
+    order: tuple[str, ...]
+    """With the words HOST and PORT in the place of the source's address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Too few are reached."""
+
+    reason: str
+
+
+class Orders(Protocol):
+    """How nodes of ours are spoken to, and who may lead."""
+
+    def fence(self, epoch: int, leader: str) -> tuple[str, ...]:
+        """Return the command that fences a node."""
+        ...
+
+    def follow(self, epoch: int, leader: str, host: str, port: int, node_id: str) -> tuple[str, ...]:
+        """Return the command that lets a node follow another."""
+        ...
+
+    def report(self, words: Sequence[str]) -> object | None:
+        """Read a fence report; None: it is broken."""
+        ...
+
+    def reporter(self, report: object) -> str:
+        """Return the id of the node that reported."""
+        ...
+
+    def choose(
+        self,
+        epoch: int,
+        leader: str,
+        reports: Sequence[object],
+        known: Collection[str],
+        preference: Sequence[str],
+        may_lead: Collection[str],
+        allow_data_loss: bool,
+    ) -> Lead | Fetch | Wait:
+        """Choose who leads."""
+        ...
+
+
+@dataclass(slots=True)
+class Takeover:
+    """One leader's attempt in one epoch."""
+
+    epoch: int
+    began_ms: int
+    reports: dict[str, object] = field(default_factory=dict)
+    """By node id, the latest of each."""
+    asked_ms: dict[str, int] = field(default_factory=dict)
+    """By name of the instance."""
+    fetching: str = ""
+    told_wait: str = ""
+    refused: str = ""
+
+
+def applies(sentinel: Sentinel, primary: Primary) -> bool:
+    """Tell whether nodes of ours are to be promoted by orders."""
+    if sentinel.orders is None or primary.is_planned:
+        return False
+    return any(each.node_id for each in primary.replicas.values())
+
+
+def is_refused(primary: Primary) -> bool:
+    """Tell whether the chosen node has refused to lead."""
+    return primary.takeover is not None and bool(primary.takeover.refused)
+
+
+def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
+    """Fence, collect, choose; True: somebody was told to lead, and is `primary.promoted`."""
+    orders = sentinel.orders
+    assert orders is not None
+    state = primary.takeover
+    if state is None or state.epoch != primary.failover_epoch:
+        state = primary.takeover = Takeover(primary.failover_epoch, now_ms)
+    nodes = [each for each in (*primary.replicas.values(), primary) if each.node_id]
+    reachable = [each for each in nodes if each.link.is_up]
+    for each in reachable:
+        if each.node_id not in state.reports and (
+            now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS
+        ):
+            state.asked_ms[each.name] = now_ms
+            _fence(sentinel, primary, each, state)
+    waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
+    if waits and now_ms - state.began_ms < REPORTS_WAIT_MS:
+        return False
+    ranked = [each.node_id for each in selection.ranked(primary, sentinel.times, now_ms)]
+    choice = orders.choose(
+        state.epoch,
+        sentinel.my_id,
+        list(state.reports.values()),
+        [each.node_id for each in nodes],
+        ranked,
+        [each.node_id for each in nodes if each.priority != 0 or each is primary]
+        if not primary.must_change
+        else [each.node_id for each in nodes if each.priority != 0 and each is not primary],
+        primary.options.allow_data_loss,
+    )
+    by_id = {each.node_id: each for each in nodes}
+    match choice:
+        case Wait():
+            if state.told_wait != choice.reason:
+                state.told_wait = choice.reason
+                sentinel.log(f"Nobody can be promoted for {primary.name} yet: {choice.reason}", "warning")
+            return False
+        case Fetch():
+            _fetch(sentinel, choice, by_id, state)
+            return False
+        case Lead():
+            return _lead(sentinel, primary, choice, by_id, state, now_ms)
+
+
+def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover) -> None:
+    orders = sentinel.orders
+    assert orders is not None
+
+    def answered(reply: Reply, at_ms: int) -> None:
+        if isinstance(reply, ReplyError):
+            sentinel.log(f"{node.name} refused the fence of epoch {state.epoch}: {reply}", "warning")
+        elif isinstance(reply, list) and primary.takeover is state:
+            report = orders.report([str(each) for each in reply])
+            if report is not None:
+                state.reports[orders.reporter(report)] = report
+
+    sentinel.send(node, *orders.fence(state.epoch, sentinel.my_id), on_reply=answered)
+
+
+def _fetch(sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state: Takeover) -> None:
+    node, source = by_id.get(choice.node_id), by_id.get(choice.source)
+    if node is None or source is None or not node.link.is_up or state.fetching == choice.node_id:
+        if node is not None:
+            state.reports.pop(choice.node_id, None)     # ask again how far it has come
+        return
+    state.fetching = choice.node_id
+    state.reports.pop(choice.node_id, None)
+    address = source.address
+    places = {"HOST": sentinel.shown(address), "PORT": str(address.port)}
+    sentinel.send(node, *(places.get(word, word) for word in choice.order))
+
+
+def _lead(
+    sentinel: Sentinel, primary: Primary, choice: Lead, by_id: dict[str, Instance], state: Takeover, now: int
+) -> bool:
+    node = by_id.get(choice.node_id)
+    if node is None or not node.link.is_up:
+        return False
+    if choice.loss:
+        sentinel.tell("+data-loss-possible", primary, choice.loss)
+
+    def answered(reply: Reply, at_ms: int) -> None:
+        if isinstance(reply, ReplyError):
+            sentinel.log(f"{node.name} refused to lead: {reply}", "warning")
+            state.refused = str(reply)
+        elif node is primary and primary.takeover is state:
+            observation.promoted(sentinel, primary, node, at_ms)
+
+    sentinel.tell("+selected-slave", node)
+    node.is_promoted = True
+    primary.promoted = node
+    sentinel.send(node, *choice.order, on_reply=answered)
+    asking.ask_info(sentinel, node, now)
+    return True
+

@@ -1,0 +1,1 @@
+"""Sentinel: decisions in tables, and real processes beside redis-sentinel."""

@@ -1,0 +1,311 @@
+"""The decisions of a Sentinel, without processes: death, votes, choice, order of effects."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.sentinel import down, election, failover, observation, selection
+from holdfast.sentinel.effects import Persist, Tell
+from holdfast.sentinel.hello import Hello
+from holdfast.sentinel.model import Failover, LinkState, Role
+from tests.sentinel.scene import ME, Scene, persisted_before
+
+
+@pytest.mark.parametrize(
+    ("votes", "voters", "quorum", "leader"),
+    [
+        (["a", "a"], 3, 2, "a"),
+        (["a", "b"], 3, 2, ""),
+        (["a", "a", "b"], 5, 2, ""),
+        (["a", "a", "a"], 5, 2, "a"),
+        (["a", "a", "a"], 5, 4, ""),
+        ([], 1, 1, ""),
+        (["a"], 1, 1, "a"),
+    ],
+)
+def test_a_leader_has_the_majority_of_all_known_and_the_quorum(votes, voters, quorum, leader):
+    assert election.winner(votes, voters, quorum) == leader
+
+
+def test_a_vote_is_on_disk_before_it_is_told():
+    scene = Scene()
+    assert election.vote(scene.sentinel, scene.primary, 7, "b" * 40, scene.now_ms) == ("b" * 40, 7)
+    effects = scene.sentinel.take_effects()
+    place = [index for index, each in enumerate(effects) if isinstance(each, Tell) and each.event == "+vote-for-leader"]
+    assert any(isinstance(each, Persist) for each in effects[: place[0]])
+
+
+def test_one_vote_an_epoch():
+    scene = Scene()
+    election.vote(scene.sentinel, scene.primary, 7, "b" * 40, scene.now_ms)
+    assert election.vote(scene.sentinel, scene.primary, 7, "c" * 40, scene.now_ms) == ("b" * 40, 7)
+    assert election.vote(scene.sentinel, scene.primary, 6, "c" * 40, scene.now_ms) == ("b" * 40, 7)
+    assert election.vote(scene.sentinel, scene.primary, 8, "c" * 40, scene.now_ms) == ("c" * 40, 8)
+
+
+def test_a_silent_primary_is_down_after_the_set_time_and_not_before():
+    scene = Scene(down_after_ms=1000)
+    scene.primary.link.ping_pending_since_ms = scene.now_ms
+    for each in (*scene.replicas, *scene.others):
+        each.link.ping_pending_since_ms = None
+    assert "+sdown" not in scene.told(scene.look(1000))
+    assert "+sdown" in scene.told(scene.look(1))
+
+
+def test_one_opinion_is_not_the_quorum():
+    scene = Scene()
+    scene.primary.link.ping_pending_since_ms = scene.now_ms
+    assert "+odown" not in scene.told(scene.look(1001))
+    scene.others[0].says_down = True
+    scene.others[0].down_reply_ms = scene.now_ms
+    assert "+odown" in scene.told(scene.look(1))
+
+
+def refuse(scene: Scene) -> None:
+    """The primary's connection ends, and a fresh one is refused."""
+    scene.machine.lost(scene.primary.link, False, False, scene.now_ms)
+    scene.machine.lost(scene.primary.link, False, True, scene.now_ms)
+
+
+def test_refused_is_down_at_once_when_the_replicas_hear_the_primary_no_more():
+    scene = Scene(down_after_ms=30_000)
+    refuse(scene)
+    scene.now_ms += 5
+    for each in scene.replicas:
+        scene.answers(each)
+        each.is_link_ok = False
+    assert "+sdown" in scene.told(scene.look())
+
+
+def test_refused_is_not_down_while_a_replica_still_hears_the_primary():
+    scene = Scene(down_after_ms=30_000)
+    refuse(scene)
+    scene.now_ms += 5
+    for each in scene.replicas:
+        scene.answers(each)
+    scene.replicas[0].is_link_ok = False
+    assert "+sdown" not in scene.told(scene.look())
+
+
+def test_refused_alone_proves_nothing_without_a_replica_to_ask():
+    scene = Scene(replicas=0, down_after_ms=30_000)
+    refuse(scene)
+    assert "+sdown" not in scene.told(scene.look(500))
+
+
+def test_old_news_of_a_replica_does_not_confirm_a_suspicion():
+    scene = Scene(down_after_ms=30_000)
+    for each in scene.replicas:
+        each.is_link_ok = False
+    scene.now_ms += 5
+    refuse(scene)
+    assert down.suspicion(scene.primary) is down.Suspicion.UNSURE
+
+
+def test_fast_down_can_be_turned_off():
+    scene = Scene(down_after_ms=30_000)
+    scene.primary.options.fast_down = False
+    refuse(scene)
+    for each in scene.replicas:
+        each.is_link_ok = False
+    assert "+sdown" not in scene.told(scene.look(10))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "chosen"),
+    [
+        ({}, 1),
+        ({"priority": 50}, 0),
+        ({"offset": 900}, 0),
+        ({"priority": 0, "offset": 900}, 1),
+    ],
+)
+def test_the_replica_with_the_lowest_priority_and_highest_offset_is_chosen(spoil, chosen):
+    scene = Scene()
+    scene.replicas[0].offset, scene.replicas[1].offset = 100, 200
+    for name, value in spoil.items():
+        setattr(scene.replicas[0], name, value)
+    assert selection.best_replica(scene.primary, scene.sentinel.times, scene.now_ms) is scene.replicas[chosen]
+
+
+def test_equal_replicas_are_chosen_by_run_id():
+    scene = Scene()
+    assert selection.best_replica(scene.primary, scene.sentinel.times, scene.now_ms) is scene.replicas[0]
+
+
+def test_a_replica_that_was_cut_off_long_ago_is_not_chosen():
+    scene = Scene(replicas=1, down_after_ms=1000)
+    scene.replicas[0].link_down_ms = 10_001
+    assert selection.best_replica(scene.primary, scene.sentinel.times, scene.now_ms) is None
+
+
+def elect(scene: Scene) -> None:
+    """Let the primary die, and the others agree and vote for us."""
+    refuse(scene)
+    scene.now_ms += 5
+    for each in scene.replicas:
+        scene.answers(each)
+        each.is_link_ok = False
+    for each in scene.others:
+        each.says_down, each.down_reply_ms = True, scene.now_ms
+
+
+def test_a_failover_goes_from_agreement_to_promotion_by_events_alone():
+    scene = Scene()
+    elect(scene)
+    effects = scene.look()
+    scene.primary.start_after_ms = scene.now_ms
+    effects += scene.look(1)
+    assert scene.primary.failover is Failover.WAIT_START
+    for each in scene.others:
+        each.vote, each.vote_epoch = ME, scene.primary.failover_epoch
+    for each in scene.replicas:
+        scene.answers(each)
+    effects = scene.look(1)
+    assert scene.told(effects)[:3] == ["+elected-leader", "+failover-state-select-slave", "+selected-slave"]
+    words = scene.sent(effects, scene.replicas[0])
+    assert [each[:2] for each in words[:2]] == [("MULTI",), ("SLAVEOF", "NO")]
+    assert words[-1] == ("INFO",)
+    observation.info_came(scene.sentinel, scene.replicas[0], "role:master\r\n", scene.now_ms)
+    effects = scene.sentinel.take_effects()
+    assert persisted_before(effects, "+promoted-slave")
+    assert scene.primary.current_address is scene.replicas[0].address
+    effects = scene.look(1)
+    assert ("SLAVEOF", "10.0.1.0", "6379") in scene.sent(effects, scene.replicas[1])
+
+
+def test_a_lost_election_is_tried_again_soon_in_a_higher_epoch():
+    scene = Scene()
+    elect(scene)
+    scene.look()
+    scene.now_ms = scene.primary.start_after_ms
+    assert "+try-failover" in scene.told(scene.look())
+    first = scene.primary.failover_epoch
+    for each in scene.others:
+        each.vote, each.vote_epoch = each.run_id, first
+    for _ in range(100):
+        for each in scene.others:
+            each.says_down, each.down_reply_ms = True, scene.now_ms
+        told = scene.told(scene.look(50))
+        if "+try-failover" in told:
+            break
+    assert scene.primary.failover_epoch > first
+    assert scene.now_ms - 1_000_000 < 2000
+
+
+def test_whoever_voted_waits_while_the_leader_lives_and_goes_on_at_once_when_it_dies():
+    scene = Scene()
+    elect(scene)
+    election.vote(scene.sentinel, scene.primary, 1, scene.others[0].run_id, scene.now_ms)
+    scene.look()
+    assert "+try-failover" not in scene.told(scene.look(1500))
+    scene.machine.lost(scene.others[0].link, False, False, scene.now_ms)
+    scene.machine.lost(scene.others[0].link, False, True, scene.now_ms)
+    scene.others[1].says_down, scene.others[1].down_reply_ms = True, scene.now_ms
+    told = []
+    for _ in range(20):
+        scene.others[1].down_reply_ms = scene.now_ms
+        told += scene.told(scene.look(50))
+    assert "+try-failover" in told
+
+
+def hello(scene: Scene, config_epoch: int, host: str) -> Hello:
+    other = scene.others[0]
+    return Hello(other.address.host, 26379, other.run_id, 5, "mymaster", host, 6379, config_epoch)
+
+
+def test_a_newer_configuration_is_followed_and_an_older_one_is_not():
+    scene = Scene()
+    scene.primary.config_epoch = 4
+    observation.hello_came(scene.sentinel, hello(scene, 4, "10.0.1.1"), scene.now_ms)
+    assert scene.primary.address.host == "10.0.0.1"
+    scene.sentinel.take_effects()
+    observation.hello_came(scene.sentinel, hello(scene, 5, "10.0.1.1"), scene.now_ms)
+    effects = scene.sentinel.take_effects()
+    assert scene.primary.address.host == "10.0.1.1"
+    texts = [each.text for each in effects if isinstance(each, Tell) and each.event == "+switch-master"]
+    assert texts == ["mymaster 10.0.0.1 6379 10.0.1.1 6379"]
+    assert sorted(scene.primary.replicas) == ["10.0.0.1:6379", "10.0.1.0:6379"]
+
+
+def switch(scene: Scene):
+    """Another node leads now; return the old primary as a replica."""
+    observation.hello_came(scene.sentinel, hello(scene, 5, "10.0.1.1"), scene.now_ms)
+    scene.sentinel.take_effects()
+    scene.primary.info_ms = scene.now_ms
+    old = scene.primary.replicas["10.0.0.1:6379"]
+    old.link.command = LinkState.UP
+    return old
+
+
+def test_an_old_primary_is_demoted_the_moment_it_is_seen():
+    scene = Scene()
+    old = switch(scene)
+    observation.info_came(scene.sentinel, old, "role:master\r\n", scene.now_ms)
+    effects = scene.sentinel.take_effects()
+    assert ("SLAVEOF", "10.0.1.1", "6379") in scene.sent(effects, old)
+    assert "+convert-to-slave" in scene.told(effects)
+
+
+def test_an_old_primary_is_left_alone_while_nobody_tells_us_news():
+    scene = Scene()
+    old = switch(scene)
+    for each in scene.others:
+        each.hello_ms = scene.now_ms - 60_000
+    observation.info_came(scene.sentinel, old, "role:master\r\n", scene.now_ms)
+    assert not scene.sent(scene.sentinel.take_effects(), old)
+
+
+def test_a_replica_that_another_sentinel_promotes_is_not_turned_back_at_once():
+    scene = Scene()
+    observation.info_came(scene.sentinel, scene.replicas[0], "role:master\r\n", scene.now_ms)
+    assert not scene.sent(scene.sentinel.take_effects(), scene.replicas[0])
+
+
+def test_a_primary_that_came_back_empty_is_down():
+    scene = Scene()
+    full = f"run_id:{'1' * 40}\r\nrole:master\r\n# Keyspace\r\ndb0:keys=3,expires=0\r\n"
+    observation.info_came(scene.sentinel, scene.primary, full, scene.now_ms)
+    empty = f"run_id:{'2' * 40}\r\nrole:master\r\n# Keyspace\r\n"
+    observation.info_came(scene.sentinel, scene.primary, empty, scene.now_ms)
+    assert "+sdown" in scene.told(scene.look())
+
+
+def test_a_primary_that_was_flushed_is_not_down():
+    scene = Scene()
+    for keyspace in ("db0:keys=3,expires=0\r\n", ""):
+        text = f"run_id:{'1' * 40}\r\nrole:master\r\n# Keyspace\r\n{keyspace}"
+        observation.info_came(scene.sentinel, scene.primary, text, scene.now_ms)
+    assert "+sdown" not in scene.told(scene.look())
+
+
+def test_after_a_pause_of_the_process_nothing_is_decided():
+    scene = Scene()
+    scene.primary.link.ping_pending_since_ms = scene.now_ms
+    scene.now_ms += 5000
+    scene.machine.look(scene.now_ms)
+    told = scene.told(scene.sentinel.take_effects())
+    assert told == ["+tilt"]
+    assert failover.start_if_needed(scene.sentinel, scene.primary, scene.now_ms) is False
+
+
+def test_dead_sentinels_count_for_the_majority():
+    scene = Scene(others=4)
+    for each in scene.others[:3]:
+        each.link.command, each.sdown_since_ms = LinkState.DOWN, scene.now_ms
+    assert scene.primary.voters == 5
+    assert election.winner([ME, scene.others[3].run_id], scene.primary.voters, 2) == ""
+
+
+def test_replicaof_goes_under_the_name_that_the_group_gives_it():
+    scene = Scene()
+    scene.primary.options.renamed_commands = {"SLAVEOF": "hidden", "INFO": "look"}
+    old = switch(scene)
+    observation.info_came(scene.sentinel, old, "role:master\r\n", scene.now_ms)
+    words = scene.sent(scene.sentinel.take_effects(), old)
+    assert ("hidden", "10.0.1.1", "6379") in words
+    assert ("look",) in words
+
+
+def test_every_role_has_the_word_of_redis():
+    assert [each.value for each in Role] == ["master", "slave", "sentinel"]

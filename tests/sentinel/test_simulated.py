@@ -1,0 +1,72 @@
+"""Whole groups in virtual time: nodes and Sentinels unchanged, faults by seed."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.sim import World
+from tests.sentinel.simulated import SimulatedGroup
+
+
+def settle(world: World, **settings: object) -> SimulatedGroup:
+    """Start a group and wait until everybody knows everybody."""
+    made = SimulatedGroup(world, **settings)
+    world.run_until(lambda: made.knows_all(), 60)
+    return made
+
+
+def test_a_killed_primary_is_replaced_within_a_second_of_virtual_time() -> None:
+    with World(1) as world:
+        made = settle(world, down_after_ms=30_000)
+        at = world.now
+        world.kill("n0")
+        world.run_until(lambda: bool(made.leading()), 5)
+        assert world.now - at < 1.0
+        world.run_until(made.agreed, 10)
+        world.restart("n0")
+        world.run_until(lambda: made.agreed() and len(made.leading()) == 1, 20)
+
+
+def test_a_cut_off_primary_is_replaced_and_follows_after_the_cut() -> None:
+    with World(2) as world:
+        made = settle(world)
+        world.partition(["n0"], ["n1", "n2", "s0", "s1", "s2"])
+        world.run_until(lambda: len(made.leading()) == 2, 10)
+        world.heal_all()
+        world.run_until(made.agreed, 20)
+
+
+def test_a_minority_of_sentinels_promotes_nobody() -> None:
+    with World(3) as world:
+        made = settle(world)
+        world.partition(["n1", "s0"], ["n0", "n2", "s1", "s2"])
+        world.run(20.0)
+        assert made.leading() == ["n0"]
+        world.heal_all()
+        world.run_until(made.agreed, 30)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_faults_one_leads_and_no_epoch_had_two_leaders(seed: int) -> None:
+    with World(100 + seed) as world:
+        made = settle(world)
+        luck = world.luck("faults")
+        everyone = [*made.names, "s0", "s1", "s2"]
+        for _ in range(6):
+            victim = luck.choice(everyone)
+            match luck.randrange(3):
+                case 0:
+                    world.kill(victim)
+                    world.run(luck.uniform(0.05, 4))
+                    world.start(victim)
+                case 1:
+                    world.partition([victim], [each for each in everyone if each != victim])
+                    world.run(luck.uniform(0.5, 6))
+                    world.heal_all()
+                case 2:
+                    world.pause(victim)
+                    world.run(luck.uniform(0.5, 4))
+                    world.resume(victim)
+            world.run(luck.uniform(0.1, 3))
+        world.run_until(made.agreed, 90)
+        assert all(len(leaders) == 1 for leaders in made.epochs_and_leaders().values())

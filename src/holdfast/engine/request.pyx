@@ -192,6 +192,10 @@ cdef inline bint is_space(char c) noexcept nogil:
     return c == c' ' or (c'\t' <= c <= c'\r') or c == 0
 
 
+cdef inline bint ends_word(char c) noexcept nogil:
+    return c == c' ' or c == c'\t' or c == c'\r' or c == c'\n' or c == 0
+
+
 cdef int split_plain(Engine e, const char* p, size_t n, Call* c) noexcept:
     cdef size_t at = 0, start
     cdef int argc = 0
@@ -201,7 +205,7 @@ cdef int split_plain(Engine e, const char* p, size_t n, Call* c) noexcept:
         if at >= n:
             break
         start = at
-        while at < n and not (p[at] == c' ' or p[at] == c'\t' or p[at] == c'\r' or p[at] == c'\n' or p[at] == 0):
+        while at < n and not ends_word(p[at]):
             at += 1
         ensure_argv(e, argc + 1)
         e.argv[argc].ptr = p + start

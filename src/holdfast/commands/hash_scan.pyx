@@ -8,22 +8,22 @@ The index of the family is `register` at the end.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.stdlib cimport abort, calloc, free, malloc, realloc
+from libc.stdlib cimport abort, calloc, free, malloc
 from holdfast.commands.hashes cimport hash_read
-from holdfast.commands.options cimport arg_int, arg_is
+from holdfast.commands.options cimport arg_is
+from holdfast.commands.scan cimport (
+    ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.glob cimport glob_match
 from holdfast.engine.hashes cimport HashCursor, HashValue, hash_count, hash_value, hash_walk, hash_walk_next
-from holdfast.engine.keyspace cimport HASH_PACK, HashEntry, Record, hash_entry_key, hash_entry_value
+from holdfast.engine.keyspace cimport HASH_PACK, HASH_TABLE, HashEntry, Record, hash_entry_key, hash_entry_value
 from holdfast.engine.listpack cimport Listpack, lp_first, lp_next, lp_text
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
-    reply_array, reply_array_at, reply_bulk, reply_error, reply_later, reply_not_integer, reply_null,
-    reply_slice, reply_syntax_error)
+    reply_array, reply_bulk, reply_error, reply_not_integer, reply_null, reply_slice, reply_syntax_error)
 from holdfast.engine.state cimport S_CLOSING, Call, Engine, Session
 from holdfast.engine.table cimport (
-    Table, TableCursor, random_u64, table_random, table_scan, table_walk, table_walk_next)
+    Table, TableCursor, random_u64, table_random, table_walk, table_walk_next)
 
 from holdfast.commands.spec import KeySpec, Spec
 
@@ -183,133 +183,40 @@ cdef int hrandfield(Session s, Call* c) except -1:
 
 # ---- HSCAN
 
-cdef struct Found:
-    HashEntry** entries
-    size_t count
-    size_t room
-
-
-cdef void collect(void* entry, void** slot, void* arg) noexcept nogil:
-    cdef Found* found = <Found*>arg
-    if found.count == found.room:
-        found.room = 2 * found.room + 16
-        found.entries = <HashEntry**>realloc(found.entries, found.room * sizeof(HashEntry*))
-        if found.entries == NULL:
-            abort()
-    found.entries[found.count] = <HashEntry*>entry
-    found.count += 1
-
-
-cdef bint read_cursor(Session s, Slice text, uint64_t* out) noexcept:
-    cdef uint64_t value = 0
-    cdef size_t i
-    cdef bint good = 0 < text.len <= 20
-    for i in range(text.len if good else 0):
-        if not c'0' <= text.ptr[i] <= c'9' or value > (18446744073709551615ULL - (text.ptr[i] - c'0')) / 10:
-            good = False
-            break
-        value = value * 10 + (text.ptr[i] - c'0')
-    out[0] = value
-    if not good:
-        reply_error(s, b"ERR invalid cursor")
-    return good
-
-
-cdef void reply_cursor(Session s, uint64_t cursor) noexcept:
-    cdef char digits[24]
-    cdef int at = 24
-    while True:
-        at -= 1
-        digits[at] = <char>(c'0' + cursor % 10)
-        cursor //= 10
-        if cursor == 0:
-            break
-    reply_bulk(s, digits + at, 24 - at)
-
-
-cdef inline bint passes(Slice* pattern, const char* p, size_t n) noexcept:
-    return pattern.ptr == NULL or glob_match(pattern.ptr, pattern.len, p, n, False)
-
-
-cdef void scan_table(Session s, Table* t, uint64_t cursor, Slice* pattern, int64_t count) noexcept:
-    cdef Found found
-    cdef HashEntry* entry
-    cdef int64_t buckets = count * 10 if count < HIGHEST // 10 else HIGHEST
-    cdef size_t i, head, replied = 0
-    found.entries = NULL
-    found.count = 0
-    found.room = 0
-    while True:
-        cursor = table_scan(t, cursor, collect, &found)
-        buckets -= 1
-        if cursor == 0 or buckets <= 0 or <int64_t>found.count >= count:
-            break
-    reply_cursor(s, cursor)
-    head = reply_later(s)
-    for i in range(found.count):
-        entry = found.entries[i]
-        if passes(pattern, hash_entry_key(entry), entry.klen):
-            reply_bulk(s, hash_entry_key(entry), entry.klen)
-            reply_bulk(s, hash_entry_value(entry), entry.vlen)
-            replied += 2
-    reply_array_at(s, head, replied)
-    free(found.entries)
-
-
-cdef void scan_pack(Session s, HashValue* v, Slice* pattern) noexcept:
+cdef void scan_pack(Session s, HashValue* v, ScanOptions* options) noexcept:
     cdef HashCursor at
     cdef Slice field, value
-    cdef size_t head, replied = 0
-    reply_cursor(s, 0)
-    head = reply_later(s)
+    cdef size_t begin = scan_begin(s, 0), replied = 0
     hash_walk(v, &at)
     while hash_walk_next(&at, &field, &value):
-        if passes(pattern, field.ptr, field.len):
+        if scan_wants(options, field.ptr, field.len):
             reply_slice(s, field)
             reply_slice(s, value)
             replied += 2
-    reply_array_at(s, head, replied)
+    scan_end(s, begin, replied)
 
 
 cdef int hscan(Session s, Call* c) except -1:
     cdef uint64_t cursor
-    cdef int64_t count = 10
+    cdef ScanOptions options
     cdef bint wrong
     cdef Record* r
     cdef HashValue v
-    cdef Slice pattern
-    cdef int i
-    pattern.ptr = NULL
-    pattern.len = 0
-    if not read_cursor(s, c.argv[2], &cursor):
+    if not scan_cursor(s, c.argv[2], &cursor):
         return 0
     r = hash_read(s, c.argv[1], &wrong)
     if wrong:
         return 0
     if r == NULL:
-        reply_array(s, 2)
-        reply_cursor(s, 0)
-        reply_array(s, 0)
+        scan_nothing(s)
         return 0
-    for i in range(3, c.argc, 2):
-        if i + 1 < c.argc and arg_is(c.argv[i], b"count"):
-            if not arg_int(s, c.argv[i + 1], &count):
-                return 0
-            if count < 1:
-                reply_syntax_error(s)
-                return 0
-        elif i + 1 < c.argc and arg_is(c.argv[i], b"match"):
-            pattern = c.argv[i + 1]
-        else:
-            reply_syntax_error(s)
-            return 0
+    if not scan_options(s, c, 3, False, &options):
+        return 0
     v = hash_value(r)
-    reply_array(s, 2)
     if v.kind == HASH_PACK:
-        scan_pack(s, &v, &pattern)
-    else:
-        scan_table(s, <Table*>v.ptr, cursor, &pattern, count)
-    return 0
+        scan_pack(s, &v, &options)
+        return 0
+    return scan_table_values(s, c, <Table*>v.ptr, HASH_TABLE, cursor, &options)
 
 
 cpdef int register(Engine e) except -1:

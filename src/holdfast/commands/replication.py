@@ -14,11 +14,14 @@ from typing import Any
 from holdfast.commands.spec import Spec
 from holdfast.engine.registry import add_function
 from holdfast.engine.state import Engine, Session
+from holdfast.engine.values import CommandError
 
 Function = Callable[[Session, list[bytes]], object]
 
 
 def _part(session: Session) -> Any:
+    if session.engine.node is None:
+        raise CommandError("ERR this engine is not part of a node")
     return session.engine.node.replication
 
 
@@ -89,7 +92,7 @@ def _declared() -> list[tuple[Spec, Function]]:
         ),
         (
             Spec(
-                "wait", 3, "blocking", group="generic", since="3.0.0",
+                "wait", 3, "", group="generic", since="3.0.0",
                 summary="Wait until replicas have the writes of this connection.", complexity="O(1)",
                 categories="connection", tips=tips,
             ),
@@ -97,7 +100,7 @@ def _declared() -> list[tuple[Spec, Function]]:
         ),
         (
             Spec(
-                "waitaof", 4, "blocking", group="generic", since="7.2.0",
+                "waitaof", 4, "", group="generic", since="7.2.0",
                 summary="Wait until this connection's writes are on stable storage, here or on replicas.",
                 complexity="O(1)", categories="connection", tips=tips,
             ),

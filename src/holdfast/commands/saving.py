@@ -32,6 +32,8 @@ def register(engine: Engine) -> None:
 
 
 def _keeper(session: Any) -> Any:
+    if session.engine.node is None:
+        raise CommandError("ERR this engine is not part of a node")
     return session.engine.node.keeper
 
 

@@ -275,5 +275,5 @@ cpdef int register(Engine e) except -1:
         "scan", -2, "readonly", (0, 0, 0), "generic", "2.8.0",
         "Walk over the keys of the database in steps that a cursor links.",
         "O(1) a call; O(N) for a whole walk over N keys.",
-        tips=("nondeterministic_output", "request_policy:special")))
+        tips=("nondeterministic_output", "request_policy:special", "response_policy:special")))
     return 0

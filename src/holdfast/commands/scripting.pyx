@@ -14,6 +14,7 @@ from holdfast.commands.scripting_world cimport (
     world_of)
 from holdfast.engine.buf cimport slice_bytes
 from holdfast.engine.eviction cimport make_room
+from holdfast.engine.monitor cimport feed_monitors
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
@@ -21,8 +22,7 @@ from holdfast.engine.reply cimport (
     reply_status)
 from holdfast.engine.state cimport (
     GUARD_CLUSTER, GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF,
-    GUARD_REPLICA,
-    S_LOADER, S_PRIMARY, Call, Engine, Session)
+    GUARD_MONITORED, GUARD_REPLICA, S_LOADER, S_PRIMARY, Call, Engine, Session)
 
 from holdfast.commands.spec import KeySpec, Spec
 from holdfast.engine.registry import add_container
@@ -110,6 +110,8 @@ cdef int run_call(Session s, Call* c, bint by_sha, bint read_only) except -1:
                 return 0
     if not may_run(w, s, script, read_only):
         return 0
+    if s.engine.guard & GUARD_MONITORED:
+        feed_monitors(s, c)         # before the calls that it makes
     return w.run(s, script, c.argv + 3, <int>keys, c.argv + 3 + keys, c.argc - 3 - <int>keys)
 
 

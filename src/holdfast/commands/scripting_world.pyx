@@ -33,16 +33,13 @@ from holdfast.engine.buf cimport Slice, buf_free, buf_reserve, slice_bytes
 from holdfast.engine.dispatch cimport call_command
 from holdfast.engine.effects cimport effect_none, unit_close, unit_open
 from holdfast.engine.keyspace cimport ExpiryMode
-from holdfast.engine.monitor cimport feed_monitors
 from holdfast.engine.numbers cimport format_double, format_int64
 from holdfast.engine.registry cimport find_command
 from holdfast.engine.reply cimport reply_error, reply_error_bytes
 from holdfast.engine.state cimport (
-    CMD_ADMIN, CMD_CONTAINER, CMD_DENYOOM, CMD_MAY_REPLICATE, CMD_NOSCRIPT, CMD_SKIP_MONITOR, CMD_STALE,
-    CMD_WRITE,
-    GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_MIN_REPLICAS, GUARD_MISCONF, GUARD_MONITORED,
-    GUARD_REPLICA, S_DENY_BLOCKING, S_EXECUTING, S_LOADER, S_PRIMARY, S_SCRIPT, Call, Command, Engine,
-    Session)
+    CMD_CONTAINER, CMD_DENYOOM, CMD_MAY_REPLICATE, CMD_NOSCRIPT, CMD_STALE, CMD_WRITE,
+    GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_MIN_REPLICAS, GUARD_MISCONF, GUARD_REPLICA,
+    S_DENY_BLOCKING, S_EXECUTING, S_LOADER, S_PRIMARY, S_SCRIPT, Call, Command, Engine, Session)
 
 cdef enum:
     HANDLER = 1                 # places on the main stack
@@ -235,8 +232,6 @@ cdef int call_from_script(State* L, void* place) noexcept:
             or c.command.handler == NULL:
         if may_call(w, L, &c):
             return 1
-        if e.guard & GUARD_MONITORED and not c.command.flags & (CMD_ADMIN | CMD_SKIP_MONITOR):
-            feed_monitors(s, &c)
         if w.replicate == 0:
             e.stream_on = False
     s.out.len = 0

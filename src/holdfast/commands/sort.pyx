@@ -149,7 +149,7 @@ cdef list read_elements(Session s, Record* r, Request q):
         while m != NULL:
             found.append(member_key(m)[:m.klen])
             m = ordered_next(&cursor)
-    if type_of(r) == TYPE_ZSET and not q.sorted and q.descending:
+    if (type_of(r) == TYPE_ZSET or type_of(r) == TYPE_LIST) and not q.sorted and q.descending:
         found.reverse()
     return found
 

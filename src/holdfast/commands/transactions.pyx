@@ -13,29 +13,16 @@ The index of the family is `register` at the end.
 
 from libc.stdlib cimport free
 from holdfast.engine.buf cimport Buf, Slice, buf_free
-from holdfast.engine.dispatch cimport call_command, look_up
+from holdfast.engine.dispatch cimport call_command, discard_transaction, look_up
 from holdfast.engine.effects cimport effect_none, unit_close, unit_open
 from holdfast.engine.events cimport unwatch, watch, watched_key_expired
-from holdfast.engine.monitor cimport feed_monitors
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_array, reply_error, reply_null_array, reply_ok
 from holdfast.engine.request cimport parse_request
 from holdfast.engine.state cimport (
-    CMD_ADMIN, CMD_SKIP_MONITOR, GUARD_MONITORED, GUARD_MULTI, S_DENY_BLOCKING, S_DIRTY_CAS, S_DIRTY_EXEC,
-    S_EXECUTING,
-    S_MULTI, Call, Engine, Session)
+    GUARD_MULTI, S_DENY_BLOCKING, S_DIRTY_CAS, S_DIRTY_EXEC, S_EXECUTING, S_MULTI, Call, Engine, Session)
 
 from holdfast.commands.spec import KeySpec, Spec
-
-
-cpdef int discard_transaction(Session s) except -1:
-    buf_free(&s.queue)
-    s.queued = 0
-    s.queued_flags = 0
-    s.flags &= ~(S_MULTI | S_DIRTY_EXEC)
-    s.guard &= ~GUARD_MULTI
-    unwatch(s)
-    return 0
 
 
 cdef int multi(Session s, Call* c) except -1:
@@ -72,8 +59,6 @@ cdef int run_queue(Session s, const char* p, size_t n) except -1:
             c.command = look_up(s, &c)
             if c.command == NULL:
                 continue
-            if e.guard & GUARD_MONITORED and not c.command.flags & (CMD_ADMIN | CMD_SKIP_MONITOR):
-                feed_monitors(s, &c)
             call_command(s, &c)
     finally:
         free(e.argv)
@@ -103,6 +88,7 @@ cdef int exec_(Session s, Call* c) except -1:
     s.queue.len = 0
     s.queue.cap = 0
     discard_transaction(s)
+    s.queued = queued           # as CLIENT INFO tells it, to the end
     reply_array(s, queued)
     s.flags |= S_EXECUTING | S_DENY_BLOCKING
     unit_open(e)
@@ -111,6 +97,7 @@ cdef int exec_(Session s, Call* c) except -1:
     finally:
         unit_close(e)
         s.flags &= ~(S_EXECUTING | S_DENY_BLOCKING)
+        s.queued = 0
         buf_free(&queue)
         effect_none(e)          # the calls have propagated; EXEC itself does not
     return 0

@@ -11,3 +11,5 @@ cdef Command* look_up(Session s, Call* c) except? NULL
 cdef void reject(Session s, Call* c, const char* text) noexcept
 # Serve sessions that wait for keys that just changed, then those unblocked.
 cdef int serve(Engine e) except -1
+# Forget the queue and leave MULTI; watched keys are forgotten too.
+cdef int discard_transaction(Session s) except -1

@@ -12,9 +12,9 @@ What it is not: parsing (`request`), or the meaning of commands (`holdfast.comma
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, strlen
 from holdfast.engine.blocking cimport park_for_pause, serve_ready
-from holdfast.engine.buf cimport buf_append, slice_bytes
+from holdfast.engine.buf cimport buf_append, buf_free, slice_bytes
 from holdfast.engine.effects cimport effect_request
-from holdfast.engine.events cimport release_pushes
+from holdfast.engine.events cimport release_pushes, unwatch
 from holdfast.engine.eviction cimport make_room
 from holdfast.engine.held cimport hold_reply
 from holdfast.engine.keyspace cimport EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
@@ -65,21 +65,29 @@ hf_stopwatch_scale()
 
 
 cdef void reject(Session s, Call* c, const char* text) noexcept:
-    if s.flags & S_MULTI:
-        s.flags |= S_DIRTY_EXEC
-    if c.command != NULL:
-        c.command.rejected += 1
-    s.last_command = NULL
-    reply_error(s, text)
+    reject_bytes(s, c, <bytes>text)
 
 
 cdef int reject_bytes(Session s, Call* c, bytes text) except -1:
     if s.flags & S_MULTI:
         s.flags |= S_DIRTY_EXEC
+    s.last_command = NULL
     if c.command != NULL:
         c.command.rejected += 1
-    s.last_command = NULL
+        if memcmp_name(c.command, b"exec"):     # a transaction ends, also when its EXEC may not run
+            discard_transaction(s)
+            text = b"EXECABORT Transaction discarded because of: " + text.removeprefix(b"ERR ")
     reply_error_bytes(s, text)
+    return 0
+
+
+cdef int discard_transaction(Session s) except -1:
+    buf_free(&s.queue)
+    s.queued = 0
+    s.queued_flags = 0
+    s.flags &= ~(S_MULTI | S_DIRTY_EXEC)
+    s.guard &= ~GUARD_MULTI
+    unwatch(s)
     return 0
 
 
@@ -203,7 +211,12 @@ cdef bint admit(Session s, Call* c) except? False:
         refusal = e.admit_hook(
             s, (<bytes>cmd.name).decode(), flags, [slice_bytes(c.argv[i]) for i in range(c.argc)])
         if refusal is not None:
-            reject_bytes(s, c, refusal)
+            if runs_queue:              # a redirection is told as it is
+                discard_transaction(s)
+                cmd.rejected += 1
+                reply_error_bytes(s, refusal)
+            else:
+                reject_bytes(s, c, refusal)
             return False
     if guard & GUARD_MAXMEMORY and not from_primary and not e.guard & GUARD_LOADING:
         if not make_room(e) and flags & CMD_DENYOOM:
@@ -322,7 +335,8 @@ cdef int call_command(Session s, Call* c) except -1:
     e.call_effects = 0
     e.depth += 1
     e.current = s
-    s.last_command = cmd
+    if not s.flags & S_EXECUTING:       # EXEC stays the last one, as CLIENT LIST tells it
+        s.last_command = cmd
     if (<quiet_handler_t>cmd.handler)(s, c) == -1:
         try:
             tell_fault(s, c)

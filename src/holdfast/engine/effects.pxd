@@ -23,3 +23,5 @@ cdef void effect_aside(Engine e, int db, const char* name, Slice key) noexcept
 cdef void effect_request(Engine e, int db, Call* c) noexcept
 cdef void unit_open(Engine e) noexcept
 cdef void unit_close(Engine e) noexcept
+# Bytes of this tick's stream that are older than the open unit.
+cdef size_t effects_before_unit(Engine e) noexcept nogil

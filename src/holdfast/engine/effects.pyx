@@ -113,6 +113,10 @@ cdef void unit_close(Engine e) noexcept:
         buf_append(&e.stream, b"*1\r\n$4\r\nEXEC\r\n", 14)
 
 
+cdef size_t effects_before_unit(Engine e) noexcept nogil:
+    return e.unit_start if e.unit_depth and e.unit_effects else e.stream.len
+
+
 def take_stream(Engine engine):
     """Return the effects of this tick as bytes (None: there are none) and begin anew."""
     cdef bytes chunk

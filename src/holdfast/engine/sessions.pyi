@@ -25,6 +25,9 @@ ENGINE_PAUSED: int
 def facts(s: Session) -> dict[str, Any]:
     """Return what CLIENT LIST tells of a session, as a dict."""
 
+def flags_to_show(s: Session) -> int:
+    """Return the session's flags as CLIENT LIST tells them."""
+
 def last_command(s: Session) -> str | None:
     """Return the name of the command that the session ran last, or None."""
 
@@ -66,6 +69,3 @@ def note_peak(e: Engine) -> None:
 
 def average_ttl_ms(e: Engine, database: int) -> int:
     """Return the average time to live in a database, in milliseconds, as sampled by the expiry cycle."""
-
-def set_eviction_clock(e: Engine, lfu: bool, log_factor: int, decay_min: int) -> None:
-    """Choose what a record remembers of its accesses: time (LRU) or frequency (LFU)."""

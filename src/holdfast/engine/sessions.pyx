@@ -6,13 +6,14 @@ that touch everything a session can be in: `release` (it goes, or is reset) and
 may be killed or must go is decided in `holdfast.server.clients`.
 """
 
+from libc.stdint cimport uint32_t
 from holdfast.engine.buf cimport buf_free
 from holdfast.engine.reply cimport wake
 from holdfast.engine.state cimport (
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH, GUARD_PAUSED,
     GUARD_SUBSCRIBED, S_ASKING, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_DIRTY_CAS,
-    S_DIRTY_EXEC,
-    S_MONITOR, S_MULTI, S_NO_EVICT, S_NO_TOUCH, S_PAUSED, S_PRIMARY, S_PUBSUB, S_READONLY, S_REPLICA,
+    S_DIRTY_EXEC, S_EXECUTING, S_MONITOR, S_MULTI, S_NO_EVICT, S_NO_TOUCH, S_PAUSED, S_PRIMARY, S_PUBSUB,
+    S_READONLY, S_REPLICA,
     S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT, S_UNIX, Engine, Session)
 
 from holdfast.engine.events import leave
@@ -44,7 +45,7 @@ def facts(Session s):
         "sub": len(s.channels) if s.channels else 0,
         "psub": len(s.patterns) if s.patterns else 0,
         "ssub": len(s.shard_channels) if s.shard_channels else 0,
-        "multi": s.queued if s.flags & S_MULTI else -1,
+        "multi": s.queued if shown_flags(s) & S_MULTI else -1,
         "watch": len(s.watched) if s.watched else 0,
         "input": s.input.len,
         "input_free": s.input.cap - s.input.len,
@@ -53,6 +54,16 @@ def facts(Session s):
         "output_room": s.out.cap,
         "command": s.last_command.name.decode() if s.last_command != NULL else "NULL",
     }
+
+
+cdef uint32_t shown_flags(Session s) noexcept:
+    """The session's flags as CLIENT LIST tells them: while EXEC runs, the transaction still is."""
+    return s.flags | S_MULTI if s.flags & S_EXECUTING and s.queued else s.flags
+
+
+def flags_to_show(Session s):
+    """Return the session's flags as CLIENT LIST tells them."""
+    return shown_flags(s)
 
 
 def last_command(Session s):
@@ -181,10 +192,3 @@ def note_peak(Engine e):
 def average_ttl_ms(Engine e, int database):
     """Return the average time to live in a database, in milliseconds, as sampled by the expiry cycle."""
     return <long long>e.ks.dbs[database].avg_ttl_ms
-
-
-def set_eviction_clock(Engine e, bint lfu, int log_factor, int decay_min):
-    """Choose what a record remembers of its accesses: time (LRU) or frequency (LFU)."""
-    e.ks.lfu = lfu
-    e.ks.lfu_log_factor = log_factor
-    e.ks.lfu_decay_min = decay_min

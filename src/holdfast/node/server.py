@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.commands import declare_all
-from holdfast.engine import blocking, effects, sessions
+from holdfast.engine import blocking, effects, expiry, sessions
 from holdfast.engine.registry import rename_command
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, Status
@@ -81,7 +81,6 @@ class ServerNode:
         self.started_us = host.clock.boot_us()
         self.startup_bytes = resident_bytes(self)
         self.peak_bytes = 0
-        self.active_expire = True
         self.sinks: list[Callable[[bytes], None]] = []
         """Take the effects of each tick, in this order."""
         self.doors = Doors()
@@ -184,6 +183,7 @@ class ServerNode:
     def end_tick(self) -> None:
         """Hand out what this tick made: effects first, then replies."""
         engine = self.engine
+        expiry.expire_fast(engine)
         self.replication.before_effects()
         if engine.stream_on:
             self.deliver_effects()

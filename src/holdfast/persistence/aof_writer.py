@@ -410,6 +410,8 @@ class AofWriter:
             **self.rewrites.fields(now_ms),
             "aof_last_write_status": "ok" if self.health is Health.OK else "err",
             "aof_last_cow_size": self.rewrites.last_cow_bytes,
+            "module_fork_in_progress": 0,
+            "module_fork_last_cow_size": 0,
         }
         if self.state is not State.OFF:
             shown |= {

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from holdfast.engine import effects
+from holdfast.engine import blocking, effects
 from holdfast.engine.state import Session
 from holdfast.engine.values import OK, CommandError, Status
 from holdfast.replication import fence
@@ -357,6 +357,7 @@ class Replicator:
         self.stream.begin_forwarding()
         self.stream.keep_from_here()
         self.waiting.end_all(ROLE_CHANGED)
+        blocking.refuse_parked(self.node.engine)
         self._refresh_guards()
 
     def _follow_target(self, host: str, port: int) -> None:

@@ -69,7 +69,10 @@ class Waiting:
         local = _integer(arguments[1])
         if not 0 <= local <= 1:
             raise CommandError("ERR value is out of range, value must between 0 and 1")
-        replicas = _integer(arguments[2])
+        try:
+            replicas = _integer(arguments[2])
+        except CommandError:
+            replicas = -1
         if replicas < 0:
             raise CommandError("ERR value is out of range, must be positive")
         until_ms = self._until(arguments[3])

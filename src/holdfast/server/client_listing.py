@@ -33,7 +33,8 @@ FLAG_LETTERS = (
 def shown_flags(session: Session) -> str:
     """Return the letters of CLIENT LIST's `flags`."""
     first = "O" if session.flags & sessions.MONITOR else "S" if session.flags & sessions.REPLICA else ""
-    return first + "".join(letter for bit, letter in FLAG_LETTERS if session.flags & bit) or "N"
+    flags = sessions.flags_to_show(session)
+    return first + "".join(letter for bit, letter in FLAG_LETTERS if flags & bit) or "N"
 
 
 def line_of(node: Node, connection: Connection) -> str:

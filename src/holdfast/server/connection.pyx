@@ -13,6 +13,7 @@ stops as soon as requests wait in the session's input.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyObject_GetBuffer, PyBuffer_Release, Py_buffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from holdfast.engine.buf cimport buf_consume, buf_free
+from holdfast.engine.effects cimport effects_before_unit
 from holdfast.engine.held cimport free_bytes, shift_held
 from holdfast.engine.dispatch cimport serve
 from holdfast.engine.reply cimport wake
@@ -175,16 +176,17 @@ cdef class Connection:
     def serve_directly(self, int descriptor, bint arrived=True):
         """Read (if bytes have arrived), execute and answer beside the loop; False: leave it to the loop.
 
-        A session whose replies wait for effects of this tick, and the one that
-        runs the script, are passed over.
+        A session whose replies wait for effects from before the script, or for
+        acknowledgements, is passed over, and so is the one that runs the script.
         """
         cdef Session s = self.session
         cdef char chunk[16384]
         cdef ssize_t n
         if self.closed or s.flags & (S_BLOCKED | S_EXECUTING | S_CLOSING | S_CLOSE_AFTER):
             return False
-        if ((s.out.len and s.engine.stream.len) or self.blocked_writing
-                or self.transport.get_write_buffer_size()):
+        if s.held_count or self.blocked_writing or (s.out.len and effects_before_unit(s.engine)):
+            return False
+        if self.transport.get_write_buffer_size():
             return False
         if arrived:
             n = read(descriptor, chunk, sizeof(chunk))

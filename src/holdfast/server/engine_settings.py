@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holdfast.engine import latency, sessions
+from holdfast.engine import eviction, latency
 from holdfast.server.config import Configuration
 from holdfast.server.redaction import redacted
 
@@ -45,19 +45,6 @@ PLAIN = {
 }
 """Directive: attribute of the engine."""
 
-POLICIES = (
-    "noeviction",
-    "allkeys-lru",
-    "allkeys-lfu",
-    "allkeys-random",
-    "volatile-lru",
-    "volatile-lfu",
-    "volatile-random",
-    "volatile-ttl",
-)
-"""`Engine.maxmemory_policy` is an index into this."""
-
-GUARD_MAXMEMORY = 1 << 1
 GUARD_MIN_REPLICAS = 1 << 4
 
 NOTIFY_BITS = {letter: 1 << bit for bit, letter in enumerate("KEg$lshzxetm")} | {"d": 1 << 13, "n": 1 << 14}
@@ -73,20 +60,15 @@ def follow(node: Node) -> None:
 
     def plain(_: Configuration) -> None:
         for name, attribute in PLAIN.items():
-            if hasattr(engine, attribute):
-                setattr(engine, attribute, configuration[name])
+            setattr(engine, attribute, configuration[name])
 
     def slow(_: Configuration) -> None:
         set_slow_threshold(node)
 
     def memory(_: Configuration) -> None:
         policy = configuration["maxmemory-policy"]
-        engine.maxmemory = configuration["maxmemory"]
-        engine.maxmemory_policy = POLICIES.index(policy)
-        sessions.set_eviction_clock(
-            engine, policy.endswith("lfu"), configuration["lfu-log-factor"], configuration["lfu-decay-time"]
-        )
-        _set_guard(node, GUARD_MAXMEMORY, engine.maxmemory > 0)
+        eviction.set_policy(engine, policy, configuration["lfu-log-factor"], configuration["lfu-decay-time"])
+        eviction.set_maxmemory(engine, configuration["maxmemory"])
 
     def notifications(_: Configuration) -> None:
         chosen = configuration["notify-keyspace-events"]

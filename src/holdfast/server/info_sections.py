@@ -16,7 +16,7 @@ import resource
 import sys
 from typing import TYPE_CHECKING
 
-from holdfast.engine import sessions
+from holdfast.engine import eviction, expiry, sessions, upkeep
 from holdfast.engine.latency import percentiles_us
 from holdfast.engine.registry import command_names, command_stats
 from holdfast.server.info import Fields
@@ -145,14 +145,14 @@ class ServerSections:
             ("mem_aof_buffer", 0),
             ("mem_allocator", "libc"),
             ("active_defrag_running", 0),
-            ("lazyfree_pending_objects", 0),
-            ("lazyfreed_objects", 0),
+            *upkeep.facts(node.engine).items(),
         ]
 
     def stats(self) -> Fields:
         node = self.node
         engine, traffic = node.engine, node.traffic
         keyspace = sessions.keyspace_facts(engine)
+        expired, evicted = expiry.facts(engine), eviction.facts(engine)
         tables = sessions.used_by_tables(engine)
         commands_us = (
             sum((command_stats(engine, name) or (0, 0, 0, 0))[1] for name in command_names(engine)) // 1000
@@ -173,14 +173,14 @@ class ServerSections:
             ("sync_full", 0),
             ("sync_partial_ok", 0),
             ("sync_partial_err", 0),
-            ("expired_keys", keyspace["expired"]),
-            ("expired_stale_perc", f"{getattr(engine, 'expired_stale_perc', 0.0):.2f}"),
-            ("expired_time_cap_reached_count", getattr(engine, "stat_expired_time_cap", 0)),
-            ("expire_cycle_cpu_milliseconds", getattr(engine, "stat_expire_cycle_us", 0) // 1000),
-            ("evicted_keys", engine.stat_evicted),
+            ("expired_keys", expired["expired_keys"]),
+            ("expired_stale_perc", f"{expired['expired_stale_perc']:.2f}"),
+            ("expired_time_cap_reached_count", expired["expired_time_cap_reached_count"]),
+            ("expire_cycle_cpu_milliseconds", expired["expire_cycle_cpu_milliseconds"]),
+            ("evicted_keys", evicted["evicted_keys"]),
             ("evicted_clients", node.clients.evicted),
-            ("total_eviction_exceeded_time", getattr(engine, "stat_eviction_exceeded_us", 0) // 1000),
-            ("current_eviction_exceeded_time", 0),
+            ("total_eviction_exceeded_time", evicted["total_eviction_exceeded_time"]),
+            ("current_eviction_exceeded_time", evicted["current_eviction_exceeded_time"]),
             ("keyspace_hits", keyspace["hits"]),
             ("keyspace_misses", keyspace["misses"]),
             ("pubsub_channels", tables["channels"]),

@@ -43,8 +43,6 @@ class Node(Protocol):
     """The most that was in use when somebody asked, or the cron."""
     startup_bytes: int
     """Resident bytes of data when the node was built: what INFO calls startup."""
-    active_expire: bool
-    """DEBUG SET-ACTIVE-EXPIRE: whether the cron looks for expired keys."""
     cron: Cron
     clients: Clients
     listeners: Listeners

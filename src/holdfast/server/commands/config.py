@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from holdfast.commands.help import help_command
 from holdfast.commands.spec import Spec
-from holdfast.engine import latency, sessions
+from holdfast.engine import latency, sessions, upkeep
 from holdfast.engine.registry import add_container, add_function, reset_stats
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError, Pairs
@@ -73,8 +73,9 @@ def reset_statistics(session: Session, args: Args) -> object:
     reset_stats(engine)
     latency.forget(engine)
     sessions.reset_keyspace_counters(engine)
+    upkeep.reset_facts(engine)
     engine.error_counts.clear()
-    engine.stat_commands = engine.stat_connections = engine.stat_evicted = engine.stat_unexpected_errors = 0
+    engine.stat_commands = engine.stat_connections = engine.stat_unexpected_errors = 0
     engine.net_input_bytes = engine.net_output_bytes = engine.reads = engine.writes = 0
     node.clients.rejected = node.clients.evicted = node.clients.auth_failures = 0
     node.traffic.forget()

@@ -153,7 +153,7 @@ def sleep(session: Session, args: Args) -> object:
 
 def set_active_expire(session: Session, args: Args) -> object:
     """DEBUG SET-ACTIVE-EXPIRE 0|1."""
-    node_of(session).active_expire = args[2] not in (b"0", b"")
+    session.engine.active_expire = args[2] not in (b"0", b"")
     return OK
 
 

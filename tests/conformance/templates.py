@@ -5,6 +5,9 @@ A word in capitals is sent as it stands; a word in small letters names a strateg
 (SPOP, RANDOMKEY), with replies that depend on the moment (TTL), and what 7.0 and 7.2
 answer differently (the overlay has those).
 
+Ranges by bytes are drawn from the key SAME only, whose members all have one score: with
+different scores Redis leaves open what they find.
+
 How to read it: `WORDS`, then the families; `UNORDERED` are compared as sets.
 """
 
@@ -164,12 +167,9 @@ ZADD key condition INCR score member
 ZRANGE key index index WITHSCORES
 ZRANGE key index index REV
 ZRANGE key bound bound BYSCORE LIMIT count count
-ZRANGE key edge edge BYLEX
 ZRANGEBYSCORE key bound bound WITHSCORES
 ZREVRANGEBYSCORE key bound bound
-ZREVRANGEBYLEX key edge edge
 ZCOUNT key bound bound
-ZLEXCOUNT key edge edge
 ZSCORE key member
 ZMSCORE key member member
 ZINCRBY key score member
@@ -182,7 +182,6 @@ ZPOPMAX key count
 ZMPOP 2 key key MIN COUNT count
 ZREMRANGEBYRANK key index index
 ZREMRANGEBYSCORE key bound bound
-ZREMRANGEBYLEX key edge edge
 ZRANGESTORE key key index index
 ZUNIONSTORE key 2 key key AGGREGATE aggregate
 ZINTERSTORE key 2 key key WEIGHTS 2 3
@@ -191,6 +190,15 @@ ZUNION 2 key key WITHSCORES
 ZINTER 2 key key AGGREGATE aggregate WITHSCORES
 ZDIFF 2 key key
 ZINTERCARD 2 key key
+ZADD SAME 0 member
+ZADD SAME 0 member 0 member
+ZREM SAME member
+ZRANGE SAME edge edge BYLEX
+ZRANGE SAME edge edge BYLEX REV LIMIT count count
+ZRANGEBYLEX SAME edge edge LIMIT count count
+ZREVRANGEBYLEX SAME edge edge
+ZLEXCOUNT SAME edge edge
+ZREMRANGEBYLEX SAME edge edge
 """
 
 KEYS = """

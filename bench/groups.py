@@ -37,9 +37,5 @@ GROUPS = (
     Group(group_stall.GROUP, "Longest stall while a table grows", group_stall.measure),
     Group(group_persistence.GROUP, "Saving, loading, syncing", group_persistence.measure),
     Group(group_start.GROUP, "Start to first PONG", group_start.measure),
-    Group(
-        group_replication.GROUP,
-        "Replication: sync, CPU, lag, acknowledged writes",
-        group_replication.measure,
-    ),
+    Group(group_replication.GROUP, "Sync, lag, acknowledged writes", group_replication.measure),
 )

@@ -114,8 +114,8 @@ class NodeStanding:
         """Why this node takes no writes, None if it may."""
         state = self.node.state
         if self.node.standing is Standing.FENCED:
-            reason = f"fenced at epoch {state.fence_epoch} by {state.fence_leader}"
-            return f"FENCED writes are refused: {reason}".encode()
+            by = f"at epoch {state.fence_epoch} by {state.fence_leader}"
+            return f"FENCED writes are refused: fenced {by}".encode()
         if self.node.standing is Standing.CANDIDATE:
             return b"FENCED writes are refused: restarted as a primary, waiting for a leader's order"
         return None

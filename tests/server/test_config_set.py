@@ -220,12 +220,12 @@ def test_password_is_followed_by_the_default_user(load_in: Load) -> None:
 
 
 def test_what_is_only_accepted_is_told_once(load_in: Load) -> None:
-    configuration = load_in("--io-threads", "4", "--io-threads", "5", "--lazyfree-lazy-expire", "no")
+    configuration = load_in("--io-threads", "4", "--io-threads", "5", "--activedefrag", "no")
     told = [(notice.level, notice.text.split(" is ")[0]) for notice in configuration.take_notices()]
-    assert told == [("warning", "io-threads 4"), ("verbose", "lazyfree-lazy-expire no")]
-    configuration.set_all(["lazyfree-lazy-expire", "yes"])
-    configuration.set_all(["lazyfree-lazy-expire", "no"])
-    configuration.set_all(["lazyfree-lazy-expire", "yes"])
+    assert told == [("warning", "io-threads 4"), ("verbose", "activedefrag no")]
+    configuration.set_all(["activedefrag", "yes"])
+    configuration.set_all(["activedefrag", "no"])
+    configuration.set_all(["activedefrag", "yes"])
     assert [notice.level for notice in configuration.take_notices()] == ["warning"]
 
 

@@ -25,7 +25,6 @@ from holdfast.server.config.lists import (
 
 _MIB = 1 << 20
 _NO_DEFRAGMENTATION = "values are not moved in memory; there is no active defragmentation"
-_FREED_AT_ONCE = "memory is freed by the thread that deletes, at once"
 _NO_TRACKING = "there is no client-side caching yet, so no keys are tracked"
 
 DIRECTIVES = (
@@ -68,11 +67,11 @@ DIRECTIVES = (
     Directive("notify-keyspace-events", EventClasses(), ""),
     integer("busy-reply-threshold", 5000, 0, LONG_MAX, aliases=("lua-time-limit",)),
     integer("tracking-table-max-keys", 1000000, 0, LONG_MAX, accepted=_NO_TRACKING),
-    yes_no("lazyfree-lazy-eviction", False, accepted=_FREED_AT_ONCE),
-    yes_no("lazyfree-lazy-expire", False, accepted=_FREED_AT_ONCE),
-    yes_no("lazyfree-lazy-server-del", False, accepted=_FREED_AT_ONCE),
-    yes_no("lazyfree-lazy-user-del", False, accepted=_FREED_AT_ONCE),
-    yes_no("lazyfree-lazy-user-flush", False, accepted=_FREED_AT_ONCE),
+    yes_no("lazyfree-lazy-eviction", False),
+    yes_no("lazyfree-lazy-expire", False),
+    yes_no("lazyfree-lazy-server-del", False),
+    yes_no("lazyfree-lazy-user-del", False),
+    yes_no("lazyfree-lazy-user-flush", False),
     yes_no("activedefrag", False, accepted=_NO_DEFRAGMENTATION),
     memory("active-defrag-ignore-bytes", 100 * _MIB, 1, accepted=_NO_DEFRAGMENTATION),
     integer("active-defrag-threshold-lower", 10, 0, 1000, accepted=_NO_DEFRAGMENTATION),

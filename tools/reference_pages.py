@@ -77,7 +77,8 @@ gives it.
 REMARKS = {
     "Acknowledged writes (Holdfast's own)": (
         "What they promise: [acknowledgement.md](acknowledgement.md). `primary-lease-ms`, "
-        "`lease-hold-ms` and `shutdown-failover` are read and kept; they act together with our Sentinel, which is not there yet."
+        "`lease-hold-ms` and `shutdown-failover` are read and kept; they act together with our Sentinel, "
+        "which does not run yet."
     ),
     "Cluster": (
         "Cluster mode is not there yet: these are read and kept, and CONFIG GET shows them. With "

@@ -20,7 +20,7 @@ LINKED := $(VENV)/.linked
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test check bench debug debug-sanitize debug-trace build lock sdist clean peers
+.PHONY: help up test check bench debug debug-sanitize debug-trace build lock pages sdist clean peers
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ peers:
 
 lock: $(INSTALLED) ## pin the dependencies anew (ARGS=--upgrade)
 	tools/lock.sh $(RUN) $(ARGS)
+
+pages: build ## write docs/configuration.md and docs/commands.md anew
+	@PYTHONPATH=src $(RUN) tools/reference_pages.py
 
 sdist: $(INSTALLED) ## the source distribution, into dist/
 	$(RUN) -m build --sdist --no-isolation

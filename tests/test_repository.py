@@ -10,8 +10,10 @@ How to read it: one test is one rule; the small readers of files are at the end.
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -62,6 +64,17 @@ def test_every_make_target_that_the_documents_name_exists() -> None:
     for document in documents():
         for target in re.findall(r"`make ([a-z-]+)", prose(document)):
             assert target in targets, f"{relative(document)} names make {target}"
+
+
+def test_the_pages_of_directives_and_commands_are_current() -> None:
+    asked = subprocess.run(
+        [sys.executable, "tools/reference_pages.py", "--check"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+    )
+    assert asked.returncode == 0, asked.stdout + asked.stderr
 
 
 def test_every_python_module_opens_with_a_docstring() -> None:

@@ -101,7 +101,7 @@ def notify_systemd(environment: MutableMapping[str, str], text: str) -> bool:
 
 
 def process_title(configuration: Configuration, program: str) -> str:
-    """Return the title that `proc-title-template` describes (shown nowhere yet)."""
+    """Return the title that `proc-title-template` describes."""
     bind, port = configuration["bind"], configuration["port"]
     unix_socket = configuration["unixsocket"]
     listens_on = f"{bind[0] if bind else '*'}:{port}" if port else f"unixsocket:{unix_socket}"

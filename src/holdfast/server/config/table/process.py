@@ -43,14 +43,11 @@ DIRECTIVES = (
     ),
     Directive("dir", Directory(), "", protected=True, denied_while_loading=True),
     yes_no("always-show-logo", False, immutable=True, accepted="there is no logo to show"),
-    yes_no(
-        "set-proc-title", True, immutable=True, accepted="the process keeps the title it was started with"
-    ),
+    yes_no("set-proc-title", True, immutable=True),
     Directive(
         "proc-title-template",
         Text(check=title_template),
         "{title} {listen-addr} {server-mode}",
-        accepted="the process keeps the title it was started with",
     ),
     text("locale-collate", accepted="text is compared by its bytes in every locale"),
     text("ignore-warnings", accepted="none of the warnings that it can silence is ever given"),

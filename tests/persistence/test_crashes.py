@@ -3,11 +3,14 @@
 Each client writes rising numbers under a key of its own, so that one number says what survived. After
 kill -9 nothing written may be missing under any policy, for the kernel has it; power loss is the
 simulator's, whose disk forgets what was not synced.
+
+HOLDFAST_KILLS=50 HOLDFAST_POWER_LOSSES=50 runs the full counts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 import threading
@@ -15,11 +18,17 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.persistence.check_aof import Report, check, mend
+from holdfast.persistence.loader import LoadFailed
+from holdfast.server.host import Disk, Host
 from holdfast.sim import World
 from tests.persistence.commands import command
 from tests.persistence.nodes import Client, Failure, ServerProcess, build
 
-KILLS = 25
+KILLS = int(os.environ.get("HOLDFAST_KILLS", "8"))
+"""Of each policy; the full count is 50."""
+POWER_LOSSES = int(os.environ.get("HOLDFAST_POWER_LOSSES", "4"))
+"""Of each policy; the full count is 50."""
 WRITERS = 4
 SECOND_US = 1_000_000
 
@@ -75,8 +84,19 @@ def test_kill_minus_nine_loses_nothing_that_was_acknowledged(tmp_path: Path, pol
             writers = [writer for writer in writers if writer.acknowledged > first]
 
 
+def checked(disk: Disk, path: str) -> Report:
+    """Return what check-aof finds."""
+    steps = check(disk, path)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+
+
 @pytest.mark.parametrize("policy", ["always", "everysec"])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(POWER_LOSSES))
 def test_power_loss_costs_nothing_with_always_and_a_second_with_everysec(policy: str, seed: int) -> None:
     """`everysec` may lose what was acknowledged within the last second, and what the sync took on top."""
     luck = random.Random(seed)
@@ -84,10 +104,18 @@ def test_power_loss_costs_nothing_with_always_and_a_second_with_everysec(policy:
     log: list[str] = []
     found: list[int] = []
 
-    async def serve(host: object) -> None:
+    async def serve(host: Host) -> None:
         open_to_all = ("--port", "7000", "--bind", "*", "--protected-mode", "no")
         node = build(host, "/", log, *open_to_all, "--appendonly", "yes", "--appendfsync", policy)
-        await node.start()
+        try:
+            await node.start()
+        except LoadFailed as refusal:
+            # A page in the middle is gone, later ones are not: the server names file, offset and remedy.
+            assert "Mend it with: holdfast check-aof --fix /appendonlydir/" in str(refusal)
+            await node.stop()
+            mend(host.disk, checked(host.disk, "/appendonlydir/appendonly.aof.manifest"))
+            node = build(host, "/", log, *open_to_all, "--appendonly", "yes", "--appendfsync", policy)
+            await node.start()
         await asyncio.Event().wait()
 
     with World(seed) as world:

@@ -524,6 +524,13 @@ cdef bint lp_valid(const uint8_t* p, size_t n) noexcept nogil:
     last = n - 1
     while at < last:
         kind = p[at]
+        if kind < INT_13:       # a small number or a short string: one byte before, one behind
+            body = 1 if kind < STRING_6 else 1 + (kind & 63)
+            if body >= last - at or p[at + body] != body:
+                return False
+            at += body + 1
+            count += 1
+            continue
         if kind > INT_64:
             return False
         head = 5 if kind == STRING_32 else 2 if STRING_12 <= kind < STRING_32 else 1

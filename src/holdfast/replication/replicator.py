@@ -153,6 +153,11 @@ class Replicator:
     # ---- what the node asks ----
 
     @property
+    def is_started(self) -> bool:
+        """Whether the files are loaded and the standing is known."""
+        return self._is_started
+
+    @property
     def is_replica(self) -> bool:
         """Whether this node is a replica."""
         return self.stream.is_forwarding

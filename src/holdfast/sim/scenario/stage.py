@@ -1,0 +1,199 @@
+"""The stage: a world with nodes, clients, managers and judges, on which steps act.
+
+What this is: what a scenario has set up so far. What it is not: the words for it
+(`vocabulary`).
+
+How to read it: `start_node`, `start_manager`, `start_clients`; `mend` undoes all faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from holdfast.node.server import ServerNode
+from holdfast.replication.promotion import choose_promotion
+from holdfast.sim.client import Client, ReplyError, connect
+from holdfast.sim.nodes import PORT, Adapt, Nodes
+from holdfast.sim.swarm import files
+from holdfast.sim.swarm.checks import Checks, Promise
+from holdfast.sim.swarm.history import History
+from holdfast.sim.swarm.manager import Choose, Epochs, Manager
+from holdfast.sim.swarm.observers import observe
+from holdfast.sim.swarm.workload import Workload
+from holdfast.sim.world import World
+
+WATCH_SECONDS = 0.2
+ANSWER_SECONDS = 30.0
+
+
+class Broken(AssertionError):
+    """A judge has found a promise broken."""
+
+
+class Stage:
+    """What a scenario plays on."""
+
+    def __init__(
+        self, seed: int | str, *, adapt: tuple[Adapt, ...] = (), choose: Choose = choose_promotion,
+        trace: bool = False,
+    ) -> None:
+        """Make an empty world. `adapt` and `choose` put deliberate faults in (`swarm.mutations`)."""
+        self.world = World(seed, trace=trace)
+        self.history = History()
+        self.epochs = Epochs()
+        self.nodes = Nodes(self.world, (*adapt, self._observe))
+        self.checks = Checks(self.nodes, self.history, self.epochs, Promise())
+        self.managers: dict[str, Manager] = {}
+        self.behind: dict[str, str] = {}
+        self.clients: list[Workload] = []
+        self.answer: Any = None
+        self._choose = choose
+        self._connections: dict[tuple[str, str], Client] = {}
+        self._is_watching = False
+
+    def _observe(self, name: str, node: ServerNode) -> None:
+        observe(self.checks, name, node)
+
+    def close(self) -> None:
+        """End the world."""
+        self.world.close()
+
+    # ---- setting up ----
+
+    def start_node(self, name: str, upstream: str | None, settings: dict[str, str]) -> None:
+        """Start a node, as a replica of `upstream` if one is named."""
+        if upstream is not None:
+            settings = {"replicaof": f"{upstream} {PORT}", **settings}
+            if "replicaof" in self.nodes.settings.get(upstream, {}):
+                self.behind[name] = upstream
+        elif not self.history.primary:
+            self.history.primary = name
+        self.nodes.start(name, settings)
+
+    def start_manager(self, name: str) -> None:
+        """Start a manager of all nodes there are."""
+        manager = Manager(
+            name, self.world, list(self.nodes.settings), self.history, self.epochs,
+            behind=self.behind, promoted=self.checks.promoted, choose=self._choose,
+        )  # fmt: skip
+        self.managers[name] = manager
+        self.world.start(name, manager.main)
+
+    def start_clients(self, count: int, rate: float) -> None:
+        """Start so many clients, each on a host of its own, and the judges."""
+        self.checks.promise = self.promise()
+        for _ in range(count):
+            name = f"c{len(self.clients) + 1}"
+            client = Workload(name, self.nodes, self.history, rate)
+            self.clients.append(client)
+            self.world.start(name, client.main)
+        self.watch()
+
+    def promise(self) -> Promise:
+        """Return what the settings of the nodes promise together."""
+        all_settings = list(self.nodes.settings.values())
+        needed = min(int(each.get("min-replicas-to-ack", "0")) for each in all_settings)
+        strict = all(each.get("min-replicas-to-ack-strict", "yes") == "yes" for each in all_settings)
+        keeps = needed > 0 and strict and bool(self.managers)
+        always = all(
+            each.get("appendonly") == "yes" and each.get("appendfsync") == "always" for each in all_settings
+        )
+        reads = all(each.get("ack-reads") == "linearizable" for each in all_settings)
+        return Promise(keeps, always and not self.managers, keeps and reads)
+
+    def watch(self) -> None:
+        """Let the judges look again and again from now on."""
+        if not self._is_watching:
+            self._is_watching = True
+            self._look(None)
+
+    def _look(self, _: None) -> None:
+        self.checks.watch()
+        if self.checks.violations:
+            self.world.loop.stop()
+        self.world.loop.push(self.world.now + WATCH_SECONDS, self._look, None)
+
+    # ---- time ----
+
+    def pass_until(self, moment: float) -> None:
+        """Let time pass. Raises `Broken` as soon as a judge objects."""
+        self.world.run(max(0.0, moment - self.world.now))
+        self.object()
+
+    def object(self) -> None:
+        """Raise `Broken` if a judge has objected."""
+        if self.checks.violations:
+            raise Broken(self.checks.violations[0])
+
+    def await_true(self, condition: Callable[[], bool], within: float) -> bool:
+        """Let time pass until something holds; tell whether it came to hold."""
+        try:
+            self.world.run_until(lambda: bool(self.checks.violations) or condition(), within)
+        except AssertionError:
+            return False
+        self.object()
+        return condition()
+
+    # ---- speaking ----
+
+    def ask(self, name: str, *words: object, lane: str = "driver") -> Any:
+        """Send a command to a node and wait for the answer; an error is returned, never raised."""
+        try:
+            self.answer = self.world.run(self._ask(lane, name, words))
+        except RuntimeError:  # a judge has stopped the loop
+            self.object()
+            raise
+        return self.answer
+
+    async def _ask(self, lane: str, name: str, words: tuple[object, ...]) -> Any:
+        try:
+            client = self._connections.get((lane, name))
+            if client is None or client.is_closed:
+                client = self._connections[(lane, name)] = await connect(name, PORT, within=5)
+            return await client.ask(*words, within=ANSWER_SECONDS)
+        except (OSError, TimeoutError) as error:
+            return ReplyError(f"{type(error).__name__} ({error})")
+
+    # ---- ends of faults ----
+
+    def kill(self, name: str) -> None:
+        """Kill a node or another process, and look at what it leaves on disk."""
+        if self.nodes.runs(name) or name not in self.nodes.settings:
+            self.world.kill(name)
+            if name in self.nodes.settings:
+                self.checks.crashed(name)
+
+    def power_loss(self, name: str) -> None:
+        """Switch a machine off, and look at what is left on its disk."""
+        self.world.power_loss(name)
+        if name in self.nodes.settings:
+            self.checks.crashed(name)
+
+    def start_again(self, name: str) -> None:
+        """Start what has ended, with power if there was none; a torn log is mended as an operator would."""
+        host = self.world.hosts[name]
+        self.world.power_on(name, start=False)
+        if not self.world.processes[name].running:
+            dropped = files.mend_tail(host.disk)
+            if dropped:
+                self.world.record(name, f"{dropped} torn bytes cut off the append-only file")
+            self.world.start(name)
+
+    def mend(self) -> None:
+        """End every fault: links, pauses, power, disks, clocks; start what has ended."""
+        world = self.world
+        world.heal_all()
+        for name, host in world.hosts.items():
+            if host.disk.capacity_bytes is not None:
+                world.fill_disk(name, free_bytes=None)
+            if host.disk.syncs_fail:
+                world.fail_syncs(name, False)
+            if host.disk.sync_seconds:
+                world.slow_disk(name, 0.0)
+            if host.clock.rate != 1.0:
+                world.drift(name, 1.0)
+        for name in list(world.processes):
+            world.resume(name)
+            if name in self.nodes.settings:
+                self.start_again(name)

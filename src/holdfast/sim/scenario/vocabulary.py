@@ -1,0 +1,347 @@
+"""Every step that a scenario can take.
+
+What this is: the table of steps; each acts on the stage and may return words to be printed.
+What it is not: parsing (`form`) or printing (`runner`).
+
+How to read it: in groups: nodes, clients, links, processes, machines, orders, time, ends.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+from holdfast.replication.orders import read_report
+from holdfast.replication.promotion import FetchFirst, Promote, choose_promotion
+from holdfast.sim.nodes import PORT
+from holdfast.sim.scenario.conditions import condition, shown
+from holdfast.sim.scenario.form import ScenarioError, Table, seconds, settings
+from holdfast.sim.scenario.stage import Broken, Stage
+
+Does = Callable[..., str | None]
+STEPS: Table[Does] = Table("step")
+
+
+class Unmet(AssertionError):
+    """What was expected does not hold."""
+
+
+# ---- nodes, managers, clients ----
+
+
+@STEPS.form("start {name:NAME}[ from {upstream:NAME}][ with {words:TEXT}]")
+def start(stage: Stage, name: str, upstream: str | None = None, words: str | None = None) -> None:
+    """Start a node on the host `name`, as a replica of another, with settings."""
+    stage.start_node(name, upstream, settings(words))
+
+
+@STEPS.form("manager {name:NAME}")
+def manager(stage: Stage, name: str) -> None:
+    """Start a manager of all nodes there are."""
+    stage.start_manager(name)
+
+
+@STEPS.form("clients {count:COUNT} at {rate:NUMBER} a second")
+def clients(stage: Stage, count: str, rate: str) -> None:
+    """Start clients that write and read, and the judges with them."""
+    stage.start_clients(int(count), float(rate))
+
+
+@STEPS.form("stop clients")
+def stop_clients(stage: Stage) -> str:
+    """Let clients end after their present request."""
+    for each in stage.clients:
+        each.stopping = True
+    return f"{len(stage.history.operations)} requests so far"
+
+
+@STEPS.form("write {count:COUNT} keys at {name:NAME}")
+def write_keys(stage: Stage, count: str, name: str) -> str:
+    """Write key:0, key:1 ... at a node."""
+    answers = [shown(stage.ask(name, "SET", f"key:{number}", number)) for number in range(int(count))]
+    return ", ".join(f"{answers.count(each)} x {each}" for each in dict.fromkeys(answers))
+
+
+@STEPS.form("write {key:KEY} = {value:KEY} at {name:NAME}")
+def write(stage: Stage, key: str, value: str, name: str) -> str:
+    """Write one key at a node."""
+    return shown(stage.ask(name, "SET", key, value))
+
+
+@STEPS.form("read {key:KEY} at {name:NAME}")
+def read(stage: Stage, key: str, name: str) -> str:
+    """Read one key at a node."""
+    return shown(stage.ask(name, "GET", key))
+
+
+@STEPS.form("ask {name:NAME}: {words:TEXT}")
+def ask(stage: Stage, name: str, words: str) -> str:
+    """Send any command to a node."""
+    return shown(stage.ask(name, *shlex.split(words)))
+
+
+# ---- links ----
+
+
+@STEPS.form("cut {one:NAME} from {other:NAME}")
+def cut(stage: Stage, one: str, other: str) -> None:
+    """Drop in silence what two hosts send each other."""
+    stage.world.cut(one, other)
+
+
+@STEPS.form("cut {one:NAME} to {other:NAME}")
+def cut_one_way(stage: Stage, one: str, other: str) -> None:
+    """Drop in silence what one host sends to the other."""
+    stage.world.cut(one, other, one_way=True)
+
+
+@STEPS.form("partition {side:NAMES} from {rest:NAMES}")
+def partition(stage: Stage, side: str, rest: str) -> None:
+    """Cut every host of one side from every host of the other."""
+    stage.world.partition(side.split(", "), rest.split(", "))
+
+
+@STEPS.form("heal all")
+def heal_all(stage: Stage) -> None:
+    """Heal every cut."""
+    stage.world.heal_all()
+
+
+@STEPS.form("heal {one:NAME} with {other:NAME}")
+def heal(stage: Stage, one: str, other: str) -> None:
+    """Let packets pass between two hosts again."""
+    stage.world.heal(one, other)
+
+
+@STEPS.form("reset {one:NAME} and {other:NAME}")
+def reset(stage: Stage, one: str, other: str) -> None:
+    """Reset all connections between two hosts."""
+    stage.world.reset(one, other)
+
+
+@STEPS.form("half-open {one:NAME} and {other:NAME}")
+def half_open(stage: Stage, one: str, other: str) -> None:
+    """Let present connections of two hosts carry nothing any more."""
+    stage.world.half_open(one, other)
+
+
+@STEPS.form("link {one:NAME} and {other:NAME} takes {time:TIME}[ at {rate:COUNT} bytes a second]")
+def link(stage: Stage, one: str, other: str, time: str, rate: str = "0") -> None:
+    """Make a link slow."""
+    stage.world.set_link(one, other, latency=seconds(time), bytes_per_second=float(rate))
+
+
+# ---- processes and machines ----
+
+
+@STEPS.form("pause {name:NAME}")
+def pause(stage: Stage, name: str) -> None:
+    """Stop a process; its sockets stay open."""
+    stage.world.pause(name)
+
+
+@STEPS.form("resume {name:NAME}")
+def resume(stage: Stage, name: str) -> None:
+    """Let a paused process go on."""
+    stage.world.resume(name)
+
+
+@STEPS.form("kill {name:NAME}")
+def kill(stage: Stage, name: str) -> None:
+    """End a process at once."""
+    stage.kill(name)
+
+
+@STEPS.form("restart {name:NAME}")
+def restart(stage: Stage, name: str) -> None:
+    """Kill a process if it runs, and start it again."""
+    if not stage.world.hosts[name].interface.down:
+        stage.kill(name)
+    stage.start_again(name)
+
+
+@STEPS.form("power-loss {name:NAME}")
+def power_loss(stage: Stage, name: str) -> None:
+    """Switch a machine off: its disk keeps what is durable."""
+    stage.power_loss(name)
+
+
+@STEPS.form("power-on {name:NAME}")
+def power_on(stage: Stage, name: str) -> None:
+    """Switch a machine on, and start what ran on it."""
+    stage.start_again(name)
+
+
+@STEPS.form("fill-disk {name:NAME}[ but {free:COUNT} bytes]")
+def fill_disk(stage: Stage, name: str, free: str = "0") -> None:
+    """Leave a disk no room."""
+    stage.world.fill_disk(name, free_bytes=int(free))
+
+
+@STEPS.form("free-disk {name:NAME}")
+def free_disk(stage: Stage, name: str) -> None:
+    """Give a disk room again."""
+    stage.world.fill_disk(name, free_bytes=None)
+
+
+@STEPS.form("slow-disk {name:NAME} by {time:TIME}")
+def slow_disk(stage: Stage, name: str, time: str) -> None:
+    """Let each sync take so long."""
+    stage.world.slow_disk(name, seconds(time))
+
+
+@STEPS.form("fail-syncs {name:NAME}")
+def fail_syncs(stage: Stage, name: str) -> None:
+    """Let each sync of a disk fail."""
+    stage.world.fail_syncs(name)
+
+
+@STEPS.form("jump {name:NAME} by {amount:NUMBER} s")
+def jump(stage: Stage, name: str, amount: str) -> None:
+    """Move a machine's wall clock."""
+    stage.world.jump(name, float(amount))
+
+
+@STEPS.form("drift {name:NAME} at {rate:NUMBER}")
+def drift(stage: Stage, name: str, rate: str) -> None:
+    """Let a machine's clocks run faster or slower."""
+    stage.world.drift(name, float(rate))
+
+
+# ---- orders ----
+
+
+@STEPS.form("fence {name:NAME} in epoch {epoch:COUNT}")
+def fence(stage: Stage, name: str, epoch: str) -> str:
+    """Let a leader fence a node; its report is printed."""
+    words = stage.ask(name, "HOLDFAST", "FENCE", epoch, "leader")
+    if not isinstance(words, list):
+        return shown(words)
+    report = read_report([word.decode() for word in words])
+    return f"position {report.position.epoch}:{report.position.offset}, {'intact' if report.intact else 'not intact'}"
+
+
+@STEPS.form("promote {name:NAME} in epoch {epoch:COUNT}")
+def promote(stage: Stage, name: str, epoch: str) -> str:
+    """Let a leader promote a node where it stands."""
+    position = stage.nodes.latest[name].replication.standing.position
+    return shown(stage.ask(name, "HOLDFAST", "PROMOTE", epoch, "leader", *position))
+
+
+@STEPS.form("order {name:NAME} to follow {other:NAME} in epoch {epoch:COUNT}")
+def follow(stage: Stage, name: str, other: str, epoch: str) -> str:
+    """Let a leader attach a node to another."""
+    node_id = stage.nodes.latest[other].replication.standing.node_id
+    return shown(stage.ask(name, "HOLDFAST", "FOLLOW", epoch, "leader", other, PORT, node_id))
+
+
+@STEPS.form("fail over among {names:NAMES} in epoch {epoch:COUNT}")
+def fail_over(stage: Stage, names: str, epoch: str) -> str:
+    """Let a leader fence these nodes, choose by the rules, promote, and let the others follow."""
+    stage.epochs.last = max(stage.epochs.last, int(epoch))
+    known = {node.replication.standing.node_id: name for name, node in stage.nodes.latest.items()}
+    for _ in range(5):
+        reports = []
+        for name in names.split(", "):
+            words = stage.ask(name, "HOLDFAST", "FENCE", epoch, "leader")
+            if isinstance(words, list):
+                reports.append(read_report([word.decode() for word in words]))
+        choice = choose_promotion(int(epoch), "leader", reports, set(known))
+        if isinstance(choice, Promote):
+            chosen = known[choice.node_id]
+            loss = ("LOSS",) if choice.may_lose_writes else ()
+            answer = stage.ask(chosen, "HOLDFAST", "PROMOTE", epoch, "leader", *choice.position, *loss)
+            if answer not in ("OK", b"OK"):
+                return f"{chosen} answers {shown(answer)}"
+            for name in names.split(", "):
+                if name != chosen:
+                    follow(stage, name, chosen, epoch)
+            stage.history.primary = chosen
+            return f"{chosen} leads" + (f", {choice.reason}" if choice.may_lose_writes else "")
+        if not isinstance(choice, FetchFirst):
+            missing = ", ".join(sorted(known.get(each, each) for each in choice.missing))
+            return f"nobody may lead: {choice.reason}" + (f"; missing: {missing}" if missing else "")
+        source = known[choice.source]
+        words = (epoch, "leader", source, PORT, choice.source, *choice.position)
+        stage.ask(known[choice.node_id], "HOLDFAST", "FETCH", *words)
+        stage.world.run(0.5)
+    return "the tail could not be fetched"
+
+
+@STEPS.form("replicaof {name:NAME} {other:NAME}")
+def replicaof(stage: Stage, name: str, other: str) -> str:
+    """Send REPLICAOF by hand (`none`: NO ONE)."""
+    words = ("NO", "ONE") if other == "none" else (other, PORT)
+    return shown(stage.ask(name, "REPLICAOF", *words))
+
+
+# ---- time and expectations ----
+
+
+@STEPS.form("at {time:TIME} {rest:TEXT}")
+def at(stage: Stage, time: str, rest: str) -> str | None:
+    """Let time pass until this moment of the world, then do a step."""
+    stage.pass_until(seconds(time))
+    return do(stage, rest)
+
+
+@STEPS.form("wait {time:TIME}")
+def wait(stage: Stage, time: str) -> None:
+    """Let time pass."""
+    stage.pass_until(stage.world.now + seconds(time))
+
+
+@STEPS.form("wait until {text:TEXT} within {time:TIME}")
+def wait_until(stage: Stage, text: str, time: str) -> str:
+    """Let time pass until a condition holds."""
+    holds = condition(text)
+    began = stage.world.now
+    if not stage.await_true(lambda: holds(stage), seconds(time)):
+        why = f" ({stage.checks.difference()})" if text == "convergence" else ""
+        raise Unmet(f"{text}: not within {time}{why}")
+    return f"after {stage.world.now - began:.2f} s"
+
+
+@STEPS.form("expect {text:TEXT}")
+def expect(stage: Stage, text: str) -> str:
+    """Fail unless a condition holds."""
+    if not condition(text)(stage):
+        why = f": the answer was {shown(stage.answer)}" if text.startswith("the answer") else ""
+        raise Unmet(f"{text}: it is not so{why}")
+    return "it is so"
+
+
+@STEPS.form("say {text:TEXT}")
+def say(stage: Stage, text: str) -> None:
+    """Print words; nothing happens."""
+
+
+@STEPS.form("mend everything")
+def mend(stage: Stage) -> None:
+    """End every fault and start what has ended."""
+    stage.mend()
+
+
+@STEPS.form("judge")
+def judge(stage: Stage) -> str:
+    """Let the judges look at the whole history."""
+    difference = stage.checks.difference()
+    stage.checks.watch()
+    stage.checks.judge(is_converged=not difference)
+    stage.object()
+    acknowledged = len(stage.history.acknowledged("write", "pair", "set", "incr"))
+    return f"{acknowledged} acknowledged writes, {len(stage.history.promotions)} promotions, no objection"
+
+
+def do(stage: Stage, line: str) -> str | None:
+    """Do one step. Raises `ScenarioError`, `Unmet`, `Broken`."""
+    form, places = STEPS.match(line)
+    for place in ("name", "one"):
+        name = places.get(place)
+        known = form.act in (start, manager) or name is None or name in stage.world.hosts or name == "driver"
+        if not known:
+            raise ScenarioError(f"there is no {name!r}: there are {', '.join(stage.world.hosts)}")
+    return form.act(stage, **{name: value for name, value in places.items() if value is not None})
+
+
+__all__ = ["STEPS", "Broken", "Unmet", "do"]

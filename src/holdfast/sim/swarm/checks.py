@@ -1,0 +1,242 @@
+"""The judges of a run: each promise, checked by its rule.
+
+What this is: what is watched all along (`watch`, called a few times a virtual second, and
+`promoted`, at each promotion), after each crash (`crashed`), and at the end (`converged`,
+`judge`). What it is not: a source of faults.
+
+How to read it: `Promise` says what the settings of this run promise at all; every
+violation is one sentence in `violations`, and the first ends the run.
+
+Numbers in brackets are the rules in docs/acknowledgement.md's terms: an acknowledged
+write survives, no node acknowledges what a later primary lacks, one primary an epoch,
+a fence is never forgotten, a primary without history wipes nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from holdfast.engine.digest import digest_of_all, digest_of_value
+from holdfast.node.server import ServerNode
+from holdfast.replication.fence import Standing
+from holdfast.replication.remote_replica import HIGH_MARK_BYTES
+from holdfast.sim.nodes import Nodes
+from holdfast.sim.swarm import files
+from holdfast.sim.swarm.history import History, Operation, Outcome, Promotion
+from holdfast.sim.swarm.linearizability import first_violation
+from holdfast.sim.swarm.manager import Epochs
+
+NO_SUCH_KEY = "0" * 40
+MEMORY_LIMIT_BYTES = 64 << 20
+STREAM_SLACK_BYTES = 4 << 20
+WAITING_LIMIT = 10_000
+FAULT_WORDS = ("A fault in", "internal error", "Following the primary failed", "stream is broken")
+KNOWN_ERRORS = ("NOACK", "CLIENT", "ConnectionResetError", "TimeoutError")
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What must hold in this run."""
+
+    keeps_acknowledged: bool = False
+    """min-replicas-to-ack >= 1 under a manager: an OK survives every failover."""
+    keeps_synced: bool = False
+    """appendfsync always and no manager: an OK survives every crash of the primary."""
+    is_linearizable: bool = False
+    wipes_nobody: bool = True
+
+
+class Checks:
+    """The judges of one run."""
+
+    def __init__(self, nodes: Nodes, history: History, epochs: Epochs, promise: Promise) -> None:
+        """Begin without evidence."""
+        self.nodes = nodes
+        self.history = history
+        self.epochs = epochs
+        self.promise = promise
+        self.violations: list[str] = []
+        self.losses_allowed = 0
+        """Promotions that lost history openly: all that was acknowledged had lost its memory."""
+        self._primaries: dict[int, str] = {}
+        self._warnings_read = 0
+        self._errors_read = 0
+        self._operations_read = 0
+        self._highest_acknowledged: list[tuple[float, int]] = []
+
+    # ---- all along ----
+
+    def watch(self) -> None:
+        """Look at every node, its warnings and what clients were told since the last time."""
+        for name, node in self.nodes.all_serving().items():
+            self._look_at(name, node)
+        self._read_warnings()
+        self._read_operations()
+
+    def _look_at(self, name: str, node: ServerNode) -> None:
+        replication = node.replication
+        state = replication.standing.node.state
+        if state.fence_epoch < self.epochs.fences.get(name, 0):
+            self._say(f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
+                      f"and reported {self.epochs.fences[name]}")
+        if replication.standing.node.standing is Standing.PRIMARY and state.term_epoch:
+            first = self._primaries.setdefault(state.term_epoch, state.node_id)
+            if first != state.node_id:
+                self._say(f"two primaries in epoch {state.term_epoch}: {name} is the second")
+        backlog, gate = replication.stream.backlog, replication.gate.gate
+        if backlog is not None:
+            limit = node.configuration["repl-backlog-size"] + STREAM_SLACK_BYTES + HIGH_MARK_BYTES
+            if backlog.kept_bytes > limit:
+                self._say(f"{name} keeps {backlog.kept_bytes} bytes of stream, more than {limit}")
+        if gate is not None and gate.waiting_count > WAITING_LIMIT:
+            self._say(f"{gate.waiting_count} requests wait at {name}")
+        if node.engine.used_bytes > MEMORY_LIMIT_BYTES:
+            self._say(f"{name} uses {node.engine.used_bytes} bytes")
+
+    def _read_warnings(self) -> None:
+        warnings = self.nodes.warnings
+        for _, name, text in warnings[self._warnings_read :]:
+            if any(word in text for word in FAULT_WORDS):
+                self._say(f"{name} logs: {text[:1500]}")
+        self._warnings_read = len(warnings)
+        errors = self.nodes.world.errors
+        for who, message, error in errors[self._errors_read :]:
+            self._say(f"{who}: {message}: {error!r}")
+        self._errors_read = len(errors)
+
+    def _read_operations(self) -> None:
+        """An older primary acknowledges nothing that was asked after a newer one has acknowledged."""
+        operations = self.history.operations
+        for each in operations[self._operations_read :]:
+            if each.error and each.outcome is Outcome.UNKNOWN and not each.error.startswith(KNOWN_ERRORS):
+                if not each.error.startswith("WRONGTYPE"):
+                    self._say(f"{each.client} was told by {each.node}: {each.error}")
+        self._operations_read = len(operations)
+
+    # ---- moments ----
+
+    def promoted(self, promotion: Promotion) -> None:
+        """A manager has made a primary: it must hold all that was ever acknowledged."""
+        if promotion.may_lose_writes:
+            self.losses_allowed += 1
+            return
+        if self.promise.keeps_acknowledged and not self.losses_allowed:
+            self.judge_loss(promotion.node, self.history.operations, f"when it was promoted in epoch {promotion.epoch}")
+
+    def crashed(self, name: str) -> None:
+        """A process or its machine has gone: its files must be valid."""
+        for wrong in files.wrong_files(self.nodes.world.hosts[name].disk):
+            self._say(f"after a crash of {name}: {wrong}")
+
+    def was_wiped(self, name: str, keys: int, reason: str) -> None:
+        """A replica has let a primary without history wipe its data."""
+        self._say(f"{name} had {keys} keys and was wiped by {reason}")
+
+    def synced_in_full(self, name: str, reason: str) -> None:
+        """A replica was sent a whole copy though the stream would have done."""
+        self._say(f"{name} sent a whole copy where the stream would have done: {reason}")
+
+    # ---- the end ----
+
+    def difference(self) -> str:
+        """Return why the nodes have not converged, empty when they have."""
+        serving = self.nodes.all_serving()
+        away = [name for name in self.nodes.settings if name not in serving]
+        if away:
+            return f"{', '.join(away)} not serving"
+        primaries = [name for name, node in serving.items() if not node.replication.is_replica]
+        if len(primaries) != 1:
+            return f"{len(primaries)} primaries: {', '.join(primaries)}"
+        primary = serving[primaries[0]].replication
+        if primary.standing.node.standing is not Standing.PRIMARY:
+            return f"{primaries[0]} is {primary.standing.node.standing.value}"
+        if primary.fence_refusal() is not None:
+            return f"{primaries[0]} refuses writes: {(primary.fence_refusal() or b'').decode()}"
+        digest = digest_of_all(serving[primaries[0]].engine)
+        for name, node in serving.items():
+            if node.replication is primary:
+                continue
+            if not node.replication.upstream.is_up:
+                return f"{name} has no link{': ' + refusal if (refusal := node.replication.upstream.refusal) else ''}"
+            if node.replication.stream.offset != primary.end_offset:
+                return f"{name} is at {node.replication.stream.offset}, {primaries[0]} at {primary.end_offset}"
+            if node.replication.standing.record != primary.standing.record:
+                return f"{name} and {primaries[0]} hold different set records"
+            if digest_of_all(node.engine) != digest:
+                return f"{name} and {primaries[0]} are in step and hold different data"
+        return ""
+
+    def judge(self, is_converged: bool) -> None:
+        """Judge the whole history."""
+        serving = self.nodes.all_serving()
+        primaries = [name for name, node in serving.items() if not node.replication.is_replica]
+        if is_converged and primaries and not self.losses_allowed:
+            if self.promise.keeps_acknowledged or self.promise.keeps_synced:
+                self.judge_loss(primaries[0], self.history.operations, "at the end")
+        for name, node in serving.items():
+            self._judge_pairs(name, node)
+        self._judge_epochs()
+        self._judge_reads()
+        if self.promise.is_linearizable and not self.losses_allowed:
+            key = first_violation(self.history.operations)
+            if key is not None:
+                self._say(f"the history of {key} is not linearizable")
+
+    def judge_loss(self, name: str, operations: Iterable[Operation], when: str) -> None:
+        """Every acknowledged write must be there."""
+        engine = self.nodes.latest[name].engine
+        for each in operations:
+            if each.outcome is not Outcome.OK or each.kind not in ("write", "pair"):
+                continue
+            key = each.key if each.kind == "write" else f"x:{each.key}"
+            if digest_of_value(engine, 0, key.encode()) == NO_SUCH_KEY:
+                self._say(
+                    f"{name} lacks {key} {when}, which {each.node} acknowledged "
+                    f"at {each.ended:.3f} in epoch {each.epoch}"
+                )
+                return
+
+    def _judge_pairs(self, name: str, node: ServerNode) -> None:
+        for each in self.history.operations:
+            if each.kind == "pair" and each.outcome is not Outcome.REFUSED:
+                there = [
+                    digest_of_value(node.engine, 0, f"{half}:{each.key}".encode()) != NO_SUCH_KEY for half in "xy"
+                ]
+                if there[0] != there[1]:
+                    self._say(f"{name} holds half of the transaction {each.key}")
+                    return
+
+    def _judge_epochs(self) -> None:
+        """No write asked after a newer primary has acknowledged is acknowledged by an older one."""
+        if not self.promise.keeps_acknowledged:
+            return
+        writes = [each for each in self.history.acknowledged("write", "pair", "set", "incr") if each.epoch]
+        earliest: dict[int, float] = {}
+        for each in writes:
+            earliest[each.epoch] = min(each.ended, earliest.get(each.epoch, each.ended))
+        for each in writes:
+            for epoch, when in earliest.items():
+                if epoch > each.epoch and each.began > when:
+                    self._say(
+                        f"{each.node} acknowledged {each.key} in epoch {each.epoch}, asked at {each.began:.3f}, "
+                        f"when epoch {epoch} had acknowledged since {when:.3f}"
+                    )
+                    return
+
+    def _judge_reads(self) -> None:
+        """A read returns something that was written to that register before it ended."""
+        written = {
+            (each.key, each.value): each.began
+            for each in self.history.operations
+            if each.kind == "set" and each.outcome is not Outcome.REFUSED
+        }
+        for each in self.history.acknowledged("get"):
+            if each.value is not None and written.get((each.key, each.value), each.ended + 1) > each.ended:
+                self._say(f"{each.node} returned {each.value} for {each.key}, which nobody had written")
+                return
+
+    def _say(self, violation: str) -> None:
+        if violation not in self.violations:
+            self.violations.append(violation)
+            self.nodes.world.record("checks", violation.split("\n", 1)[0])

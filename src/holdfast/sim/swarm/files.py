@@ -1,0 +1,75 @@
+"""Whether the files on a simulated disk are valid, as a crash has left them.
+
+What this is: the checks of `holdfast check-rdb` and `check-aof`, and the state file's
+reader, over a `SimDisk`. What it is not: a comparison with what was in memory.
+
+How to read it: `wrong_files` names what is broken, `mend_tail` does what an operator does
+with an append-only file whose unsynced tail a power loss has torn.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Generator
+from typing import TypeVar
+
+from holdfast.persistence.check_aof import Report, check, mend
+from holdfast.persistence.check_rdb import check_preamble, check_rdb
+from holdfast.replication.node_state import StateFileError, decode_node_state
+from holdfast.server.host import Disk
+from holdfast.sim.nodes import DIRECTORY, PORT
+
+SNAPSHOT = f"{DIRECTORY}/dump.rdb"
+MANIFEST = f"{DIRECTORY}/appendonlydir/appendonly.aof.manifest"
+STATE = f"{DIRECTORY}/holdfast-{PORT}.state"
+
+T = TypeVar("T")
+
+
+def wrong_files(disk: Disk) -> list[str]:
+    """Return what is wrong, a line a file; a torn tail that can be cut is not wrong."""
+    wrong = []
+    if disk.exists(SNAPSHOT):
+        report = outcome(check_rdb(disk, SNAPSHOT))
+        if not report.whole:
+            wrong.append(f"{posixpath.basename(SNAPSHOT)}: {report.reason}")
+    if disk.exists(MANIFEST):
+        log = append_only_report(disk)
+        if not log.whole and not log.mendable:
+            reasons = [lie.reason for lie in log.lies if lie.fatal]
+            reasons += [f"{each.path}: {each.verdict.reason}" for each in log.files if not each.whole]
+            wrong.append(f"append-only file: {log.manifest_error or '; '.join(reasons)}")
+    if disk.exists(STATE):
+        file = disk.open(STATE, "rb")
+        try:
+            decode_node_state(file.read())
+        except StateFileError as error:
+            wrong.append(f"{posixpath.basename(STATE)}: {error}")
+        finally:
+            file.close()
+    return wrong
+
+
+def append_only_report(disk: Disk) -> Report:
+    """Return the full check of the append-only file."""
+    return outcome(check(disk, MANIFEST, check_rdb=check_preamble))
+
+
+def mend_tail(disk: Disk) -> int:
+    """Cut what is torn off the append-only file; return how many bytes were dropped."""
+    if not disk.exists(MANIFEST):
+        return 0
+    report = append_only_report(disk)
+    if report.whole or not report.mendable:
+        return 0
+    return mend(disk, report).dropped_bytes
+
+
+def outcome(steps: Generator[object, None, T]) -> T:
+    """Run a check to its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value

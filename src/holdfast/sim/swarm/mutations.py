@@ -1,0 +1,2 @@
+"""Deliberate faults of the product: each must be seen by the judges."""
+MUTATIONS = {}

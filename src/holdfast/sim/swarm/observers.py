@@ -1,0 +1,73 @@
+"""Observers: what a node does inside that no client can see, told to the judges.
+
+What this is: wrappers around a few methods of one node, put there at its construction;
+they change nothing. What it is not: a fault (`mutations`).
+
+How to read it: `observe` puts both: a replica that loads a whole copy tells whether that
+wiped what it should have kept, a primary that sends one whether it had to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from holdfast.engine.state import Session
+from holdfast.node.server import ServerNode
+from holdfast.replication.empty_primary import Cause
+from holdfast.sim.swarm.checks import Checks
+
+
+def observe(checks: Checks, name: str, node: ServerNode) -> None:
+    """Watch a node's whole copies."""
+    _observe_loading(checks, name, node)
+    _observe_serving(checks, name, node)
+
+
+def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
+    upstream: Any = node.replication.upstream
+    began, loaded = upstream._begin_snapshot, upstream._loaded
+    before: list[Any] = [None, 0]
+
+    def begin_snapshot(link: Any, header: Any) -> None:
+        before[:] = node.replication.standing.position, node.engine.key_count(0)
+        began(link, header)
+
+    def observed(fields: Mapping[str, str]) -> None:
+        loaded(fields)
+        position, keys = before
+        now = node.replication.standing.position
+        if upstream.cause is Cause.RECONNECT and keys and position is not None and now < position:
+            if checks.promise.wipes_nobody and node.configuration["replica-refuse-empty-primary"]:
+                checks.was_wiped(name, keys, f"a primary at {tuple(now)}, being at {tuple(position)}")
+
+    upstream._begin_snapshot, upstream._loaded = begin_snapshot, observed
+
+
+def _observe_serving(checks: Checks, name: str, node: ServerNode) -> None:
+    serving: Any = node.replication.serving
+    stream: Any = node.replication.stream
+    psync, begin_making = serving.psync, stream.begin_making
+    former: list[tuple[str, int]] = []
+
+    def begin_to_make() -> None:
+        if stream.is_forwarding:
+            former.append((stream.history.replication_id, stream.offset))
+        begin_making()
+
+    def answer(session: Session, words: list[bytes]) -> object:
+        history, backlog = stream.history, stream.backlog
+        refused = serving.partial_refused
+        reply = psync(session, words)
+        if serving.partial_refused == refused or backlog is None or len(words) < 3:
+            return reply
+        asked, byte = words[1].decode("latin-1"), int(words[2])
+        kept = backlog.first_byte <= byte <= history.offset + 1
+        same = asked == history.replication_id or (
+            bool(former) and asked == former[-1][0] and byte <= former[-1][1] + 1
+        )
+        if kept and same:
+            checks.synced_in_full(name, f"byte {byte} of {asked} was asked for")
+        return reply
+
+    serving.psync, stream.begin_making = answer, begin_to_make

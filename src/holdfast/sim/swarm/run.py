@@ -1,0 +1,70 @@
+"""One seed, played and judged.
+
+What this is: from a seed to an `Outcome`. What it is not: many seeds (`pool`).
+
+How to read it: `run_seed`; `Outcome` can be sent between processes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from holdfast.sim.scenario.runner import perform
+from holdfast.sim.scenario.stage import Stage
+from holdfast.sim.swarm.draw import FAULT_SECONDS, Drawn, Fault, draw
+from holdfast.sim.swarm.mutations import MUTATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a seed."""
+
+    seed: int
+    problem: str
+    """Empty: nothing was wrong."""
+    scenario: str
+    log_crc: int
+    """Equal for equal runs, on any machine."""
+    virtual_seconds: float
+    requests: int
+    acknowledged: int
+    promotions: int
+    losses_allowed: int
+
+
+def run_seed(
+    seed: int,
+    *,
+    mutation: str = "",
+    faults: tuple[Fault, ...] | None = None,
+    fault_seconds: float = FAULT_SECONDS,
+    trace: bool = False,
+) -> Outcome:
+    """Play a seed, with a deliberate fault of the product if one is named."""
+    return play(draw(seed, fault_seconds=fault_seconds), mutation=mutation, faults=faults, trace=trace)[0]
+
+
+def play(
+    drawn: Drawn, *, mutation: str = "", faults: tuple[Fault, ...] | None = None, trace: bool = False
+) -> tuple[Outcome, Stage]:
+    """Play a drawn run; return what became of it, and the stage for whoever wants to tell of it."""
+    text = drawn.text(faults)
+    if mutation:
+        change = MUTATIONS[mutation]
+        stage, problem = perform(text, adapt=change.adapt, choose=change.choose, trace=trace)
+    else:
+        stage, problem = perform(text, trace=trace)
+    history = stage.history
+    outcome = Outcome(
+        drawn.seed,
+        problem,
+        text,
+        zlib.crc32(stage.world.log_bytes()),
+        stage.world.now,
+        len(history.operations),
+        len(history.acknowledged("write", "pair", "set", "incr")),
+        len(history.promotions),
+        stage.checks.losses_allowed,
+    )
+    return outcome, stage

@@ -94,7 +94,7 @@ def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
             return PROMPT_ASK_MS
         if instance.link_down_ms:
             return 1000
-    elif primary.is_planned:
+    elif primary.is_planned or instance.standing in ("candidate", "fenced"):
         return PROMPT_ASK_MS
     return sentinel.times.info_period
 

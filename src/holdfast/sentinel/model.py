@@ -156,6 +156,8 @@ class Instance:
     converted_ms: int = -(10**9)
     led_before: bool = False
     """It was the primary of this configuration and has not said since that it follows."""
+    standing: str = ""
+    """Of a node of ours: primary, replica, fenced or candidate."""
     fence_epoch: int = 0
     """Of a node of ours: the highest epoch that it obeyed; 0: it has never seen a manager."""
     refused_primary: str = ""
@@ -218,6 +220,8 @@ class Primary(Instance):
     """Fast-down: the replicas have not yet said whether they hear the primary."""
     delay_logged_ms: int | None = None
     promoted: Instance | None = None
+    orphan_since_ms: int | None = None
+    """Since when it is seen to wait for a leader's order."""
     must_change: bool = False
     """A planned failover of fenced nodes: the old primary may not be chosen again."""
     takeover: Takeover | None = None

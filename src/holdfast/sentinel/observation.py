@@ -58,6 +58,7 @@ def info_came(sentinel: Sentinel, instance: Instance, text: str, now_ms: int) ->
 
 def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_ms: int) -> None:
     instance.node_id, instance.fence_epoch = told.node_id, told.fence_epoch
+    instance.standing = told.standing
     if told.run_id and instance.run_id and told.run_id != instance.run_id:
         sentinel.tell("+reboot", instance, level="notice")
         if isinstance(instance, Primary):

@@ -104,7 +104,15 @@ def applies(sentinel: Sentinel, primary: Primary) -> bool:
     """Tell whether nodes of ours are to be promoted by orders."""
     if sentinel.orders is None or primary.is_planned:
         return False
-    return any(each.node_id for each in primary.replicas.values())
+    return waits_for_leader(primary) or any(each.node_id for each in primary.replicas.values())
+
+
+def waits_for_leader(primary: Primary) -> bool:
+    """Tell whether the primary is alive, of ours, and takes no writes until a leader orders it.
+
+    So it is after a restart, and after a fence whose leader died: nothing but an order ends it.
+    """
+    return primary.link.is_up and not primary.is_sdown and primary.standing in ("candidate", "fenced")
 
 
 def is_refused(primary: Primary) -> bool:

@@ -59,7 +59,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
             yield from several(bench, goals, lambda p, f=policy, d=pipeline, r=requests: {  # type: ignore[misc]
                 "": throughput(p, f, d, r, bench.cores.load)
             })  # fmt: skip
-    goals = {"longest stall during BGSAVE of 1 M keys": ("ms", STALL), "memory that the child adds": ("%", CHILD)}
+    goals = {
+        "longest stall during BGSAVE of 1 M keys": ("ms", STALL),
+        "memory that the child adds": ("%", CHILD),
+    }
     yield from several(bench, goals, lambda p: background_save(p, 1_000_000 // part, bench.cores.load))
 
 

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench import group_memory, group_persistence, group_requests, group_stall, group_start
+from bench import (
+    group_memory,
+    group_persistence,
+    group_replication,
+    group_requests,
+    group_stall,
+    group_start,
+)
 from bench.figures import Figure
 from bench.rounds import Bench
 
@@ -30,4 +37,5 @@ GROUPS = (
     Group(group_stall.GROUP, "Longest stall while a table grows", group_stall.measure),
     Group(group_persistence.GROUP, "Saving, loading, syncing", group_persistence.measure),
     Group(group_start.GROUP, "Start to first PONG", group_start.measure),
+    Group(group_replication.GROUP, "Sync, lag, acknowledged writes", group_replication.measure),
 )

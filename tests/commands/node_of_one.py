@@ -1,4 +1,4 @@
-"""An engine with one client and nobody else: replies and effects of each command, at a time that the test sets.
+"""An engine with one client and nobody else: replies and effects of each command, at a time the test sets.
 
 What it is: the data path without sockets or a loop. What it is not: a server;
 `tests.peers` starts those.

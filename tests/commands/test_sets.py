@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from tests.commands.node_of_one import NodeOfOne
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.commands.node_of_one import NodeOfOne, encode
 
 from holdfast.engine import request
+from tests.commands.node_of_one import NodeOfOne, encode
 from tests.wire import parse
 
 NAMES = st.one_of(

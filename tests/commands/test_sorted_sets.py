@@ -1,10 +1,10 @@
 """Sorted sets: what replicas and files are told, how changes are counted, who is woken."""
 
 import pytest
-from tests.commands.node_of_one import NodeOfOne, encode
 
 from holdfast.engine import request
 from holdfast.engine.state import Session
+from tests.commands.node_of_one import NodeOfOne, encode
 
 
 class Inbox:

@@ -39,7 +39,8 @@ def test_set_propagates_without_get(node: NodeOfOne) -> None:
 def test_what_changed_nothing_is_not_propagated(node: NodeOfOne) -> None:
     node.tell("SET", "k", "v")
     for command in (
-        "SET k w NX", "SET other w XX", "SETNX k w", "MSETNX other 1 k 2", "GETDEL other", "GETEX k", "GETEX k PERSIST",
+        "SET k w NX", "SET other w XX", "SETNX k w", "MSETNX other 1 k 2", "GETDEL other", "GETEX k",
+        "GETEX k PERSIST",
         "SETRANGE other 3", "INCR k", "INCRBYFLOAT k 1", "GETRANGE k 0 1", "BITOP AND other missing",
         "BITFIELD k OVERFLOW FAIL INCRBY u2 0 100", "BITFIELD k GET u8 0", "SETBIT k 0 0", "SETEX k 0 v",
     ):  # fmt: skip
@@ -109,7 +110,8 @@ def test_a_pipeline_cut_anywhere_does_the_same(node: NodeOfOne) -> None:
     from holdfast.engine import request
     from tests.commands.node_of_one import encode
 
-    commands = [("SET", f"key:{n % 7}", "x" * (n % 40)) for n in range(40)] + [("APPEND", "key:1", "y" * 20_000)]
+    commands = [("SET", f"key:{n % 7}", "x" * (n % 40)) for n in range(40)]
+    commands.append(("APPEND", "key:1", "y" * 20_000))
     commands += [("INCR", "n")] * 20
     stream = b"".join(encode(command) for command in commands)
     for cut in range(0, len(stream), 97):

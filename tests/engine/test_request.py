@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -49,7 +50,7 @@ def test_replies_are_the_same_when_bytes_arrive_one_by_one() -> None:
 def test_replies_are_the_same_wherever_the_bytes_are_cut(cuts: list[int]) -> None:
     client = DirectClient()
     places = [0, *sorted(cuts), len(PIPELINE)]
-    pieces = [PIPELINE[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [PIPELINE[a:b] for a, b in pairwise(places)]
     assert b"".join(client.send(piece) for piece in pieces) == whole()
 
 

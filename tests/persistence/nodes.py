@@ -64,7 +64,7 @@ def build(host: Host, directory: str, lines: list[str], *options: str) -> Server
     words = ["--port", "0", "--bind", "127.0.0.1", "--dir", directory, "--save", "", *options]
     configuration = load(words, host.disk, directory)
     log = Log(host.clock, host.disk, host.pid, lambda line: lines.append(line.decode()))
-    return ServerNode(configuration, host, log)
+    return ServerNode(configuration, host, log, any_port=True)
 
 
 @asynccontextmanager

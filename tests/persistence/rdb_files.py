@@ -1,4 +1,4 @@
-"""RDB files for tests: loading and writing whole ones, and a generator of layouts that Redis no longer writes.
+"""RDB files for tests: loading and writing whole ones, and a generator of layouts of older Redis.
 
 `Old` builds files of any version by hand: lengths, ziplists (Redis 2.6 to 6.2), zipmaps (until
 2.4), text scores (until 3.2). The layouts are described in `engine/rdb_legacy.pyx` and at

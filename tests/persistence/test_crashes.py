@@ -85,9 +85,8 @@ def test_power_loss_costs_nothing_with_always_and_a_second_with_everysec(policy:
     found: list[int] = []
 
     async def serve(host: object) -> None:
-        node = build(
-            host, "/", log, "--port", "7000", "--bind", "*", "--appendonly", "yes", "--appendfsync", policy
-        )
+        open_to_all = ("--port", "7000", "--bind", "*", "--protected-mode", "no")
+        node = build(host, "/", log, *open_to_all, "--appendonly", "yes", "--appendfsync", policy)
         await node.start()
         await asyncio.Event().wait()
 

@@ -140,7 +140,7 @@ async def test_while_loading_clients_are_told_and_info_shows_progress(tmp_path: 
         await client.call("SAVE")
     node = build(Machine(), str(tmp_path), [])
     starting = asyncio.ensure_future(node.start())
-    await until(lambda: node.keeper.loading is not None and node.ports)
+    await until(lambda: node.keeper.loading is not None and node.listeners.ports)
     assert node.keeper.fields()["loading"] == 1
     assert "loading_loaded_perc" in node.keeper.fields()
     client = await Client.connect("127.0.0.1", node.port)

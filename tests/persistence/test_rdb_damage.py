@@ -23,8 +23,10 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     short = b"".join(text(member) for member in MEMBERS[:20])
     load(source, old(
         9, (0, b"string", text(b"x" * 100)), (0, b"number", b"\xc1\x2c\x01"),
-        (1, b"list", length(20) + short), (1, b"long list", listed), (1, b"huge", length(1) + text(b"q" * 70000)),
-        (2, b"set", length(20) + short), (2, b"table", listed), (2, b"ints", length(2) + text(b"1") + text(b"-9")),
+        (1, b"list", length(20) + short), (1, b"long list", listed),
+        (1, b"huge", length(1) + text(b"q" * 70000)),
+        (2, b"set", length(20) + short), (2, b"table", listed),
+        (2, b"ints", length(2) + text(b"1") + text(b"-9")),
         (4, b"hash", length(10) + short), (4, b"hash table", pairs),
         (12, b"zset", text(ziplist(b"m", 1, b"n", b"2.5"))), (3, b"tree", scored),
     ))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Layouts that Redis no longer writes, from the generator in `rdb_files`; redis-server says what they mean."""
+"""Layouts of older Redis, from the generator in `rdb_files`; redis-server says what they mean."""
 
 from __future__ import annotations
 

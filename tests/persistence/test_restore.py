@@ -77,12 +77,15 @@ async def test_two_thousand_forged_payloads_leave_the_server_alive(tmp_path: Pat
     member = text(b"abc") + text(b"1")
     seeds = [
         b"\x00" + text(b"hello"), b"\x00\xc3\x0a\x40\x64" + bytes(10), b"\x01" + length(2) + member,
-        b"\x02" + length(2) + member, b"\x04" + length(1) + member, b"\x05" + length(1) + text(b"m") + bytes(8),
+        b"\x02" + length(2) + member, b"\x04" + length(1) + member,
+        b"\x05" + length(1) + text(b"m") + bytes(8),
         b"\x09" + text(zipmap((b"f", b"v"))), b"\x0a" + text(ziplist(b"a", 1, 70000)),
         b"\x0b" + text(struct.pack("<II2h", 2, 2, 1, 5)), b"\x0c" + text(ziplist(b"m", 1)),
         b"\x0d" + text(ziplist(b"f", b"v")), b"\x0e" + length(1) + text(ziplist(b"a")),
-        b"\x10" + text(b"\x0f\0\0\0\x04\0\x81f\x02\x81v\x02\xff"), b"\x11" + text(b"\x0c\0\0\0\x02\0\x81m\x02\x01\x01\xff"),
-        b"\x12" + length(1) + b"\x02" + text(b"\x0a\0\0\0\x01\0\x81a\x02\xff"), b"\x14" + text(b"\x0a\0\0\0\x01\0\x81a\x02\xff"),
+        b"\x10" + text(b"\x0f\0\0\0\x04\0\x81f\x02\x81v\x02\xff"),
+        b"\x11" + text(b"\x0c\0\0\0\x02\0\x81m\x02\x01\x01\xff"),
+        b"\x12" + length(1) + b"\x02" + text(b"\x0a\0\0\0\x01\0\x81a\x02\xff"),
+        b"\x14" + text(b"\x0a\0\0\0\x01\0\x81a\x02\xff"),
     ]  # fmt: skip
     async with running(tmp_path) as (node, client):
         for number in range(2000):

@@ -72,8 +72,9 @@ def test_a_cut_link_is_continued_without_a_full_sync(kinds: tuple[str, str], tmp
 
 
 @needs_redis
-@pytest.mark.parametrize("kinds", [("ours", "redis", "ours"), ("redis", "ours", "redis"), ("ours", "ours", "ours")],
-                         ids="→".join)
+@pytest.mark.parametrize(
+    "kinds", [("ours", "redis", "ours"), ("redis", "ours", "redis"), ("ours", "ours", "ours")], ids="→".join
+)
 def test_a_chain_of_three_carries_the_same_stream(kinds: tuple[str, str, str], tmp_path: Path) -> None:
     with ExitStack() as stack:
         first, middle, last = (
@@ -134,9 +135,54 @@ def test_failover_hands_over_without_losing_a_write(tmp_path: Path) -> None:
         second.follow(first.port)
         await_true(second.is_synced, "sync")
         first.client.set("k", 1)
-        assert first.client.execute_command("FAILOVER", "TO", "127.0.0.1", second.port, "TIMEOUT", 5000) == b"OK"
+        assert (
+            first.client.execute_command("FAILOVER", "TO", "127.0.0.1", second.port, "TIMEOUT", 5000) == b"OK"
+        )
         await_true(first.is_synced, "the former primary follows")
         assert second.client.get("k") == b"1"
         second.client.set("k", 2)
         await_equal(second, first)
         assert log_of(first).count("Full resync from master") == 0
+
+
+@needs_redis
+@pytest.mark.parametrize("kinds", PAIRS, ids="→".join)
+def test_a_link_cut_within_the_snapshot_begins_again(kinds: tuple[str, str], tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        primary = stack.enter_context(Server(kinds[0], tmp_path / "p"))
+        replica = stack.enter_context(Server(kinds[1], tmp_path / "r"))
+        link = Link(primary.port)
+        stack.callback(link.close)
+        writer = Writer(primary.port, 5)
+        await_true(lambda: writer.sent > 1000, "writes run")
+        for cut_after_bytes in (250, 3000):
+            link.cut_after_bytes = cut_after_bytes
+            if cut_after_bytes == 250:
+                replica.follow(link.port)
+            await_true(lambda: link.cut_after_bytes is None, "the link is cut")
+        await_true(replica.is_synced, "in sync at last")
+        writer.stop()
+        await_equal(primary, replica)
+
+
+def test_a_killed_replica_and_a_killed_primary_come_back(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        log = ("--appendonly", "yes", "--appendfsync", "always")
+        primary = stack.enter_context(Server("ours", tmp_path / "p", *log))
+        options = ("--replicaof", f"127.0.0.1 {primary.port}")
+        replica = stack.enter_context(Server("ours", tmp_path / "r", *options))
+        await_true(replica.is_synced, "in sync")
+        writer = Writer(primary.port, 6)
+        await_true(lambda: writer.sent > 300, "writes run")
+        replica.kill()
+        replica.start()
+        await_true(replica.is_synced, "in sync again")
+        seen = writer.sent
+        await_true(lambda: writer.sent > seen + 300, "writes run")
+        primary.kill()
+        writer.stop()
+        primary.start()
+        await_true(replica.is_synced, "in sync with the restarted primary")
+        primary.client.set("after", 1)
+        await_true(lambda: replica.client.get("after") == b"1", "the stream flows")
+        await_equal(primary, replica)

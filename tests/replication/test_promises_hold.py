@@ -53,8 +53,7 @@ def test_a_hand_over_between_two_nodes_alone_would_lose_a_write_so_the_members_a
     """P leads {T, B, C, D}, N = 2, cut off with T; leader 2 promotes B; P hands over to T in epoch 3."""
     bound = SetRecord(1, "p", (MemberSet(frozenset("tbcd"), 2),))
     followers = {
-        name: fence.Node(NodeState(name, 1, "L1", 1), fence.Standing.REPLICA)
-        for name in ("t", "b", "c", "d")
+        name: fence.Node(NodeState(name, 1, "L1", 1), fence.Standing.REPLICA) for name in ("t", "b", "c", "d")
     }
     copy = fence.Copy(Position(1, 10), bound)
 

@@ -118,7 +118,25 @@ def _keys(luck: Draw) -> Words:
     return luck.choice(options)
 
 
-FAMILIES: tuple[Callable[[Draw], Words], ...] = (_strings, _lists, _sets, _hashes, _sorted_sets, _keys)
+def _scripts(luck: Draw) -> Words:
+    lucky = "redis.call('sadd', KEYS[1], redis.call('incr', KEYS[2])) return redis.call('spop', KEYS[1])"
+    twice = "redis.call('set', KEYS[1], ARGV[1]) redis.call('append', KEYS[1], ARGV[1]) return 1"
+    options: list[Words] = [
+        ["EVAL", lucky, 2, _key(luck, "e"), _key(luck, "n")],
+        ["EVAL", twice, 1, _key(luck, "s"), luck.randrange(1000)],
+    ]
+    return luck.choice(options)
+
+
+FAMILIES: tuple[Callable[[Draw], Words], ...] = (
+    _strings,
+    _lists,
+    _sets,
+    _hashes,
+    _sorted_sets,
+    _keys,
+    _scripts,
+)
 
 
 def command(luck: Draw) -> Words:

@@ -4,7 +4,6 @@ What it is: AND, OR, XOR and NOT, eight bytes a step; the outcome is a new
 string. What it is not: the other commands on bits (`bits`, `bitfield`).
 """
 
-from libc.stdint cimport uint64_t
 from libc.stdlib cimport abort, free, malloc
 from libc.string cimport memcpy, memset
 from holdfast.commands.options cimport arg_is
@@ -12,7 +11,8 @@ from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_STRING, changed
 from holdfast.engine.heap cimport heap_alloc
 from holdfast.engine.keyspace cimport (
-    STR_BUFFER, TYPE_STRING, Record, Text, ks_delete, ks_read, ks_set_value, record_string, text_bytes, type_of)
+    STR_BUFFER, TYPE_STRING, Record, Text, ks_delete, ks_read, ks_set_value, record_string, text_bytes,
+    type_of)
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_error, reply_int, reply_syntax_error, reply_wrong_type
 from holdfast.engine.state cimport Call, Engine, Session
@@ -29,9 +29,11 @@ cdef extern from *:
         for (; n >= 8; n -= 8, to += 8, from += 8) { \
             uint64_t x = hf_bits_word(to) OP hf_bits_word(from); memcpy(to, &x, 8); } \
         for (; n; n--, to++, from++) *to = (unsigned char)(*to OP *from); } while (0)
-    static inline void hf_bits_and(unsigned char *to, const unsigned char *from, size_t n) { HF_BITS_LOOP(&); }
+    static inline void hf_bits_and(
+        unsigned char *to, const unsigned char *from, size_t n) { HF_BITS_LOOP(&); }
     static inline void hf_bits_or(unsigned char *to, const unsigned char *from, size_t n) { HF_BITS_LOOP(|); }
-    static inline void hf_bits_xor(unsigned char *to, const unsigned char *from, size_t n) { HF_BITS_LOOP(^); }
+    static inline void hf_bits_xor(
+        unsigned char *to, const unsigned char *from, size_t n) { HF_BITS_LOOP(^); }
     """
     void hf_bits_and(unsigned char* to, const unsigned char* source, size_t n) noexcept nogil
     void hf_bits_or(unsigned char* to, const unsigned char* source, size_t n) noexcept nogil
@@ -132,6 +134,7 @@ cdef int bitop(Session s, Call* c) except -1:
 cpdef int register(Engine e) except -1:
     """The index of the family."""
     command(e, bitop, Spec(
-        "bitop", -4, "write denyoom", (2, -1, 1), "bitmap", "2.6.0", "Combine strings bit by bit into a key.", "O(N)",
+        "bitop", -4, "write denyoom", (2, -1, 1), "bitmap", "2.6.0",
+        "Combine strings bit by bit into a key.", "O(N)",
         key_specs=(KeySpec("OW update", begin=2), KeySpec("RO access", begin=3, last=-1))))
     return 0

@@ -115,7 +115,9 @@ cdef bint parse_type(Session s, Slice arg, FieldOperation* f) noexcept:
         if parse_int64(arg.ptr + 1, arg.len - 1, &bits) and 1 <= bits <= (64 if f.is_signed else 63):
             f.bits = <int>bits
             return True
-    reply_error(s, b"ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
+    reply_error(
+        s,
+        b"ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
     return False
 
 
@@ -176,7 +178,8 @@ cdef void run_reads(Session s, Record* r, FieldOperation* operations, int count)
         reply_int(s, read_field(text.ptr, text.len, &operations[i]))
 
 
-cdef int64_t run_writes(Session s, char* p, size_t length, FieldOperation* operations, int count, bint grown) noexcept:
+cdef int64_t run_writes(
+        Session s, char* p, size_t length, FieldOperation* operations, int count, bint grown) noexcept:
     """Run operations on a string long enough for all writes; return how many changed it."""
     cdef FieldOperation* f
     cdef int64_t old, fresh, changes = 0
@@ -202,7 +205,8 @@ cdef int64_t run_writes(Session s, char* p, size_t length, FieldOperation* opera
     return changes
 
 
-cdef int64_t run_operations(Session s, Call* c, FieldOperation* operations, int count, bint read_only) noexcept:
+cdef int64_t run_operations(
+        Session s, Call* c, FieldOperation* operations, int count, bint read_only) noexcept:
     """Run operations; return how many changed the string."""
     cdef char scratch[24]
     cdef Record* r
@@ -260,5 +264,6 @@ cpdef int register(Engine e) except -1:
         key_specs=(KeySpec("RW access update variable_flags"),)))
     command(e, bitfield_ro, Spec(
         "bitfield_ro", -2, "readonly fast", (1, 1, 1), "bitmap", "6.0.0",
-        "Read integers of any width in a string.", "O(1) for each operation", key_specs=(KeySpec("RO access"),)))
+        "Read integers of any width in a string.", "O(1) for each operation",
+        key_specs=(KeySpec("RO access"),)))
     return 0

@@ -242,6 +242,7 @@ cpdef int register(Engine e) except -1:
         "bitcount", -2, "readonly", (1, 1, 1), "bitmap", "2.6.0", "Count the set bits of a string.", "O(N)",
         key_specs=(KeySpec("RO access"),)))
     command(e, bitpos, Spec(
-        "bitpos", -3, "readonly", (1, 1, 1), "bitmap", "2.8.7", "Find the first set or clear bit of a string.", "O(N)",
+        "bitpos", -3, "readonly", (1, 1, 1), "bitmap", "2.8.7",
+        "Find the first set or clear bit of a string.", "O(N)",
         key_specs=(KeySpec("RO access"),)))
     return 0

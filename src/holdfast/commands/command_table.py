@@ -76,7 +76,7 @@ def list_(session: Session, args: Args) -> object:
         return []
     if how == b"aclcat":
         category = _name(wanted)
-        return [name for name in names if category in categories_of(specification(session.engine, name))]
+        return [name for name in names if in_category(session.engine, name, category)]
     if how == b"pattern":
         return [name for name in names if matches(wanted, name.encode(), True)]
     raise CommandError("ERR syntax error")
@@ -113,6 +113,12 @@ def _keys_in(engine: Engine, call: Args) -> list[tuple[int, list[str]]]:
 
 def _name(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape").lower()
+
+
+def in_category(engine: Engine, name: str, category: str) -> bool:
+    """Tell whether a command is in an ACL category."""
+    spec = specification(engine, name)
+    return spec is not None and category in categories_of(spec)
 
 
 def top_level(engine: Engine) -> list[str]:
@@ -157,7 +163,8 @@ def command_info(engine: Engine, name: str) -> list[object] | None:
 
 def command_docs(engine: Engine, name: str) -> Pairs:
     """Return the documentation of a command as a map."""
-    spec: Spec = specification(engine, name)
+    spec = specification(engine, name)
+    assert spec is not None, name
     facts = facts_of(name)
     docs = Pairs()
     if spec.summary:

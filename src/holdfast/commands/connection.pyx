@@ -58,9 +58,11 @@ cdef int select(Session s, Call* c) except -1:
 cpdef int register(Engine e) except -1:
     """The index of the family."""
     command(e, ping, Spec(
-        "ping", -1, "fast", group="connection", summary="Answer PONG, or the given message.", complexity="O(1)"))
+        "ping", -1, "fast", group="connection", summary="Answer PONG, or the given message.",
+        complexity="O(1)"))
     command(e, echo, Spec(
-        "echo", 2, "loading stale fast", group="connection", summary="Answer the given message.", complexity="O(1)"))
+        "echo", 2, "loading stale fast", group="connection", summary="Answer the given message.",
+        complexity="O(1)"))
     command(e, quit_, Spec(
         "quit", -1, "noscript loading stale fast no_auth allow_busy transaction", group="connection",
         summary="Close the connection.", complexity="O(1)"))

@@ -119,18 +119,23 @@ cdef int incrbyfloat(Session s, Call* c) except -1:
 cpdef int register(Engine e) except -1:
     """The index of the family."""
     command(e, incr, Spec(
-        "incr", 2, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Add one to the integer of a key.", "O(1)",
+        "incr", 2, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Add one to the integer of a key.",
+        "O(1)",
         key_specs=(KeySpec("RW access update"),)))
     command(e, decr, Spec(
-        "decr", 2, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Take one from the integer of a key.", "O(1)",
+        "decr", 2, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Take one from the integer of a key.",
+        "O(1)",
         key_specs=(KeySpec("RW access update"),)))
     command(e, incrby, Spec(
-        "incrby", 3, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Add to the integer of a key.", "O(1)",
+        "incrby", 3, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Add to the integer of a key.",
+        "O(1)",
         key_specs=(KeySpec("RW access update"),)))
     command(e, decrby, Spec(
-        "decrby", 3, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Take from the integer of a key.", "O(1)",
+        "decrby", 3, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Take from the integer of a key.",
+        "O(1)",
         key_specs=(KeySpec("RW access update"),)))
     command(e, incrbyfloat, Spec(
-        "incrbyfloat", 3, "write denyoom fast", (1, 1, 1), "string", "2.6.0", "Add to the decimal number of a key.", "O(1)",
+        "incrbyfloat", 3, "write denyoom fast", (1, 1, 1), "string", "2.6.0",
+        "Add to the decimal number of a key.", "O(1)",
         key_specs=(KeySpec("RW access update"),)))
     return 0

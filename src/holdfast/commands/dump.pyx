@@ -8,12 +8,13 @@ checked in full before it becomes a value.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 from holdfast.commands.options cimport arg_int, arg_is
-from holdfast.engine.buf cimport Slice, buf_append, buf_free, slice_of
+from holdfast.engine.buf cimport Slice, buf_free, slice_of
 from holdfast.engine.checksum cimport crc64
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_int, effect_key, effect_slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, changed
 from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, TYPE_LIST, TYPE_ZSET, Record, expires_at, ks_delete, ks_read, ks_write, record_set_lru, type_of)
+    EXPIRY_DELETE, TYPE_LIST, TYPE_ZSET, Record, expires_at, ks_delete, ks_read, ks_write, record_set_lru,
+    type_of)
 from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.rdb_decode cimport (
     DECODED, Decoder, decode_value, decoder_clear, decoder_init, store_decoded)
@@ -233,10 +234,12 @@ cpdef int register(Engine e) except -1:
         "O(1) to find the key, O(N) in the size of its value", key_specs=(KeySpec("RO access", 1),),
         tips=("nondeterministic_output",)))
     command(e, restore, Spec(
-        "restore", -4, "write denyoom", (1, 1, 1), "generic", "2.6.0", "Create a key from a serialized value.",
+        "restore", -4, "write denyoom", (1, 1, 1), "generic", "2.6.0",
+        "Create a key from a serialized value.",
         "O(N) in the size of the value; sorted sets O(N*log(N))", "dangerous", (KeySpec("OW update", 1),)))
     command(e, restore, Spec(
         "restore-asking", -4, "write denyoom asking", (1, 1, 1), "server", "3.0.0",
         "RESTORE as cluster nodes send it to a slot that is being imported.",
-        "O(N) in the size of the value; sorted sets O(N*log(N))", "keyspace dangerous", (KeySpec("OW update", 1),)))
+        "O(N) in the size of the value; sorted sets O(N*log(N))", "keyspace dangerous",
+        (KeySpec("OW update", 1),)))
     return 0

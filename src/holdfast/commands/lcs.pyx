@@ -12,7 +12,8 @@ from holdfast.engine.buf cimport Slice
 from holdfast.engine.keyspace cimport TYPE_STRING, Record, ks_read, record_string, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
-    reply_array, reply_array_at, reply_bulk, reply_error, reply_int, reply_later, reply_map, reply_syntax_error,
+    reply_array, reply_array_at, reply_bulk, reply_error, reply_int, reply_later, reply_map,
+    reply_syntax_error,
     reply_text)
 from holdfast.engine.state cimport Call, Engine, Session
 
@@ -175,6 +176,7 @@ cdef int lcs(Session s, Call* c) except -1:
 cpdef int register(Engine e) except -1:
     """The index of the family."""
     command(e, lcs, Spec(
-        "lcs", -3, "readonly", (1, 2, 1), "string", "7.0.0", "Find the longest common subsequence of two strings.",
+        "lcs", -3, "readonly", (1, 2, 1), "string", "7.0.0",
+        "Find the longest common subsequence of two strings.",
         "O(N*M), N and M being the lengths of the strings", key_specs=(KeySpec("RO access", last=1),)))
     return 0

@@ -4,7 +4,7 @@ Each parser answers bad input itself, in Redis's words, and returns False.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t
-from libc.string cimport memset, strlen
+from libc.string cimport memset
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.reply cimport reply_error_bytes, reply_not_integer, reply_syntax_error

@@ -16,7 +16,8 @@ from holdfast.engine.events cimport publish, subscribe, unsubscribe, update_subs
 from holdfast.engine.glob cimport glob_match
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
-    reply_array, reply_array_at, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_later, reply_null,
+    reply_array, reply_array_at, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_later,
+    reply_null,
     reply_push, reply_slice, reply_status, reply_text)
 from holdfast.engine.state cimport S_DENY_BLOCKING, S_EXECUTING, Call, Engine, Session
 
@@ -142,8 +143,9 @@ cdef int list_channels(Session s, Call* c, dict table, const char* name) except 
     cdef size_t at = reply_later(s)
     cdef size_t count = 0
     if c.argc > 3:
-        reply_error_bytes(s, b"ERR unknown subcommand or wrong number of arguments for '%s'. Try PUBSUB HELP." % (
-            slice_bytes(c.argv[1])[:128]))
+        reply_error_bytes(
+            s, b"ERR unknown subcommand or wrong number of arguments for '%s'. Try PUBSUB HELP."
+            % slice_bytes(c.argv[1])[:128])
         return 0
     for channel in table:
         if c.argc == 2 or glob_match(c.argv[2].ptr, c.argv[2].len, channel, len(channel), False):
@@ -207,7 +209,8 @@ cdef int help_(Session s, Call* c) except -1:
 
 def pubsub(name, arity, flags, since, summary, complexity, **more):
     """Return the specification of a command of this family."""
-    return Spec(name, arity, flags, group="pubsub", since=since, summary=summary, complexity=complexity, **more)
+    return Spec(
+        name, arity, flags, group="pubsub", since=since, summary=summary, complexity=complexity, **more)
 
 
 cpdef int register(Engine e) except -1:
@@ -224,7 +227,8 @@ cpdef int register(Engine e) except -1:
         "O(N) where N is the number of patterns to subscribe to."))
     command(e, ssubscribe, pubsub(
         "ssubscribe", -2, listening, "7.0.0", "Listen to shard channels.",
-        "O(N) where N is the number of shard channels to subscribe to.", keys=(1, -1, 1), key_specs=shard_keys))
+        "O(N) where N is the number of shard channels to subscribe to.", keys=(1, -1, 1),
+        key_specs=shard_keys))
     command(e, unsubscribe_, pubsub(
         "unsubscribe", -1, listening, "2.0.0", "Stop listening to channels, to all when none is given.",
         "O(N) where N is the number of channels to unsubscribe."))
@@ -232,21 +236,26 @@ cpdef int register(Engine e) except -1:
         "punsubscribe", -1, listening, "2.0.0", "Stop listening to patterns, to all when none is given.",
         "O(N) where N is the number of patterns to unsubscribe."))
     command(e, sunsubscribe, pubsub(
-        "sunsubscribe", -1, listening, "7.0.0", "Stop listening to shard channels, to all when none is given.",
-        "O(N) where N is the number of shard channels to unsubscribe.", keys=(1, -1, 1), key_specs=shard_keys))
+        "sunsubscribe", -1, listening, "7.0.0",
+        "Stop listening to shard channels, to all when none is given.",
+        "O(N) where N is the number of shard channels to unsubscribe.", keys=(1, -1, 1),
+        key_specs=shard_keys))
     command(e, publish_, pubsub(
         "publish", 3, "pubsub loading stale fast may_replicate", "2.0.0", "Send a message to a channel.",
-        "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of "
+        "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total "
+        "number of "
         "subscribed patterns (by any client)."))
     command(e, spublish, pubsub(
-        "spublish", 3, "pubsub loading stale fast may_replicate", "7.0.0", "Send a message to a shard channel.",
+        "spublish", 3, "pubsub loading stale fast may_replicate", "7.0.0",
+        "Send a message to a shard channel.",
         "O(N) where N is the number of clients subscribed to the receiving shard channel.", keys=(1, 1, 1),
         key_specs=(KeySpec("not_key", 1),)))
     add_container(e, pubsub(
         "pubsub", -2, "container", "2.8.0", "Questions about subscriptions.", "Depends on subcommand."))
     command(e, channels, pubsub(
         "pubsub|channels", -2, asking, "2.8.0", "The channels that someone listens to.",
-        "O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively "
+        "O(N) where N is the number of active channels, and assuming constant time pattern matching "
+        "(relatively "
         "short channels and patterns)"))
     command(e, numsub, pubsub(
         "pubsub|numsub", -2, asking, "2.8.0", "How many listen to each channel.",

@@ -98,7 +98,7 @@ def _declared() -> list[tuple[Spec, Function]]:
         (
             Spec(
                 "waitaof", 4, "blocking", group="generic", since="7.2.0",
-                summary="Wait until the writes of this connection are on stable storage, here or on replicas.",
+                summary="Wait until this connection's writes are on stable storage, here or on replicas.",
                 complexity="O(1)", categories="connection", tips=tips,
             ),
             waitaof,

@@ -1,4 +1,4 @@
-"""SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF, WAITAOF (https://redis.io/commands/bgsave/).
+"""SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF (https://redis.io/commands/bgsave/).
 
 Only the words: what is saved, when and how is the node's keeper of files
 (`holdfast.persistence.keeper`), which an engine without a node does not have.
@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.commands.parked import answer, waits_for, write_offset
 from holdfast.commands.spec import Spec
-from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.registry import add_function
 from holdfast.engine.state import Engine
-from holdfast.engine.values import NO_REPLY, CommandError, Status
-
-DENY_BLOCKING = 1 << 13
-"""S_DENY_BLOCKING of engine/state.pxd."""
+from holdfast.engine.values import CommandError, Status
 
 
 def register(engine: Engine) -> None:
@@ -91,11 +86,3 @@ def bgrewriteaof(session: Any, args: list[bytes]) -> object:
             "information."
         )
     return Status("Background append only file rewriting started")
-
-
-
-def _integer(text: bytes, refusal: str = "ERR value is not an integer or out of range") -> int:
-    digits = text.removeprefix(b"-")
-    if not digits.isdigit() or len(digits) > 18:
-        raise CommandError(refusal)
-    return int(text)

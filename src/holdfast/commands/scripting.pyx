@@ -10,15 +10,18 @@ The index of the family is `register` at the end.
 
 from libc.stdint cimport int64_t
 from holdfast.commands.scripting_world cimport (
-    SCRIPT_ALLOW_OOM, SCRIPT_ALLOW_STALE, SCRIPT_COMPAT, SCRIPT_NO_CLUSTER, SCRIPT_NO_WRITES, Script, World, world_of)
+    SCRIPT_ALLOW_OOM, SCRIPT_ALLOW_STALE, SCRIPT_COMPAT, SCRIPT_NO_CLUSTER, SCRIPT_NO_WRITES, Script, World,
+    world_of)
 from holdfast.engine.buf cimport slice_bytes
 from holdfast.engine.eviction cimport make_room
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
-    reply_array, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_not_integer, reply_ok, reply_status)
+    reply_array, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_not_integer, reply_ok,
+    reply_status)
 from holdfast.engine.state cimport (
-    GUARD_CLUSTER, GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF, GUARD_REPLICA,
+    GUARD_CLUSTER, GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF,
+    GUARD_REPLICA,
     S_LOADER, S_PRIMARY, Call, Engine, Session)
 
 from holdfast.commands.spec import KeySpec, Spec
@@ -36,7 +39,8 @@ cdef bint may_run(World w, Session s, Script script, bint read_only) except? Fal
     w.allow_oom = False
     if script.flags & SCRIPT_COMPAT:
         if stale and not from_primary:
-            reply_error(s, b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
+            reply_error(
+                s, b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
             return False
         return True
     if script.flags & SCRIPT_NO_CLUSTER and e.guard & GUARD_CLUSTER:
@@ -66,7 +70,8 @@ cdef bint may_run(World w, Session s, Script script, bint read_only) except? Fal
             reply_error(s, b"NOREPLICAS Not enough good replicas to write.")
             return False
     if w.out_of_memory and not script.flags & (SCRIPT_ALLOW_OOM | SCRIPT_NO_WRITES):
-        reply_error(s, b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
+        reply_error(
+            s, b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
         return False
     w.read_only = read_only or script.flags & SCRIPT_NO_WRITES
     w.allow_oom = script.flags & SCRIPT_ALLOW_OOM
@@ -161,12 +166,14 @@ cdef int kill(Session s, Call* c) except -1:
         return 0
     w = world_of(s.engine)
     if w.caller.flags & (S_PRIMARY | S_LOADER):
-        reply_error(s, b"UNKILLABLE The busy script was sent by a master instance in the context of replication and "
-                    b"cannot be killed.")
+        reply_error(
+            s, b"UNKILLABLE The busy script was sent by a master instance in the context of replication and "
+            b"cannot be killed.")
     elif w.wrote:
-        reply_error(s, b"UNKILLABLE Sorry the script already executed write commands against the dataset. You can "
-                    b"either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE "
-                    b"command.")
+        reply_error(
+            s, b"UNKILLABLE Sorry the script already executed write commands against the dataset. You can "
+            b"either wait the script termination or kill the server in a hard way using the SHUTDOWN "
+            b"NOSAVE command.")
     else:
         w.killed = True
         reply_ok(s)
@@ -230,9 +237,11 @@ cpdef int register(Engine e) except -1:
     command(e, eval_ro, scripting(
         "eval_ro", -3, reading, "7.0.0", "Run a script that only reads.", depends, key_specs=read_keys))
     command(e, evalsha_ro, scripting(
-        "evalsha_ro", -3, reading, "7.0.0", "Run a cached script that only reads.", depends, key_specs=read_keys))
+        "evalsha_ro", -3, reading, "7.0.0", "Run a cached script that only reads.", depends,
+        key_specs=read_keys))
     add_container(e, Spec(
-        "script", -2, "container", group="scripting", since="2.6.0", summary="Work with the cache of scripts.",
+        "script", -2, "container", group="scripting", since="2.6.0",
+        summary="Work with the cache of scripts.",
         complexity="Depends on subcommand."))
     command(e, load, scripting(
         "script|load", 3, "noscript stale", "2.6.0", "Put a script into the cache.",
@@ -240,7 +249,8 @@ cpdef int register(Engine e) except -1:
         tips=("request_policy:all_nodes", "response_policy:all_succeeded")))
     command(e, exists, scripting(
         "script|exists", -3, "noscript", "2.6.0", "Tell which scripts are in the cache.",
-        "O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).",
+        "O(N) with N being the number of scripts to check (so checking a single script is an O(1) "
+        "operation).",
         tips=("request_policy:all_shards", "response_policy:agg_logical_and")))
     command(e, flush, scripting(
         "script|flush", -2, "noscript", "2.6.0", "Forget all scripts.",

@@ -57,7 +57,8 @@ cdef struct Parser:
 
 cdef const char* token_name(Token token) noexcept:
     cdef const char** names = [
-        b"T_OBJ_BEGIN", b"T_OBJ_END", b"T_ARR_BEGIN", b"T_ARR_END", b"T_STRING", b"T_NUMBER", b"T_BOOLEAN", b"T_NULL",
+        b"T_OBJ_BEGIN", b"T_OBJ_END", b"T_ARR_BEGIN", b"T_ARR_END", b"T_STRING", b"T_NUMBER", b"T_BOOLEAN",
+        b"T_NULL",
         b"T_COLON", b"T_COMMA", b"T_END"]
     return names[<int>token]
 

@@ -13,15 +13,18 @@ cdef extern from "dlfcn.h":
 
 
 _NAMES = (
-    b"luaL_newstate", b"lua_close", b"lua_gettop", b"lua_settop", b"lua_pushvalue", b"lua_remove", b"lua_insert",
+    b"luaL_newstate", b"lua_close", b"lua_gettop", b"lua_settop", b"lua_pushvalue", b"lua_remove",
+    b"lua_insert",
     b"lua_replace", b"lua_checkstack", b"lua_type", b"lua_typename", b"lua_tonumber", b"lua_toboolean",
     b"lua_tolstring", b"lua_objlen", b"lua_touserdata", b"lua_isnumber", b"lua_isstring", b"lua_pushnil",
     b"lua_pushnumber", b"lua_pushlstring", b"lua_pushstring", b"lua_pushcclosure", b"lua_pushboolean",
-    b"lua_pushlightuserdata", b"lua_newuserdata", b"lua_getfield", b"lua_rawget", b"lua_rawgeti", b"lua_createtable",
+    b"lua_pushlightuserdata", b"lua_newuserdata", b"lua_getfield", b"lua_rawget", b"lua_rawgeti",
+    b"lua_createtable",
     b"lua_getmetatable", b"lua_setfield", b"lua_rawset", b"lua_rawseti", b"lua_setmetatable", b"lua_call",
     b"lua_pcall", b"lua_next", b"lua_concat", b"lua_error", b"lua_gc", b"lua_sethook", b"lua_getstack",
     b"lua_getinfo", b"luaL_loadbuffer", b"luaL_argerror", b"luaL_checknumber", b"luaL_checkinteger",
-    b"luaL_checklstring", b"luaL_optlstring", b"luaL_checktype", b"luaL_checkany", b"luaL_getmetafield", b"luaL_ref",
+    b"luaL_checklstring", b"luaL_optlstring", b"luaL_checktype", b"luaL_checkany", b"luaL_getmetafield",
+    b"luaL_ref",
     b"luaL_unref", b"luaL_where", b"luaopen_base", b"luaopen_table", b"luaopen_string", b"luaopen_math",
 )
 """In the order of the members of `LuaApi`."""

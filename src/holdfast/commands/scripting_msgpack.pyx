@@ -68,7 +68,8 @@ cdef void put_number(Buf* b, double value) noexcept:
         put(b, 0xcb, raw8, 8)
 
 
-cdef void put_count(Buf* b, uint64_t n, uint8_t small, uint64_t small_max, uint8_t mark8, uint8_t mark16) noexcept:
+cdef void put_count(
+        Buf* b, uint64_t n, uint8_t small, uint64_t small_max, uint8_t mark8, uint8_t mark16) noexcept:
     """The head of a string, array or map; mark8 0: there is no form of one byte."""
     if n <= small_max:
         put(b, <uint8_t>(small | n), 0, 0)
@@ -191,7 +192,8 @@ cdef void push_map(State* L, Source* c, uint64_t n) noexcept:
         push_value(L, c)
         if c.wrong:
             return
-        if lua.type(L, -2) == NIL or (lua.type(L, -2) == NUMBER and lua.tonumber(L, -2) != lua.tonumber(L, -2)):
+        if lua.type(L, -2) == NIL or (
+                lua.type(L, -2) == NUMBER and lua.tonumber(L, -2) != lua.tonumber(L, -2)):
             c.wrong = BAD           # no key of a table
             return
         lua.rawset(L, -3)
@@ -270,7 +272,8 @@ cdef int unpack_values(State* L, ssize_t limit, ssize_t offset, bint with_offset
     while c.left and (limit == 0 or count < limit):
         push_value(L, &c)
         if c.wrong:
-            return raise_text(L, b"Missing bytes in input." if c.wrong == MISSING else b"Bad data format in input.")
+            return raise_text(
+                L, b"Missing bytes in input." if c.wrong == MISSING else b"Bad data format in input.")
         count += 1
     if with_offset:
         lua.pushnumber(L, <double>(n - c.left) if c.left else -1)

@@ -4,7 +4,8 @@ from holdfast.engine.state cimport Session
 
 # Push the reply at `p` as a Lua value; returns where it ends.
 cdef const char* push_reply(State* L, const char* p) noexcept
-# Push {err = text}, as redis.pcall returns errors (`text` begins with its code); counted: known to the statistics.
+# Push {err = text}, as redis.pcall returns errors (`text` begins with its code); counted: known to the
+# statistics.
 cdef void push_error(State* L, const char* p, size_t n, bint counted) noexcept
 # Reply to `s` with the value on top of the stack, and pop it; `resp`: as redis.setresp said.
 cdef int reply_from_lua(Session s, State* L, int resp) except -1

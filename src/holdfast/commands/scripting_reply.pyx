@@ -11,7 +11,8 @@ from libc.stdlib cimport strtod
 from libc.string cimport memchr, memcpy, strlen
 from holdfast.commands.scripting_lua cimport BOOLEAN, NIL, NUMBER, STRING, TABLE, State, lua, pop
 from holdfast.engine.reply cimport (
-    reply_array_at, reply_bool, reply_bulk, reply_double, reply_error, reply_error_bytes, reply_int, reply_later,
+    reply_array_at, reply_bool, reply_bulk, reply_double, reply_error, reply_error_bytes, reply_int,
+    reply_later,
     reply_map_at, reply_null, reply_raw, reply_set_at, reply_verbatim)
 from holdfast.engine.state cimport Session
 

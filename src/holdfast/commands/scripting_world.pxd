@@ -45,7 +45,8 @@ cdef class World:
     cdef int reply_failure(self, Session s, Script script) except -1
     cdef int start(self) except -1
     cdef Script compile(self, Session s, bytes body)
-    cdef int run(self, Session s, Script script, Slice* keys, int key_count, Slice* args, int arg_count) except -1
+    cdef int run(
+            self, Session s, Script script, Slice* keys, int key_count, Slice* args, int arg_count) except -1
     cdef int forget(self) except -1
 
 # The engine's world, made at first use.

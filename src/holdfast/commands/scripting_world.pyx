@@ -24,7 +24,8 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport abort, free, realloc
 from libc.string cimport memcpy, strlen
 from holdfast.commands.scripting_lua cimport (
-    GC_STEP, MASK_COUNT, MASK_LINE, NUMBER, REGISTRY, STRING, TABLE, UPVALUE_1, Activation, Function, State, add,
+    GC_STEP, MASK_COUNT, MASK_LINE, NUMBER, REGISTRY, STRING, TABLE, UPVALUE_1, Activation, Function, State,
+    add,
     load_lua, lua, pop, raise_text)
 from holdfast.commands.scripting_reply cimport push_error, push_reply, reply_error_line, reply_from_lua
 from holdfast.commands.scripting_sandbox cimport open_libraries, seal
@@ -37,9 +38,11 @@ from holdfast.engine.numbers cimport format_double, format_int64
 from holdfast.engine.registry cimport find_command
 from holdfast.engine.reply cimport reply_error, reply_error_bytes
 from holdfast.engine.state cimport (
-    CMD_ADMIN, CMD_CONTAINER, CMD_DENYOOM, CMD_MAY_REPLICATE, CMD_NOSCRIPT, CMD_SKIP_MONITOR, CMD_STALE, CMD_WRITE,
+    CMD_ADMIN, CMD_CONTAINER, CMD_DENYOOM, CMD_MAY_REPLICATE, CMD_NOSCRIPT, CMD_SKIP_MONITOR, CMD_STALE,
+    CMD_WRITE,
     GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_MIN_REPLICAS, GUARD_MISCONF, GUARD_MONITORED,
-    GUARD_REPLICA, S_DENY_BLOCKING, S_EXECUTING, S_LOADER, S_PRIMARY, S_SCRIPT, Call, Command, Engine, Session)
+    GUARD_REPLICA, S_DENY_BLOCKING, S_EXECUTING, S_LOADER, S_PRIMARY, S_SCRIPT, Call, Command, Engine,
+    Session)
 
 cdef enum:
     HANDLER = 1                 # places on the main stack
@@ -197,7 +200,8 @@ cdef int may_call(World w, State* L, Call* c) except -1:
             refusal = e.node.fence_refusal(w.caller)
             if refusal is not None:
                 return refuse(w, L, <bytes>refusal)
-        if e.guard & GUARD_MIN_REPLICAS and not e.guard & GUARD_REPLICA and e.good_replicas < e.min_replicas_to_write:
+        if (e.guard & GUARD_MIN_REPLICAS and not e.guard & GUARD_REPLICA
+                and e.good_replicas < e.min_replicas_to_write):
             return refuse(w, L, b"NOREPLICAS Not enough good replicas to write.")
         if w.out_of_memory and cmd.flags & CMD_DENYOOM and not w.allow_oom:
             return refuse(w, L, b"OOM command not allowed when used memory > 'maxmemory'.")
@@ -352,7 +356,8 @@ cdef int api_set_repl(State* L) noexcept:
         return raise_error(L, b"ERR redis.set_repl() requires one argument.")
     whom = <int>lua.tonumber(L, 1)
     if whom & ~REPLICATE_ALL:
-        return raise_error(L, b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.")
+        return raise_error(
+            L, b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.")
     set_replicate(lua.touserdata(L, UPVALUE_1), whom)
     return 0
 
@@ -384,7 +389,8 @@ cdef int check_acl(State* L, void* place) noexcept:
     check = getattr(w.engine.node, "acl_allows", None)
     if check is None:
         return 1
-    return 1 if check(w.caller, (<bytes>cmd.name).decode(), [slice_bytes(w.argv[i]) for i in range(argc)]) else 0
+    return 1 if check(
+        w.caller, (<bytes>cmd.name).decode(), [slice_bytes(w.argv[i]) for i in range(argc)]) else 0
 
 
 cdef int api_acl_check_cmd(State* L) noexcept:
@@ -468,7 +474,8 @@ cdef bint interrupt(void* place) noexcept:
             return False
         node.log.warning(
             f"Slow script detected: still in execution after {(now - w.started_us) // 1000} milliseconds. "
-            f"You can try killing the script using the SCRIPT KILL command. Script name is: {w.running.sha.decode()}.")
+            f"You can try killing the script using the SCRIPT KILL command. Script name is: "
+            f"{w.running.sha.decode()}.")
         w.busy = True
         e.guard |= GUARD_BUSY
     elif now - w.pumped_us < PUMP_EVERY_US:
@@ -634,7 +641,8 @@ cdef class World:
             return None
         rest = body[start:]
         if rest[:1] == b"\x1b":
-            reply_error(s, b"ERR Error compiling script (new function): user_script: precompiled code is not allowed")
+            reply_error(
+                s, b"ERR Error compiling script (new function): user_script: precompiled code is not allowed")
             return None
         if lua.loadbuffer(L, rest, len(rest), b"@user_script"):
             reply_error_bytes(s, b"ERR Error compiling script (new function): " + lua.tolstring(L, -1, NULL))
@@ -659,7 +667,8 @@ cdef class World:
             lua.rawseti(L, -2, i + 1)
         lua.rawset(L, REAL_GLOBALS)
 
-    cdef int run(self, Session s, Script script, Slice* keys, int key_count, Slice* args, int arg_count) except -1:
+    cdef int run(
+            self, Session s, Script script, Slice* keys, int key_count, Slice* args, int arg_count) except -1:
         """Run a script whose rules have been checked, and reply."""
         cdef Engine e = self.engine
         cdef State* L = self.L

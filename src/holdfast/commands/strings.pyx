@@ -12,7 +12,8 @@ from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_int, effect_key, effect_slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_STRING, changed, notify
 from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, PREFETCH_MAX, TYPE_STRING, Record, expires_at, ks_delete, ks_expire, ks_prefetch, ks_read, ks_set_number,
+    EXPIRY_DELETE, PREFETCH_MAX, TYPE_STRING, Record, expires_at, ks_delete, ks_expire, ks_prefetch, ks_read,
+    ks_set_number,
     ks_set_string, ks_write, record_string, type_of)
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command
@@ -183,7 +184,8 @@ cdef int getex(Session s, Call* c) except -1:
     if unit_at and not read_expire(s, c, c.argv[unit_at], o.unit, &o.expire):
         return 0
     reply_text_of(s, r)
-    if o.expire.given and o.unit & ABSOLUTE and o.expire.at_ms <= e.ks.now_ms and e.ks.expiry_mode == EXPIRY_DELETE:
+    if (o.expire.given and o.unit & ABSOLUTE and o.expire.at_ms <= e.ks.now_ms
+            and e.ks.expiry_mode == EXPIRY_DELETE):
         ks_delete(&e.ks, s.db, c.argv[1])
         changed(s, c.argv[1], NOTIFY_GENERIC, b"del", 1)
         effect_key(e, s.db.id, b"UNLINK" if e.lazyfree_lazy_expire else b"DEL", c.argv[1])
@@ -249,22 +251,27 @@ cpdef int register(Engine e) except -1:
         "Set the string value of a key, whatever it held before.", "O(1)",
         key_specs=(KeySpec("RW access update variable_flags"),)))
     command(e, setnx, Spec(
-        "setnx", 3, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Set the string value of a key that is not there.",
+        "setnx", 3, "write denyoom fast", (1, 1, 1), "string", "1.0.0",
+        "Set the string value of a key that is not there.",
         "O(1)", key_specs=(KeySpec("OW insert"),)))
     command(e, setex, Spec(
-        "setex", 4, "write denyoom", (1, 1, 1), "string", "2.0.0", "Set a string and its time to live in seconds.",
+        "setex", 4, "write denyoom", (1, 1, 1), "string", "2.0.0",
+        "Set a string and its time to live in seconds.",
         "O(1)", key_specs=(KeySpec("OW update"),)))
     command(e, psetex, Spec(
         "psetex", 4, "write denyoom", (1, 1, 1), "string", "2.6.0",
         "Set a string and its time to live in milliseconds.", "O(1)", key_specs=(KeySpec("OW update"),)))
     command(e, getset, Spec(
-        "getset", 3, "write denyoom fast", (1, 1, 1), "string", "1.0.0", "Set a string and return the one before.",
+        "getset", 3, "write denyoom fast", (1, 1, 1), "string", "1.0.0",
+        "Set a string and return the one before.",
         "O(1)", key_specs=(KeySpec("RW access update"),)))
     command(e, getdel, Spec(
-        "getdel", 2, "write fast", (1, 1, 1), "string", "6.2.0", "Return a string and delete its key.", "O(1)",
+        "getdel", 2, "write fast", (1, 1, 1), "string", "6.2.0", "Return a string and delete its key.",
+        "O(1)",
         key_specs=(KeySpec("RW access delete"),)))
     command(e, getex, Spec(
-        "getex", -2, "write fast", (1, 1, 1), "string", "6.2.0", "Return a string and change when it expires.", "O(1)",
+        "getex", -2, "write fast", (1, 1, 1), "string", "6.2.0",
+        "Return a string and change when it expires.", "O(1)",
         key_specs=(KeySpec("RW access update"),)))
     command(e, mget, Spec(
         "mget", -2, "readonly fast", (1, -1, 1), "string", "1.0.0", "Return the strings of many keys.",

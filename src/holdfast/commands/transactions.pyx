@@ -21,7 +21,8 @@ from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_array, reply_error, reply_null_array, reply_ok
 from holdfast.engine.request cimport parse_request
 from holdfast.engine.state cimport (
-    CMD_ADMIN, CMD_SKIP_MONITOR, GUARD_MONITORED, GUARD_MULTI, S_DENY_BLOCKING, S_DIRTY_CAS, S_DIRTY_EXEC, S_EXECUTING,
+    CMD_ADMIN, CMD_SKIP_MONITOR, GUARD_MONITORED, GUARD_MULTI, S_DENY_BLOCKING, S_DIRTY_CAS, S_DIRTY_EXEC,
+    S_EXECUTING,
     S_MULTI, Call, Engine, Session)
 
 from holdfast.commands.spec import KeySpec, Spec
@@ -142,7 +143,8 @@ cpdef int register(Engine e) except -1:
         "exec", 1, "noscript loading stale skip_slowlog transaction", group="transactions", since="1.2.0",
         summary="Run the queued commands.", complexity="Depends on commands in the transaction"))
     command(e, discard, Spec(
-        "discard", 1, "noscript loading stale fast allow_busy transaction", group="transactions", since="2.0.0",
+        "discard", 1, "noscript loading stale fast allow_busy transaction", group="transactions",
+        since="2.0.0",
         summary="Drop the queued commands.", complexity="O(N), when N is the number of queued commands"))
     command(e, watch_, Spec(
         "watch", -2, "noscript loading stale fast allow_busy transaction", (1, -1, 1), group="transactions",

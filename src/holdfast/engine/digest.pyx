@@ -17,8 +17,9 @@ from holdfast.engine.buf cimport Slice, slice_of
 from holdfast.engine.heap cimport Heap
 from holdfast.engine.intset cimport Intset, intset_at, intset_count
 from holdfast.engine.keyspace cimport (
-    FLAG_EXPIRES, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, STR_BUFFER,
-    ZSET_PACK, ZSET_TREE, Database, HashEntry, Record, SortedSet, hash_entry_key, hash_entry_value, kind_of,
+    FLAG_EXPIRES, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE,
+    STR_BUFFER,
+    ZSET_TREE, Database, HashEntry, Record, SortedSet, hash_entry_key, hash_entry_value, kind_of,
     ks_peek, record_key, record_string, type_of)
 from holdfast.engine.listpack cimport Listpack, lp_first, lp_next, lp_text
 from holdfast.engine.numbers cimport format_int64, parse_double

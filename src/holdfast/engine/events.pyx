@@ -237,7 +237,8 @@ def leave(Session session):
     cdef bytes name
     unwatch(session)
     for table, own in (
-        (e.channels, session.channels), (e.patterns, session.patterns), (e.shard_channels, session.shard_channels),
+        (e.channels, session.channels), (e.patterns, session.patterns),
+        (e.shard_channels, session.shard_channels),
     ):
         for name in list(own or ()):
             unsubscribe(table, own, name, session)

@@ -7,14 +7,15 @@ OBJECT, which is a data command. `saved_bytes` follows the RDB format's lengths
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
 from holdfast.engine.buf cimport Slice, slice_of
 from holdfast.engine.intset cimport Intset, intset_bytes
 from holdfast.engine.keyspace cimport (
-    HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, STR_BUFFER, ZSET_PACK,
-    ZSET_TREE, Database, HashEntry, Record, SortedSet, encoding_name, hash_entry_key, hash_entry_value, kind_of,
+    HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, STR_BUFFER,
+    ZSET_PACK,
+    ZSET_TREE, Database, HashEntry, Record, SortedSet, encoding_name, hash_entry_key, hash_entry_value,
+    kind_of,
     ks_peek, record_bytes, record_lru, record_string)
-from holdfast.engine.listpack cimport Listpack, lp_bytes, lp_count, lp_first, lp_next, lp_text
+from holdfast.engine.listpack cimport Listpack, lp_bytes, lp_first, lp_next, lp_text
 from holdfast.engine.lzf cimport lzf_compress
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.ordered cimport Member, OrderedCursor, member_key, ordered_next, ordered_seek
@@ -71,7 +72,8 @@ cdef size_t saved_bytes(Record* r) noexcept:
     if kind == SET_INT:
         return text_saved(<char*>r.value.ptr, intset_bytes(<Intset>r.value.ptr))
     if kind in (LIST_PACK, SET_PACK, ZSET_PACK, HASH_PACK):
-        return text_saved(<char*>r.value.ptr, lp_bytes(<Listpack>r.value.ptr)) + (2 if kind == LIST_PACK else 0)
+        total = text_saved(<char*>r.value.ptr, lp_bytes(<Listpack>r.value.ptr))
+        return total + (2 if kind == LIST_PACK else 0)
     if kind == LIST_QUICK:
         total = length_bytes((<Quicklist*>r.value.ptr).nodes)
         node = (<Quicklist*>r.value.ptr).head

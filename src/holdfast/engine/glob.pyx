@@ -53,7 +53,8 @@ cdef bint match_class(const char* p, size_t n, size_t* at, unsigned char c, bint
     return hit != negate
 
 
-cdef bint glob_match(const char* pattern, size_t plen, const char* text, size_t n, bint nocase) noexcept nogil:
+cdef bint glob_match(
+        const char* pattern, size_t plen, const char* text, size_t n, bint nocase) noexcept nogil:
     cdef size_t i = 0, j = 0, after
     cdef size_t star = <size_t>-1, mark = 0
     cdef bint ok

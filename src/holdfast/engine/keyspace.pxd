@@ -102,7 +102,7 @@ cdef struct Hooks:
 
 cdef enum LazyFlag:         # what Keyspace.lazy_flags frees between ticks instead of at once
     LAZY_EXPIRE = 1 << 0    # lazyfree-lazy-expire
-    LAZY_OVERWRITE = 1 << 1 # lazyfree-lazy-server-del
+    LAZY_OVERWRITE = 1 << 1  # lazyfree-lazy-server-del
 
 cdef enum:
     DETACHED_RECORDS = 15   # Detached.kind: a Table of records (of a flushed database)
@@ -208,11 +208,14 @@ cdef bint ks_is_expired(Keyspace* ks, Record* r) noexcept nogil
 
 # ---- changing ----
 # A new or replaced string; its expiry is at_ms (-1: none) or, with keep_ttl, the old one.
-cdef Record* ks_set_string(Keyspace* ks, Database* db, Slice key, const char* p, size_t n, int64_t at_ms, bint keep_ttl) noexcept
-cdef Record* ks_set_number(Keyspace* ks, Database* db, Slice key, int64_t value, int64_t at_ms, bint keep_ttl) noexcept
+cdef Record* ks_set_string(
+        Keyspace* ks, Database* db, Slice key, const char* p, size_t n, int64_t at_ms, bint keep_ttl) noexcept
+cdef Record* ks_set_number(
+        Keyspace* ks, Database* db, Slice key, int64_t value, int64_t at_ms, bint keep_ttl) noexcept
 # Overwrite the number of a STR_INT record in place (after ks_write).
 # A new key, or a replaced value (freed), with an aggregate; expiry as above.
-cdef Record* ks_set_value(Keyspace* ks, Database* db, Slice key, int kind, void* ptr, int64_t at_ms, bint keep_ttl) noexcept
+cdef Record* ks_set_value(
+        Keyspace* ks, Database* db, Slice key, int kind, void* ptr, int64_t at_ms, bint keep_ttl) noexcept
 # The value changed its form (listpack to table ...): set kind and pointer, the old pointer is the caller's.
 cdef inline void record_set_value(Record* r, int kind, void* ptr) noexcept nogil:
     r.state = <uint8_t>((r.state & ~KIND_MASK) | kind)
@@ -236,7 +239,8 @@ cdef void ks_drop_expired(Keyspace* ks, Database* db, Record* r) noexcept
 cdef Record* ks_adopt(Keyspace* ks, Database* db, Slice key, Record* r) noexcept
 # A copy of the record's value and expiry under this key.
 cdef Record* ks_copy(Keyspace* ks, Record* r, Database* db, Slice key) noexcept
-# Empty a database, at once or (lazily) between ticks. A running snapshot gets every record that it lacks first.
+# Empty a database, at once or (lazily) between ticks. A running snapshot gets every record that it lacks
+# first.
 cdef void ks_flush(Keyspace* ks, Database* db, bint lazily) noexcept
 # Exchange what two databases hold; a running snapshot gets what it lacks of both first.
 cdef void ks_swap(Keyspace* ks, Database* a, Database* b) noexcept

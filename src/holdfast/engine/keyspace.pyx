@@ -14,18 +14,17 @@ Invariants:
 - `db.keys` is the number of records in all tables of the database.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.checksum cimport key_slot
 from holdfast.engine.heap cimport (
     Heap, heap_alloc, heap_free, heap_realloc, heap_size, heap_zalloc, hf_prepare_allocator, hf_usable)
-from holdfast.engine.intset cimport intset_bytes, intset_copy
-from holdfast.engine.listpack cimport lp_bytes, lp_copy
+from holdfast.engine.intset cimport intset_copy
+from holdfast.engine.listpack cimport lp_copy
 from holdfast.engine.numbers cimport format_int64
 from holdfast.engine.ordered cimport (
-    MEMBER_KEY, Member, Ordered, OrderedCursor, member_key, ordered_append, ordered_bytes, ordered_count,
+    MEMBER_KEY, Member, OrderedCursor, member_key, ordered_append, ordered_bytes,
     ordered_free, ordered_new, ordered_next, ordered_seek)
 from holdfast.engine.quicklist cimport Quicklist, ql_bytes, ql_copy, ql_free
 from holdfast.engine.table cimport (
@@ -125,7 +124,8 @@ cdef uint32_t lfu_touch(Keyspace* ks, uint32_t lru) noexcept nogil:
         base = <double>counter - LFU_START
         if base < 0:
             base = 0
-        if <double>(random_u64(&ks.rng) >> 11) * (1.0 / 9007199254740992.0) < 1.0 / (base * ks.lfu_log_factor + 1):
+        if (<double>(random_u64(&ks.rng) >> 11) * (1.0 / 9007199254740992.0)
+                < 1.0 / (base * ks.lfu_log_factor + 1)):
             counter += 1
     return (lfu_now(ks) << 8) | counter
 
@@ -154,7 +154,8 @@ cdef uint32_t ks_frequency(Keyspace* ks, Record* r) noexcept nogil:
 cdef void volatile_add(Keyspace* ks, Database* db, Record* r) noexcept nogil:
     if db.volatile_count == db.volatile_cap:
         db.volatile_cap = db.volatile_cap + db.volatile_cap // 2 if db.volatile_cap else 16
-        db.volatile_keys = <Record**>heap_realloc(&ks.heap, db.volatile_keys, db.volatile_cap * sizeof(Record*))
+        db.volatile_keys = <Record**>heap_realloc(
+            &ks.heap, db.volatile_keys, db.volatile_cap * sizeof(Record*))
     record_expiry(r).index = <uint32_t>db.volatile_count
     db.volatile_keys[db.volatile_count] = r
     db.volatile_count += 1
@@ -167,7 +168,8 @@ cdef void volatile_remove(Keyspace* ks, Database* db, Record* r) noexcept nogil:
     record_expiry(db.volatile_keys[index]).index = index
     if db.volatile_cap > 64 and db.volatile_count < db.volatile_cap // 4:
         db.volatile_cap //= 2
-        db.volatile_keys = <Record**>heap_realloc(&ks.heap, db.volatile_keys, db.volatile_cap * sizeof(Record*))
+        db.volatile_keys = <Record**>heap_realloc(
+            &ks.heap, db.volatile_keys, db.volatile_cap * sizeof(Record*))
 
 
 # ---- records ----
@@ -234,7 +236,7 @@ cdef void ks_dispose(Keyspace* ks, Record* r, bint lazily) noexcept nogil:
     heap_free(&ks.heap, record_base(r))
 
 
-cdef inline void before_write(Keyspace* ks, Database* db, Record* r) noexcept nogil:
+cdef void before_write(Keyspace* ks, Database* db, Record* r) noexcept nogil:
     if ks.walking and (r.state & FLAG_WALKED) != ks.walk_mark:
         ks.hooks.before_write(ks.hooks.owner, db, r)
         r.state = <uint8_t>((r.state & ~FLAG_WALKED) | ks.walk_mark)
@@ -376,7 +378,8 @@ cdef Record* place(Keyspace* ks, Database* db, Slice key, size_t tail, int64_t a
 
 
 cdef Record* ks_set_string(
-        Keyspace* ks, Database* db, Slice key, const char* p, size_t n, int64_t at_ms, bint keep_ttl) noexcept:
+        Keyspace* ks, Database* db, Slice key, const char* p, size_t n, int64_t at_ms,
+        bint keep_ttl) noexcept:
     cdef Record* r
     cdef Text* text
     if n <= INLINE_LIMIT:
@@ -537,7 +540,8 @@ cdef Record* ks_copy(Keyspace* ks, Record* r, Database* db, Slice key) noexcept:
         fresh = ks_set_string(ks, db, key, text.ptr, text.len, expires_at(r), False)
     else:
         fresh = ks_set_value(
-            ks, db, key, kind_of(r), copy_value(&ks.heap, kind_of(r), r.value.ptr, &ks.seed), expires_at(r), False)
+            ks, db, key, kind_of(r), copy_value(&ks.heap, kind_of(r), r.value.ptr, &ks.seed), expires_at(r),
+            False)
     fresh.state |= raw
     return fresh
 

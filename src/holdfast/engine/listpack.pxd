@@ -58,10 +58,13 @@ cdef Listpack lp_append(Heap* h, Listpack lp, const char* p, size_t n) noexcept 
 cdef Listpack lp_append_int(Heap* h, Listpack lp, int64_t value) noexcept nogil
 cdef Listpack lp_prepend(Heap* h, Listpack lp, const char* p, size_t n) noexcept nogil
 # Insert before `at` (NULL: append). *moved is the new element.
-cdef Listpack lp_insert(Heap* h, Listpack lp, uint8_t* at, const char* p, size_t n, uint8_t** moved) noexcept nogil
-cdef Listpack lp_replace(Heap* h, Listpack lp, uint8_t* at, const char* p, size_t n, uint8_t** moved) noexcept nogil
+cdef Listpack lp_insert(
+        Heap* h, Listpack lp, uint8_t* at, const char* p, size_t n, uint8_t** moved) noexcept nogil
+cdef Listpack lp_replace(
+        Heap* h, Listpack lp, uint8_t* at, const char* p, size_t n, uint8_t** moved) noexcept nogil
 cdef Listpack lp_replace_int(Heap* h, Listpack lp, uint8_t* at, int64_t value, uint8_t** moved) noexcept nogil
-# Delete `count` elements from `at` on (all there are, if fewer). *following is the element after them, or NULL.
+# Delete `count` elements from `at` on (all there are, if fewer). *following is the element after them, or
+# NULL.
 cdef Listpack lp_delete(Heap* h, Listpack lp, uint8_t* at, uint32_t count, uint8_t** following) noexcept nogil
 
 # True when `n` bytes at `p` are one whole, well-formed listpack (deep check:

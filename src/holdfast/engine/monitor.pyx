@@ -46,8 +46,13 @@ cdef int feed_monitors(Session s, Call* c) except -1:
     cdef Buf line
     cdef bytes head
     cdef list call
-    where = "lua" if s.flags & S_SCRIPT else ("unix:" + str(s.address).removesuffix(":0") if s.flags & S_UNIX else s.address)
-    head = b"+%d.%06d [%d %s]" % (e.ks.now_ms // 1000, e.ks.now_ms % 1000 * 1000, s.db.id, str(where).encode())
+    where = s.address
+    if s.flags & S_SCRIPT:
+        where = "lua"
+    elif s.flags & S_UNIX:
+        where = "unix:" + str(s.address).removesuffix(":0")
+    head = b"+%d.%06d [%d %s]" % (
+        e.ks.now_ms // 1000, e.ks.now_ms % 1000 * 1000, s.db.id, str(where).encode())
     line.ptr = NULL
     line.len = line.cap = 0
     buf_append(&line, head, len(head))

@@ -621,8 +621,8 @@ cdef size_t count_scores(Ordered* t, double bound, bint equal_too) noexcept nogi
     cdef Inner* inner
     cdef Leaf* leaf
     cdef size_t rank = 0
-    cdef int level, turn, low, high, middle
-    for level in range(t.height):
+    cdef int _level, turn, low, high, middle
+    for _level in range(t.height):
         inner = <Inner*>node
         turn = inner_scores_below(inner, bound)
         if equal_too:
@@ -657,8 +657,8 @@ cdef size_t count_bytes(Ordered* t, const char* p, size_t n, bint equal_too) noe
     cdef Member* m
     cdef size_t rank = 0
     cdef int limit = 1 if equal_too else 0      # orders below this one count
-    cdef int level, low, high, middle
-    for level in range(t.height):
+    cdef int _level, low, high, middle
+    for _level in range(t.height):
         inner = <Inner*>node
         low = 1             # what is left of the second child is in the first at least
         high = inner.count
@@ -703,7 +703,7 @@ cdef size_t ordered_lex_to(Ordered* t, const char* p, size_t n, bint inclusive) 
 cdef Member* ordered_seek(Ordered* t, size_t rank, OrderedCursor* c) noexcept nogil:
     cdef void* node = t.root
     cdef Inner* inner
-    cdef int level, turn
+    cdef int _level, turn
     c.leaf = NULL
     c.index = 0
     if rank >= t.count:
@@ -714,7 +714,7 @@ cdef Member* ordered_seek(Ordered* t, size_t rank, OrderedCursor* c) noexcept no
         node = t.last
         rank = t.last.count - 1
     else:
-        for level in range(t.height):
+        for _level in range(t.height):
             inner = <Inner*>node
             turn = 0
             while rank >= inner.sizes[turn]:

@@ -27,7 +27,7 @@ from libc.string cimport memcmp, memcpy
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport Heap, heap_alloc, heap_free, heap_realloc, heap_size
 from holdfast.engine.listpack cimport (
-    Listpack, lp_append, lp_bytes, lp_count, lp_delete, lp_equal, lp_first, lp_fit, lp_fits, lp_free,
+    lp_append, lp_bytes, lp_count, lp_delete, lp_equal, lp_first, lp_fit, lp_fits, lp_free,
     lp_insert, lp_last, lp_new, lp_next, lp_prepend, lp_prev, lp_replace, lp_seek, lp_text, lp_valid,
 )
 from holdfast.engine.lzf cimport lzf_compress, lzf_decompress
@@ -114,10 +114,10 @@ cdef void settle(Heap* h, Quicklist* ql, QuickNode* node) noexcept nogil:
     """Make the ends raw and what lies just behind them packed, and `node` what it should be."""
     cdef QuickNode* forward = ql.head
     cdef QuickNode* backward = ql.tail
-    cdef int depth
+    cdef int _depth
     if ql.compress <= 0 or forward == NULL:
         return
-    for depth in range(ql.compress):
+    for _depth in range(ql.compress):
         unpack(h, forward)
         unpack(h, backward)
         if forward == node or backward == node:
@@ -245,7 +245,8 @@ cdef QuickNode* cut(Heap* h, Quicklist* ql, QuickNode* node, uint8_t* at, long o
     return right
 
 
-cdef QuickNode* join(Heap* h, Quicklist* ql, QuickNode* left, QuickNode* right, QuickCursor* c) noexcept nogil:
+cdef QuickNode* join(
+        Heap* h, Quicklist* ql, QuickNode* left, QuickNode* right, QuickCursor* c) noexcept nogil:
     """Move the right node's elements into the left one; the cursor stays on its element."""
     cdef size_t size = <size_t>left.size + right.size - LISTPACK_FRAME
     cdef size_t shift = left.size - LISTPACK_FRAME  # of an element of `right`, in bytes

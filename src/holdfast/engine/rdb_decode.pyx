@@ -18,15 +18,18 @@ from libc.math cimport isnan
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort, realloc, abort
 from libc.string cimport memcmp, memcpy, memset
-from holdfast.engine.buf cimport Buf, Slice, buf_free, buf_reserve
+from holdfast.engine.buf cimport Slice, buf_free, buf_reserve
 from holdfast.engine.heap cimport Heap, heap_alloc, heap_free
 from holdfast.engine.intset cimport intset_add, intset_at, intset_count, intset_new, intset_valid
 from holdfast.engine.keyspace cimport (
-    HASH_KEY, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, STR_INLINE, STR_INT,
-    ZSET_PACK, ZSET_TREE, Database, HashEntry, Keyspace, Record, SortedSet, free_value, hash_entry_key, ks_set_number,
+    HASH_KEY, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE,
+    STR_INLINE, STR_INT,
+    ZSET_PACK, ZSET_TREE, Database, Keyspace, Record, SortedSet, free_value,
+    ks_set_number,
     ks_set_string, ks_set_value, new_hash_entry, new_member, new_set_entry, new_sorted_set, new_table)
 from holdfast.engine.listpack cimport (
-    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_bytes, lp_count, lp_entry_bytes, lp_first, lp_fits, lp_free,
+    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_count, lp_entry_bytes, lp_first, lp_fits,
+    lp_free,
     lp_get, lp_new, lp_next, lp_text, lp_valid)
 from holdfast.engine.lzf cimport lzf_decompress
 from holdfast.engine.numbers cimport format_double, format_int64, parse_double, parse_int64
@@ -34,15 +37,17 @@ from holdfast.engine.ordered cimport Member, member_key, ordered_append, ordered
 from holdfast.engine.quicklist cimport (
     QuickNode, Quicklist, ql_append_listpack, ql_append_plain, ql_free, ql_new, ql_push_tail)
 from holdfast.engine.rdb_format cimport (
-    QUICKLIST_PACKED, QUICKLIST_PLAIN, RDB_HASH, RDB_HASH_LISTPACK, RDB_HASH_LISTPACK_EX, RDB_HASH_METADATA,
+    QUICKLIST_PACKED, QUICKLIST_PLAIN, RDB_HASH, RDB_HASH_LISTPACK, RDB_HASH_LISTPACK_EX,
     RDB_HASH_ZIPLIST, RDB_HASH_ZIPMAP, RDB_LIST, RDB_LIST_QUICKLIST, RDB_LIST_QUICKLIST_2, RDB_LIST_ZIPLIST,
-    RDB_MODULE_2, RDB_MODULE_PRE_GA, RDB_SET, RDB_SET_INTSET, RDB_SET_LISTPACK, RDB_STREAM, RDB_STREAM_2, RDB_STREAM_3,
-    RDB_STRING, RDB_ZSET, RDB_ZSET_2, RDB_ZSET_LISTPACK, RDB_ZSET_ZIPLIST, STRING_INT8, STRING_INT16, STRING_INT32,
+    RDB_MODULE_2, RDB_MODULE_PRE_GA, RDB_SET, RDB_SET_INTSET, RDB_SET_LISTPACK, RDB_STREAM, RDB_STREAM_2,
+    RDB_STREAM_3,
+    RDB_STRING, RDB_ZSET, RDB_ZSET_2, RDB_ZSET_LISTPACK, RDB_ZSET_ZIPLIST, STRING_INT8, STRING_INT16,
+    STRING_INT32,
     STRING_LZF)
 from holdfast.engine.rdb_legacy cimport ziplist_to_listpack, zipmap_to_listpack
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport (
-    HashKey, Table, siphash, table_add, table_count, table_expand, table_find, table_hash)
+    Table, siphash, table_add, table_expand, table_find, table_hash)
 
 cdef enum:
     LZF_GAIN_MOST = 88          # three bytes of LZF give 264 at most
@@ -273,6 +278,60 @@ cdef inline uint64_t quick_hash(const char* p, size_t n) noexcept nogil:
     return h ^ (h >> 29)
 
 
+cdef inline size_t plain_bytes(const uint8_t* at) noexcept nogil:
+    """Head and text of an element in the one form that its text can take; 0: not seen at a glance."""
+    cdef uint8_t kind = at[0]
+    cdef size_t n
+    if kind < 0x80:
+        return 1
+    if kind < 0xC0:
+        n = kind & 63
+        # What looks like a number might be one that should have been stored as such.
+        return 0 if n == 0 or at[1] <= c'9' else n + 1
+    if 0xE0 <= kind < 0xF0:
+        n = (<size_t>(kind & 15) << 8) | at[1]
+        return 0 if n < 64 else n + 2
+    return 0
+
+
+cdef inline const uint8_t* after_element(const uint8_t* at, size_t plain) noexcept nogil:
+    """The element after one of a sound listpack; NULL: ask the listpack itself."""
+    cdef uint8_t kind = at[0]
+    if plain == 0:
+        if kind < 0xC0:
+            plain = 1 + (kind & 63)
+        elif kind < 0xE0:
+            plain = 2
+        elif 0xF1 <= kind <= 0xF3:
+            plain = kind - 0xF1 + 3
+        else:
+            return NULL
+    return at + plain + (1 if plain <= 127 else 2)
+
+
+cdef int plain_twins(const uint8_t* lp, uint32_t* places, uint32_t room, bint pairs) noexcept nogil:
+    """`has_twins` for elements whose bytes are equal when their texts are; -1: there are others."""
+    cdef const uint8_t* at = lp + 6
+    cdef size_t n
+    cdef uint32_t place
+    while at[0] != 0xFF:
+        n = plain_bytes(at)
+        if n == 0 or n > 4096:
+            return -1
+        place = <uint32_t>quick_hash(<const char*>at, n) & (room - 1)
+        while places[place]:
+            if memcmp(lp + places[place], at, n) == 0:      # the head tells the length
+                return True
+            place = (place + 1) & (room - 1)
+        places[place] = <uint32_t>(at - lp)
+        at = after_element(at, n)
+        if pairs:
+            at = after_element(at, plain_bytes(at))
+            if at == NULL:
+                return -1
+    return False
+
+
 cdef bint has_twins(Decoder* d, uint8_t* lp, bint pairs) noexcept nogil:
     """Whether a listpack holds an element (of pairs: a first one) twice."""
     cdef uint32_t here[STACK_PLACES]
@@ -285,6 +344,7 @@ cdef bint has_twins(Decoder* d, uint8_t* lp, bint pairs) noexcept nogil:
     cdef Slice text, other
     cdef uint8_t* at = lp_first(lp)
     cdef bint found = False
+    cdef int seen
     while room < count * 2:
         room *= 2
     if room > STACK_PLACES:
@@ -292,6 +352,11 @@ cdef bint has_twins(Decoder* d, uint8_t* lp, bint pairs) noexcept nogil:
         if places == NULL:
             abort()
     memset(places, 0, <size_t>room * 4)
+    if places == here:
+        seen = plain_twins(lp, places, room, pairs)
+        if seen >= 0:
+            return seen
+        memset(places, 0, <size_t>room * 4)
     while at != NULL and not found:
         text = lp_text(at, digits)
         place = <uint32_t>(quick_hash(text.ptr, text.len) if room <= STACK_PLACES
@@ -479,18 +544,18 @@ cdef int take_sorted_listpack(Decoder* d, uint8_t* lp) noexcept nogil:
     cdef Slice text, last
     cdef double score = 0, last_score = 0
     cdef bint rising = True
-    last.ptr = NULL
-    last.len = 0
+    cdef uint8_t* last_at = NULL
     if lp_count(lp) % 2:
         return faulty(d, b"a sorted set without a last score")
     while at != NULL:
         score_at = lp_next(lp, at)
         if not element_score(score_at, &score):
             return faulty(d, b"a score that is no number")
-        if last.ptr != NULL and rising and score <= last_score:
+        if last_at != NULL and rising and score <= last_score:
             text = lp_text(at, digits)
+            last = lp_text(last_at, last_digits)
             rising = ordered_compare(last_score, last.ptr, last.len, score, text.ptr, text.len) < 0
-        last = lp_text(at, last_digits)
+        last_at = at
         last_score = score
         at = lp_next(lp, score_at)
     if rising and <int64_t>(lp_count(lp) // 2) <= d.zset_entries:
@@ -622,7 +687,8 @@ cdef int read_set_member(Decoder* d) noexcept nogil:
             return DECODED if fresh else faulty(d, b"a set holds a member twice")
         rc = widen_set(d, text.len)
     if rc == DECODED and d.kind == SET_PACK:
-        if <int64_t>text.len <= d.set_value and lp_fits(<uint8_t*>d.value, lp_entry_bytes(text.ptr, text.len)):
+        if (<int64_t>text.len <= d.set_value
+                and lp_fits(<uint8_t*>d.value, lp_entry_bytes(text.ptr, text.len))):
             d.value = lp_append(d.heap, <uint8_t*>d.value, text.ptr, text.len)
             return DECODED
         rc = widen_set(d, text.len)
@@ -748,8 +814,12 @@ cdef int take_compact(Decoder* d, uint8_t* block, size_t n) noexcept nogil:
             d.value = table_of_set(d, SET_INT, block)
             d.kind = SET_TABLE
         return DECODED
-    if type == RDB_HASH_ZIPMAP or type == RDB_LIST_ZIPLIST or type == RDB_ZSET_ZIPLIST or type == RDB_HASH_ZIPLIST:
-        lp = zipmap_to_listpack(d.heap, block, n) if type == RDB_HASH_ZIPMAP else ziplist_to_listpack(d.heap, block, n)
+    if (type == RDB_HASH_ZIPMAP or type == RDB_LIST_ZIPLIST or type == RDB_ZSET_ZIPLIST
+            or type == RDB_HASH_ZIPLIST):
+        if type == RDB_HASH_ZIPMAP:
+            lp = zipmap_to_listpack(d.heap, block, n)
+        else:
+            lp = ziplist_to_listpack(d.heap, block, n)
         d.value = lp
         heap_free(d.heap, block)
         if lp == NULL:
@@ -850,7 +920,8 @@ cdef int finish_counted(Decoder* d) noexcept nogil:
 
 
 cdef bint is_compact(int type) noexcept nogil:
-    return (type == RDB_HASH_ZIPMAP or type == RDB_LIST_ZIPLIST or type == RDB_SET_INTSET or type == RDB_ZSET_ZIPLIST
+    return (type == RDB_HASH_ZIPMAP or type == RDB_LIST_ZIPLIST or type == RDB_SET_INTSET
+            or type == RDB_ZSET_ZIPLIST
             or type == RDB_HASH_ZIPLIST or type == RDB_HASH_LISTPACK or type == RDB_ZSET_LISTPACK
             or type == RDB_SET_LISTPACK)
 

@@ -15,8 +15,10 @@ from libc.string cimport memcpy, memmove
 from holdfast.engine.buf cimport Slice, buf_append, buf_reserve
 from holdfast.engine.intset cimport intset_bytes
 from holdfast.engine.keyspace cimport (
-    FLAG_EXPIRES, HASH_PACK, HASH_TABLE, KIND_MASK, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE,
-    STR_BUFFER, STR_INT, ZSET_PACK, ZSET_TREE, HashEntry, Keyspace, Record, SortedSet, expires_at, hash_entry_key,
+    FLAG_EXPIRES, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK,
+    SET_TABLE,
+    STR_BUFFER, STR_INT, ZSET_PACK, ZSET_TREE, HashEntry, Keyspace, Record, SortedSet, expires_at,
+    hash_entry_key,
     hash_entry_value, kind_of, record_key, record_lru, record_string)
 from holdfast.engine.listpack cimport lp_bytes, lp_count, lp_first, lp_next, lp_text
 from holdfast.engine.lzf cimport lzf_compress

@@ -6,10 +6,10 @@ the counters in it are the node's. A specification is a
 `holdfast.commands.spec.Spec`.
 """
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t
 from libc.stdlib cimport abort, realloc
-from libc.string cimport memcmp, memcpy, memset, strlen
-from holdfast.engine.buf cimport Slice, slice_bytes
+from libc.string cimport memcpy, memset, strlen
+from holdfast.engine.buf cimport slice_bytes
 from holdfast.engine.reply cimport reply_error_bytes, reply_value
 from holdfast.engine.state cimport Call, Command, Engine, Session, handler_t
 
@@ -118,7 +118,8 @@ def add_container(Engine engine, spec):
 
 def command_names(Engine engine):
     """Return the names of all commands, sub-commands as ``config|get``."""
-    return [engine.commands[i].name.decode() for i in range(engine.command_count) if engine.commands[i].name[0]]
+    return [
+        engine.commands[i].name.decode() for i in range(engine.command_count) if engine.commands[i].name[0]]
 
 
 def rename_command(Engine engine, str name, str new_name):

@@ -11,7 +11,8 @@ cdef void reply_error(Session s, const char* text) noexcept            # -text (
 cdef void reply_error_bytes(Session s, bytes text)                     # the same; newlines become spaces
 cdef void reply_wrong_type(Session s) noexcept
 cdef void reply_syntax_error(Session s) noexcept
-cdef void reply_not_integer(Session s) noexcept                        # ERR value is not an integer or out of range
+# ERR value is not an integer or out of range
+cdef void reply_not_integer(Session s) noexcept
 cdef void reply_not_float(Session s) noexcept
 cdef void reply_no_such_key(Session s) noexcept
 cdef void reply_int(Session s, int64_t value) noexcept

@@ -5,12 +5,11 @@ buffer. What it is not: sending; the end of the tick does that. An error reply
 counts itself (INFO errorstats) and marks the command as failed.
 """
 
-from libc.math cimport isinf, isnan
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, strlen
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_insert, buf_reserve
 from holdfast.engine.numbers cimport format_double, format_int64
-from holdfast.engine.state cimport S_PENDING, Command, Engine, Session
+from holdfast.engine.state cimport S_PENDING, Engine, Session
 
 from holdfast.engine.values import NO_REPLY, CommandError, OrderedSet, Pairs, Push, Raw, Status, Verbatim
 

@@ -14,5 +14,7 @@ def execute_stream(session: Session, chunk: bytes | bytearray | memoryview) -> i
 def split_words(line: bytes) -> list[bytes] | None:
     """Split a line as the inline protocol and configuration files do; None: unbalanced quotes."""
 
-def apply_stream(session: Session, chunk: bytes | bytearray | memoryview) -> tuple[int, int, int, list[bytes]]:
+def apply_stream(
+    session: Session, chunk: bytes | bytearray | memoryview
+) -> tuple[int, int, int, list[bytes]]:
     """Execute a primary's stream; return bytes taken, settled, needed, and set records. ValueError."""

@@ -6,9 +6,10 @@ execution; each whole request goes to `dispatch.execute`.
 
 How to read it: `feed` takes what arrived, `run` executes as much as it may,
 `parse_request` cuts one request. Of a pipeline `parse_ahead` cuts several small
-ones first (`ahead`), so that the cache fetches all their keys at once. A request that is not whole stays in the
-session's `input`; of a long array the arguments found so far are remembered, so
-that receiving it in parts does not cost a scan each time.
+ones first (`ahead`), so that the cache fetches all their keys at once. A request
+that is not whole stays in the session's `input`; of a long array the arguments
+found so far are remembered, so that receiving it in parts does not cost a scan
+each time.
 
 A session stops executing while more than OUTPUT_PAUSE bytes of replies wait:
 a client that sends and never reads holds no more than that.
@@ -18,8 +19,8 @@ Limits and error texts are those of Redis
 """
 
 from libc.stdint cimport int64_t
-from libc.stdlib cimport abort, free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove
+from libc.stdlib cimport abort, free, realloc
+from libc.string cimport memchr, memcmp, memcpy
 from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
 from holdfast.engine.dispatch cimport execute, serve
@@ -27,7 +28,7 @@ from holdfast.engine.keyspace cimport ks_prefetch
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, wake
 from holdfast.engine.state cimport (
-    GUARD_NO_AUTH, OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_LOADER, S_MULTI, S_PENDING,
+    GUARD_NO_AUTH, OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_LOADER, S_MULTI,
     S_PRIMARY, Call, Engine, Session)
 
 cdef enum:
@@ -178,9 +179,46 @@ cdef void remember(Session s, const char* p, const char* at, int argc, int total
 cdef int split_inline(Session s, const char* p, size_t n, Call* c) except -2:
     """Cut a line into arguments by shell-like quoting (0: unbalanced quotes).
 
-    The words live in the free space behind the session's unparsed input, where
-    they stay until the call is over.
+    Without quotes the words are borrowed from the line. Unquoted they live in
+    the free space behind the session's unparsed input until the call is over.
     """
+    cdef Engine e = s.engine
+    if memchr(p, c'"', n) == NULL and memchr(p, c"'", n) == NULL:
+        return split_plain(e, p, n, c)
+    return split_quoted(s, p, n, c)
+
+
+cdef inline bint is_space(char c) noexcept nogil:
+    return c == c' ' or (c'\t' <= c <= c'\r') or c == 0
+
+
+cdef inline bint ends_word(char c) noexcept nogil:
+    return c == c' ' or c == c'\t' or c == c'\r' or c == c'\n' or c == 0
+
+
+cdef int split_plain(Engine e, const char* p, size_t n, Call* c) noexcept:
+    cdef size_t at = 0, start
+    cdef int argc = 0
+    while True:
+        while at < n and is_space(p[at]):
+            at += 1
+        if at >= n:
+            break
+        start = at
+        while at < n and not ends_word(p[at]):
+            at += 1
+        ensure_argv(e, argc + 1)
+        e.argv[argc].ptr = p + start
+        e.argv[argc].len = at - start
+        argc += 1
+    c.argv = e.argv
+    c.argc = argc
+    c.raw.ptr = NULL
+    c.raw.len = 0
+    return 1
+
+
+cdef int split_quoted(Session s, const char* p, size_t n, Call* c) except -2:
     cdef Engine e = s.engine
     cdef list words = split_words(p[:n])
     cdef bytes joined
@@ -226,7 +264,8 @@ cpdef list split_words(bytes line):
                     if i >= n:
                         return None
                     c = line[i]
-                    if c == c'\\' and i + 3 < n and line[i + 1] == c'x' and line[i + 2] in _HEX and line[i + 3] in _HEX:
+                    if (c == c'\\' and i + 3 < n and line[i + 1] == c'x'
+                            and line[i + 2] in _HEX and line[i + 3] in _HEX):
                         word.append(int(line[i + 2:i + 4], 16))
                         i += 4
                     elif c == c'\\' and i + 1 < n:

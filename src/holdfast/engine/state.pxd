@@ -33,7 +33,8 @@ cdef enum CommandFlag:          # as COMMAND INFO names them
     CMD_MOVABLE_KEYS = 1 << 19
     CMD_ALLOW_BUSY = 1 << 20
     CMD_TOUCHES_ARBITRARY_KEYS = 1 << 21
-    CMD_TRANSACTION = 1 << 22   # runs inside MULTI instead of being queued (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET)
+    # runs inside MULTI instead of being queued (EXEC, DISCARD, MULTI, WATCH, QUIT, RESET)
+    CMD_TRANSACTION = 1 << 22
     CMD_CONTAINER = 1 << 23     # has sub-commands
     CMD_ONLY_SENTINEL = 1 << 24
 
@@ -71,7 +72,7 @@ cdef enum Guard:                # bits of Engine.guard and Session.guard; 0 is t
     GUARD_MAXMEMORY = 1 << 1    # maxmemory is set: evict first
     GUARD_REPLICA = 1 << 2      # this node is a replica
     GUARD_MISCONF = 1 << 3      # the disk refuses: no writes
-    GUARD_MIN_REPLICAS = 1 << 4 # min-replicas-to-write is set
+    GUARD_MIN_REPLICAS = 1 << 4  # min-replicas-to-write is set
     GUARD_CLUSTER = 1 << 5      # keys must be in slots of this node
     GUARD_PAUSED = 1 << 6       # CLIENT PAUSE is in force
     GUARD_MONITORED = 1 << 7    # someone watches with MONITOR
@@ -100,7 +101,7 @@ cdef enum SessionFlag:
     S_PUBSUB = 1 << 9
     S_REPLY_OFF = 1 << 10
     S_REPLY_SKIP = 1 << 11      # skip the reply of this command
-    S_REPLY_SKIP_NEXT = 1 << 12 # skip the reply of the next command
+    S_REPLY_SKIP_NEXT = 1 << 12  # skip the reply of the next command
     S_DENY_BLOCKING = 1 << 13   # inside EXEC or a script
     S_SCRIPT = 1 << 14          # the session that scripts call through
     S_NO_EVICT = 1 << 15
@@ -189,11 +190,12 @@ cdef class Engine:
     cdef size_t unit_start          # where the unit begins in stream
     cdef int unit_effects
     cdef int call_effects           # effects that the running command gave explicitly
-    cdef public int64_t dirty       # changes since start (INFO: rdb_changes_since_last_save counts from a mark)
+    # changes since start (INFO: rdb_changes_since_last_save counts from a mark)
+    cdef public int64_t dirty
     # key events
     cdef public uint32_t notify_flags
     cdef public object watchers     # dict: (db, key) -> set-like dict of sessions
-    cdef public object blocked_keys # dict: (db, key) -> ordered dict of sessions, first come first
+    cdef public object blocked_keys  # dict: (db, key) -> ordered dict of sessions, first come first
     cdef public list ready_keys     # keys to serve after this command
     cdef public list unblocked      # sessions whose waiting input is to be executed
     cdef int depth                  # commands under execution, nested ones included
@@ -212,7 +214,8 @@ cdef class Engine:
     cdef public int64_t latency_threshold_ms
     cdef public object slow_hook    # callable(session, argv list, usec)
     cdef public bint replica_read_only, replica_serve_stale, link_up
-    cdef public object admit_hook   # callable(session, command name, flags, argv) -> None or error bytes, for rare guards
+    # callable(session, command name, flags, argv) -> None or error bytes, for rare guards
+    cdef public object admit_hook
     cdef public object evict_hook   # unused where eviction is C
     cdef public int64_t maxmemory
     cdef public int maxmemory_policy
@@ -224,7 +227,8 @@ cdef class Engine:
     cdef public int64_t set_max_intset_entries, set_max_listpack_entries, set_max_listpack_value
     cdef public int64_t zset_max_listpack_entries, zset_max_listpack_value
     cdef public int64_t list_max_listpack_size, list_compress_depth
-    cdef public bint lazyfree_lazy_user_del, lazyfree_lazy_expire, lazyfree_lazy_eviction, lazyfree_lazy_server_del
+    cdef public bint lazyfree_lazy_user_del, lazyfree_lazy_expire
+    cdef public bint lazyfree_lazy_eviction, lazyfree_lazy_server_del
     # statistics
     cdef public uint64_t stat_commands, stat_connections, stat_evicted, stat_unexpected_errors
     cdef public dict error_counts   # first word of an error -> count
@@ -254,7 +258,8 @@ cdef class Engine:
     cdef public uint64_t net_input_bytes, net_output_bytes, reads, writes   # of all clients
     cdef public object redact           # callable(call) -> call without its secrets, for MONITOR, or None
     cdef list delayed_pushes        # (session, frame): pushes that follow the reply of the running command
-    cdef public object publish_hook # callable(channel, message, sharded): a cluster spreads messages itself; or None
+    # callable(channel, message, sharded): a cluster spreads messages itself; or None
+    cdef public object publish_hook
     cdef public object walk         # the sliced snapshot under way (persistence.rdb_walk), or None
     # acknowledgement gate
     cdef public list gated          # sessions with replies held in this tick

@@ -103,6 +103,20 @@ class Engine:
     lazyfree_lazy_expire: bool
     lazyfree_lazy_eviction: bool
     lazyfree_lazy_server_del: bool
+    lazyfree_lazy_user_flush: bool
+    stopwatch: Callable[[], int] | None
+    active_expire: bool
+    active_expire_effort: int
+    maxmemory_eviction_tenacity: int
+    replica_ignore_maxmemory: bool
+    client_bytes: int
+    evicting: bool
+    expired_stale_perc: float
+    stat_expired_time_cap: int
+    stat_expire_cycle_us: int
+    stat_eviction_exceeded_us: int
+    publish_hook: Callable[[bytes, bytes, bool], object] | None
+    walk: Any
     stat_commands: int
     net_input_bytes: int
     net_output_bytes: int

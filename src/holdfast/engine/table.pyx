@@ -16,7 +16,7 @@ when it holds less than one. Emptied pages of a large old table are given back
 while it is being moved, so that the end of a resize does not stall.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from holdfast.engine.heap cimport Heap, heap_free, heap_size, heap_zalloc
 
 cdef extern from *:
@@ -464,7 +464,8 @@ cdef int drain_chain(Heap* h, Bucket* top, release_t release, void* arg) noexcep
     return n
 
 
-cdef bint table_drain(Heap* h, Table* t, size_t* at, release_t release, void* arg, int entries) noexcept nogil:
+cdef bint table_drain(
+        Heap* h, Table* t, size_t* at, release_t release, void* arg, int entries) noexcept nogil:
     cdef size_t first = mask_of(t, 0) + 1 if t.buckets[0] != NULL else 0
     cdef size_t total = first + (mask_of(t, 1) + 1 if t.buckets[1] != NULL else 0)
     cdef size_t i
@@ -572,14 +573,14 @@ cdef inline Bucket* random_bucket(Table* t, uint64_t* rng) noexcept nogil:
 
 cdef void* table_random(Table* t, uint64_t* rng) noexcept nogil:
     cdef Bucket* b
-    cdef int tries, n
+    cdef int _tries, n
     cdef uint32_t draw
     cdef TableCursor c
     cdef void* found = NULL
     cdef size_t skip
     if table_count(t) == 0:
         return NULL
-    for tries in range(4096):
+    for _tries in range(4096):
         b = random_bucket(t, rng)
         if not b.present:
             continue

@@ -53,6 +53,7 @@ class ServerNode:
     """One data node. Several may live in one process; each has all its state in here."""
 
     loop: asyncio.AbstractEventLoop
+    keeper: Keeper
 
     def __init__(self, configuration: Configuration, host: Host, log: Log, *, any_port: bool = False) -> None:
         """Build the node; nothing listens and nothing is loaded before `start`.
@@ -85,7 +86,7 @@ class ServerNode:
         """Take the effects of each tick, in this order."""
         self.doors = Doors()
         self.cron = Cron(self)
-        self.keeper = Keeper(self.engine, configuration, host, log)
+        self.keeper: Keeper = Keeper(self.engine, configuration, host, log)
         self.keeper.sinks = self.sinks
         self.keeper.deliver = self.deliver_effects
         self.cron.every(1, self.keeper.beat)
@@ -128,11 +129,13 @@ class ServerNode:
         """Let the parts below hear of files and replicas."""
         replication, keeper, doors = self.replication, self.keeper, self.doors
         keeper.replication_fields = replication.aux_fields
+        replication.waiting.fsynced = keeper.synced_offset
         self.info.tell("replication", replication.info)
         self.info.tell("persistence", lambda: keeper.fields().items())
         self.clients.on_close.append(replication.connection_closed)
         doors.role = lambda: "replica" if replication.is_replica else "master"
         doors.replicas_lag = replication.replicas_lag
+        doors.replica_output_bytes = replication.output_bytes
         doors.change_replication_id = replication.change_replication_id
         doors.save_at_shutdown = self._save_at_shutdown
         doors.reload = self._reload

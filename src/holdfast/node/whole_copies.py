@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from holdfast.engine.engine_twin import empty, follow_settings, swap_data, twin_of
 from holdfast.engine.state import Engine
 from holdfast.persistence.aof_reader import RdbRefused
+from holdfast.persistence.keeper import Keeper
 from holdfast.persistence.loader import Kept
 from holdfast.persistence.rdb_read import RdbReader
 from holdfast.persistence.snapshot import SnapshotStream
@@ -86,7 +87,7 @@ class Arrival:
         """Put the new data set in place."""
         if not self._reader.ended:
             raise ValueError("the RDB is cut short")
-        keeper = self._node.keeper
+        keeper: Keeper = self._node.keeper
         keeper.before_flush()
         swap_data(self._node.engine, self._twin, self._empty_bytes)
         keeper.kept = Kept()

@@ -70,7 +70,8 @@ def check_rdb(disk: Disk, path: str) -> Generator[Progress, None, RdbReport]:
         file.close()
     fields = {_text(name): _text(value) for name, value in reader.fields.items()}
     return RdbReport(
-        path, size, reader.version, reader.keys, reader.volatile, len(reader.functions), fields, wrong_at, reason,
+        path, size, reader.version, reader.keys, reader.volatile, len(reader.functions), fields, wrong_at,
+        reason,
         0 if reason else size - end,
     )  # fmt: skip
 

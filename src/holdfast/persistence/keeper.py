@@ -255,8 +255,10 @@ class Keeper:
         if stops and not self.last_save_ok:
             return (
                 "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to "
-                "disk. Commands that may modify the data set are disabled, because this instance is configured "
-                "to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). "
+                "disk. Commands that may modify the data set are disabled, because this instance is "
+                "configured "
+                "to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error "
+                "option). "
                 "Please check the Redis logs for details about the RDB error."
             )
         return None
@@ -378,7 +380,8 @@ class Keeper:
             self.last_save_s = self.host.clock.wall_us() // 1_000_000
             self.last_cow_bytes = outcome.cow_bytes
             self.log.notice(
-                f"Background saving terminated with success: {outcome.keys} keys, {outcome.written_bytes} bytes, "
+                f"Background saving terminated with success: {outcome.keys} keys, {outcome.written_bytes} "
+                f"bytes, "
                 f"{outcome.cow_bytes >> 20} MB of memory used by copy-on-write"
             )
         self._follow_guard()
@@ -415,7 +418,8 @@ class Keeper:
             if self.host.can_fork:
                 _, keys = write_snapshot(
                     self.engine, file.fileno(), order.head, commands=order.commands, compress=order.compress,
-                    checksum=order.checksum, early_sync=order.early_sync, idle=order.idle, frequency=order.frequency,
+                    checksum=order.checksum, early_sync=order.early_sync, idle=order.idle,
+                    frequency=order.frequency,
                 )  # fmt: skip
             else:
                 keys = self._write_walk(file, order)
@@ -574,6 +578,10 @@ class Keeper:
     def synced(self, offset: int) -> bool:
         """Whether effects up to an offset are on stable storage here."""
         return self.writer.state is State.ON and self.writer.synced_offset >= offset
+
+    def synced_offset(self) -> int | None:
+        """Return up to where the stream is on stable storage here, None without an append-only file."""
+        return self.writer.synced_offset if self.appends else None
 
     def await_synced(self, offset: int, local: int, replicas: int, answer: Callable[[], None]) -> None:
         """Call `answer` once an offset is on stable storage here and at so many replicas."""

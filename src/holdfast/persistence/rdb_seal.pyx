@@ -18,11 +18,11 @@ cdef uint64_t POLYNOMIAL = 0x95ac9329ac4bc9b5ULL     # 0xad93d23594c935a9, bits 
 
 cdef class SealFinder:
     def __cinit__(self):
-        cdef int i, bit
+        cdef int i, _bit
         cdef uint64_t value
         for i in range(256):
             value = <uint64_t>i
-            for bit in range(8):
+            for _bit in range(8):
                 value = (value >> 1) ^ POLYNOMIAL if value & 1 else value >> 1
             self.checksums[i] = value
         self.crc = 0

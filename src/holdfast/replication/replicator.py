@@ -39,13 +39,16 @@ from holdfast.replication.upstream import GUARD_REPLICA, Target, Upstream
 from holdfast.replication.waiting import Waiting
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
-ROLE_CHANGED = (
-    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-)
+ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 SETTINGS = (
-    "min-replicas-max-lag", "min-replicas-to-ack", "min-replicas-to-ack-timeout", "min-replicas-to-ack-strict", "ack-member-timeout",
-    "ack-reads", "repl-backlog-size",
-)  # fmt: skip
+    "min-replicas-max-lag",
+    "min-replicas-to-ack",
+    "min-replicas-to-ack-timeout",
+    "min-replicas-to-ack-strict",
+    "ack-member-timeout",
+    "ack-reads",
+    "repl-backlog-size",
+)
 
 
 class Replicator:
@@ -61,9 +64,13 @@ class Replicator:
         self.serving = Serving(node, self.stream, self.line, self)
         self.upstream = Upstream(node, self.stream, sink, self)
         self.waiting = Waiting(node, self.stream)
-        self.hand_over = HandOver(node, self.stream, self._pause_writes, self._follow_target, self._lead_again)
+        self.hand_over = HandOver(
+            node, self.stream, self._pause_writes, self._follow_target, self._lead_again
+        )
         self.followed: tuple[str, int] = ("", 0)
         self._is_started = False
+        self._fsynced_stream_offset = 0
+        self._came_from_log = False
         node.configuration.on_change(SETTINGS, lambda _: self._configure())
 
     def _new_id(self) -> str:
@@ -76,11 +83,16 @@ class Replicator:
 
         Raises `StateFileError`.
         """
+        self._came_from_log = bool(self.node.configuration["appendonly"])
+        if self._came_from_log:
+            # The append-only file goes further than the fields of its base, by an unknown number of bytes.
+            loaded_fields = {}
         loaded = {name.decode("latin-1"): text.decode("latin-1") for name, text in loaded_fields.items()}
         node, target = self.node, self.node.configuration["replicaof"]
         is_replica = target is not None
         history = history_after_start(loaded, self._new_id(), is_replica)
         if is_replica:
+            node.log.role = "S"
             self.stream.begin_forwarding()
         self.stream.adopt(history)
         resumes = bool(loaded.get("repl-id"))
@@ -91,8 +103,8 @@ class Replicator:
             self.standing.record = decode_set_record(loaded.get(RDB_FIELD, "").encode())
         except SetRecordError as error:
             node.log.warning(str(error))
-        always = node.configuration["appendonly"] and node.configuration["appendfsync"] == "always"
-        self.standing.start(is_replica, always)
+        # Not even with appendfsync always is a restarted copy intact: its log does not tell its position.
+        self.standing.start(is_replica, acknowledges_after_fsync=False)
         self._is_started = True
         standing = self.standing.node.standing
         if standing is Standing.REPLICA and target is not None:
@@ -198,6 +210,10 @@ class Replicator:
         """Begin a history that nobody can continue (DEBUG CHANGE-REPL-ID)."""
         self.stream.change_id()
 
+    def output_bytes(self) -> int:
+        """Return what waits for replicas: in transports, and of the stream."""
+        return sum(each.unsent_bytes for each in self.stream.replicas)
+
     # ---- the tick ----
 
     def before_effects(self) -> None:
@@ -210,6 +226,8 @@ class Replicator:
         """Settle what is held, and acknowledge."""
         self.gate.end_of_tick()
         self.upstream.end_of_tick()
+        if not self.waiting.is_idle:
+            self.waiting.look()
 
     def every_beat(self) -> None:
         """Let time pass; a job of the cron."""
@@ -294,7 +312,11 @@ class Replicator:
         if not self.standing.node.may_acknowledge:
             raise OrderRefused(f"FENCED ATTACH refused: fenced at epoch {state.fence_epoch}")
         self.serving.replica_of(session).note(node_id=request.node_id)
-        return Status(AttachAnswer(state.node_id, state.term_epoch, self.stream.offset).line())
+        offset = self.stream.offset
+        if self._came_from_log and self.node.engine.key_count(0):
+            # What the log held is here, though not where it stands in the stream: no history was lost.
+            offset = max(offset, request.position.offset)
+        return Status(AttachAnswer(state.node_id, state.term_epoch, offset).line())
 
     # ---- roles ----
 
@@ -316,6 +338,7 @@ class Replicator:
         self.node.configuration.assign("replicaof", None)
         self.upstream.unfollow()
         self.node.engine.guard &= ~GUARD_REPLICA
+        self.node.log.role = "M"
         self.standing.is_known = True
         self.stream.begin_making()
         self.serving.close_all()
@@ -328,6 +351,7 @@ class Replicator:
 
     def _become_forwarding(self) -> None:
         self.gate.close()
+        self.node.log.role = "S"
         self.node.engine.guard |= GUARD_REPLICA
         self.node.engine.link_up = False
         self.stream.begin_forwarding()
@@ -389,9 +413,7 @@ class Replicator:
         """Copy the tail of a fenced node."""
         self.followed = (order.host, order.port)
         self._become_forwarding()
-        self.upstream.follow(
-            Target(order.host, order.port, order.position), Cause.ORDERED_WITH_EPOCH, True
-        )
+        self.upstream.follow(Target(order.host, order.port, order.position), Cause.ORDERED_WITH_EPOCH, True)
 
     def stream_offset(self) -> int:
         """Return where the copy's stream ends."""
@@ -449,7 +471,12 @@ class Replicator:
 
     def fsynced_offset(self) -> int | None:
         """Return up to where the own AOF is on stable storage, None without AOF."""
-        return self.waiting.fsynced_offset
+        fsynced = self.waiting.fsynced_offset
+        if fsynced is None:
+            return None
+        if fsynced >= self.node.engine.stream_offset:  # counts own effects, not the primary's bytes
+            self._fsynced_stream_offset = self.stream.offset
+        return self._fsynced_stream_offset
 
     def upstream_changed(self, is_up: bool) -> None:
         """Note that the link went up or down."""

@@ -188,7 +188,9 @@ class ReplyGate:
         gate, attachment = self.gate, replica.attachment
         if gate is not None and attachment.node_id and attachment.stage is Stage.ONLINE:
             gate.stream_advanced(self._stream.offset)
-            self._obey(gate.acknowledge(attachment.node_id, attachment.acknowledged_offset, now_ms(self._node)))
+            self._obey(
+                gate.acknowledge(attachment.node_id, attachment.acknowledged_offset, now_ms(self._node))
+            )
 
     def went_online(self, replica: RemoteReplica) -> None:
         """Count a replica from now on."""

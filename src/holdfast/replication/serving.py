@@ -106,7 +106,8 @@ class Serving:
             case b"ip-address":
                 if len(value) >= HOST_MOST_BYTES:
                     raise CommandError(
-                        f"ERR REPLCONF ip-address provided by replica instance is too long: {len(value)} bytes"
+                        "ERR REPLCONF ip-address provided by replica instance is too long: "
+                        f"{len(value)} bytes"
                     )
                 replica.announced_ip = value.decode("latin-1")
             case b"capa":
@@ -235,9 +236,7 @@ class Serving:
         limit = configuration["client-output-buffer-limit"].replica
         for each in list(stream.replicas):
             if each.too_far_behind(limit, configuration["repl-backlog-size"], now):
-                self._node.log.warning(
-                    f"Replica {each.name} closed for overcoming of output buffer limits."
-                )
+                self._node.log.warning(f"Replica {each.name} closed for overcoming of output buffer limits.")
                 each.connection.abort()
 
     def every_second(self, is_link_up: bool, may_ping: bool) -> None:

@@ -20,7 +20,17 @@ from dataclasses import replace
 from typing import Protocol
 
 from holdfast.replication import fence
-from holdfast.replication.fence import Act, Copy, Decision, FenceReport, Standing
+from holdfast.replication.fence import (
+    Act,
+    Copy,
+    Decision,
+    FenceOrder,
+    FenceReport,
+    FetchOrder,
+    FollowOrder,
+    PromoteOrder,
+    Standing,
+)
 from holdfast.replication.node_state import NodeState, decode_node_state
 from holdfast.replication.ports import Node
 from holdfast.replication.set_record import NOWHERE, Position, SetRecord
@@ -104,7 +114,8 @@ class NodeStanding:
         """Why this node takes no writes, None if it may."""
         state = self.node.state
         if self.node.standing is Standing.FENCED:
-            return f"FENCED writes are refused: fenced at epoch {state.fence_epoch} by {state.fence_leader}".encode()
+            by = f"at epoch {state.fence_epoch} by {state.fence_leader}"
+            return f"FENCED writes are refused: fenced {by}".encode()
         if self.node.standing is Standing.CANDIDATE:
             return b"FENCED writes are refused: restarted as a primary, waiting for a leader's order"
         return None
@@ -152,21 +163,21 @@ class NodeStanding:
 
     # ---- orders ----
 
-    def fence(self, order: fence.FenceOrder) -> FenceReport:
+    def fence(self, order: FenceOrder) -> FenceReport:
         """Take a fence. Raises `OrderRefused`."""
         report = self._run(fence.fenced(self.node, order, self.copy()), order=order)
         assert report is not None
         return report
 
-    def promote(self, order: fence.PromoteOrder) -> None:
+    def promote(self, order: PromoteOrder) -> None:
         """Lead. Raises `OrderRefused`."""
         self._run(fence.promoted(self.node, order, self.copy()))
 
-    def follow(self, order: fence.FollowOrder) -> None:
+    def follow(self, order: FollowOrder) -> None:
         """Follow whom a leader names. Raises `OrderRefused`."""
         self._run(fence.told_to_follow(self.node, order))
 
-    def fetch(self, order: fence.FetchOrder) -> None:
+    def fetch(self, order: FetchOrder) -> None:
         """Fetch the tail of a better copy. Raises `OrderRefused`."""
         self._run(fence.told_to_fetch(self.node, order))
 
@@ -200,7 +211,7 @@ class NodeStanding:
 
     # ---- effects ----
 
-    def _run(self, decision: Decision, order: fence.FenceOrder | None = None) -> FenceReport | None:
+    def _run(self, decision: Decision, order: FenceOrder | None = None) -> FenceReport | None:
         report = None
         for effect in decision.effects:
             match effect:

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from holdfast.engine import effects
 from holdfast.replication.attachments import (
@@ -139,7 +140,7 @@ class SyncLine:
         for each in takers:
             self._take_on(each, offset, Stage.SENDING if diskless else Stage.SNAPSHOTTING)
         carry = self._send_straight(snapshot, takers) if diskless else self._send_by_file(snapshot)
-        self._spawn(self._carry(snapshot, carry, names))
+        self._spawn(self._carry(snapshot, carry))
 
     def _take_on(self, replica: RemoteReplica, offset: int, stage: Stage) -> None:
         replica.join(self._stream.open_backlog(), offset + 1)
@@ -149,10 +150,10 @@ class SyncLine:
             history = self._stream.history
             replica.write(full_resync_reply(history.advanced(offset - history.offset)))
 
-    async def _carry(self, snapshot: Snapshot, carry: object, names: tuple[str, ...]) -> None:
+    async def _carry(self, snapshot: Snapshot, carry: Coroutine[Any, Any, None]) -> None:
         node = self._node
         try:
-            await carry  # type: ignore[misc]
+            await carry
         except OSError as error:
             node.log.warning(f"Background transfer for replication failed: {error}")
             self._abort_takers()
@@ -210,7 +211,9 @@ class SyncLine:
             file.close()
         names = self._running.replicas if self._running is not None else ()
         self._running = None
-        takers = [each for each in self._stream.replicas if each.attachment.name in names and not each.is_gone]
+        takers = [
+            each for each in self._stream.replicas if each.attachment.name in names and not each.is_gone
+        ]
         for each in takers:
             each.note(stage=Stage.SENDING, last_heard_ms=now_ms(node))
         self._spawn(self._send_files(takers, path, size))
@@ -250,8 +253,8 @@ class SyncLine:
 
     # ---- the end ----
 
-    def _spawn(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

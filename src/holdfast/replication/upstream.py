@@ -17,10 +17,10 @@ acknowledged when its EXEC has run, so a link cut in between repeats the unit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from holdfast.engine.request import apply_stream
 from holdfast.engine.state import Session
@@ -335,7 +335,10 @@ class Upstream:
         try:
             there = await asyncio.wait_for(
                 count_keys(
-                    self.target.host, self.target.port, configuration["masteruser"], configuration["masterauth"]
+                    self.target.host,
+                    self.target.port,
+                    configuration["masteruser"],
+                    configuration["masterauth"],
                 ),
                 configuration["repl-timeout"],
             )
@@ -347,7 +350,12 @@ class Upstream:
             link.go_on()
 
     def _decide(
-        self, link: UpstreamLink, reply: PsyncReply, keys: int, claimed: Position | None, key_count: int | None
+        self,
+        link: UpstreamLink,
+        reply: PsyncReply,
+        keys: int,
+        claimed: Position | None,
+        key_count: int | None,
     ) -> None:
         history = self._stream.history
         refusal = full_resync_refusal(
@@ -375,8 +383,9 @@ class Upstream:
         plan = plan_of(node.configuration["repl-diskless-load"], self._overseer.is_bound(), keys)
         self._sync_number += 1
         kind = "streamed with an end mark" if header.size_bytes is None else f"{header.size_bytes} bytes"
-        node.log.notice(f"MASTER <-> REPLICA sync: receiving {kind} from master "
-                        f"to {'disk' if plan.by_file else 'parser'}")
+        node.log.notice(
+            f"MASTER <-> REPLICA sync: receiving {kind} from master to {'disk' if plan.by_file else 'parser'}"
+        )
         try:
             self.incoming = Incoming(node, self.sink, header, plan, self._sync_number, self._before_loading)
         except OSError as error:
@@ -474,7 +483,8 @@ class Upstream:
         self._overseer.upstream_changed(True)
         self._overseer.applied()
         self._acknowledges = True
-        self.acknowledge()
+        if not node.engine.tick_open:
+            node.open_tick()
 
     def stream_received(self, link: UpstreamLink, chunk: bytes) -> None:
         """Execute what came of the stream, and forward it."""
@@ -575,14 +585,14 @@ class Upstream:
             else:
                 self._link.close("Timeout connecting to the MASTER...")
             return
-        self.acknowledge()
+        self._acknowledges = True
 
     def stop(self) -> None:
         """End everything."""
         self.unfollow()
 
-    def _spawn(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -592,5 +602,3 @@ class Upstream:
             self._node.log.warning(f"Following the primary failed: {error!r}")
             if self._link is not None:
                 self._link.close("an internal error")
-
-

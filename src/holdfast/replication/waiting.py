@@ -9,6 +9,7 @@ How to read it: `wait` and `wait_aof` park, `look` frees.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdfast.engine import blocking, effects
@@ -46,8 +47,8 @@ class Waiting:
         self._stream = stream
         self._waiters: list[_Waiter] = []
         self.wants_acknowledgement = False
-        self.fsynced_offset: int | None = None
-        """Up to where the own AOF is on stable storage; None without AOF. Set by the node."""
+        self.fsynced: Callable[[], int | None] = lambda: None
+        """Tells up to where the own AOF is on stable storage; None without AOF."""
 
     # ---- the commands ----
 
@@ -100,6 +101,11 @@ class Waiting:
         blocking.park_session(waiter.session, "wait", until_ms, self._timed_out)
         return NO_REPLY
 
+    @property
+    def fsynced_offset(self) -> int | None:
+        """Up to where the own AOF is on stable storage; None without AOF."""
+        return self.fsynced()
+
     # ---- acknowledgements ----
 
     def before_effects(self) -> None:
@@ -108,6 +114,11 @@ class Waiting:
             self.wants_acknowledgement = False
             if any(each.stage is Stage.ONLINE for each in self._stream.replicas):
                 effects.append_command(self._node.engine, GETACK)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits."""
+        return not self._waiters
 
     def look(self) -> None:
         """Free those whose replicas have acknowledged; must run inside a tick."""
@@ -150,12 +161,15 @@ class Waiting:
         )
 
     def _is_local(self, offset: int) -> int:
-        return int(self.fsynced_offset is not None and self.fsynced_offset >= offset)
+        fsynced = self.fsynced_offset
+        return int(fsynced is not None and fsynced >= offset)
 
     def _is_served(self, waiter: _Waiter) -> bool:
         if waiter.local is None:
             return self._holders(waiter.offset) >= waiter.replicas
-        return self._fsynced(waiter.offset) >= waiter.replicas and self._is_local(waiter.offset) >= waiter.local
+        return (
+            self._fsynced(waiter.offset) >= waiter.replicas and self._is_local(waiter.offset) >= waiter.local
+        )
 
     def _answer(self, waiter: _Waiter) -> object:
         if waiter.local is None:

@@ -23,10 +23,11 @@ from typing import Any
 from holdfast.server.connection import Connection
 
 
-class _Adopted:
+class _Adopted(asyncio.Transport):
     """What stands in for the transport of a client that the loop does not know yet."""
 
     def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
         self.sock = sock
         self.gone = False
 
@@ -45,8 +46,8 @@ class _Adopted:
     def is_closing(self) -> bool:
         return self.gone
 
-    def write(self, chunk: bytes) -> None:
-        self.sock.send(chunk)
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sock.send(data)
 
     def pause_reading(self) -> None:
         pass
@@ -58,7 +59,8 @@ class _Adopted:
         self.gone = True
         self.sock.close()
 
-    close = abort
+    def close(self) -> None:
+        self.abort()
 
 
 class BusyService:
@@ -82,10 +84,11 @@ class BusyService:
                     self._listen(listening.fileno())
         for connection in connections.values():
             sock = connection.transport.get_extra_info("socket") if connection.transport is not None else None
-            if sock is not None and sock.fileno() >= 0:
-                # A reply of this very tick may wait: its client sends nothing before it has it.
-                if connection.serve_directly(sock.fileno(), False):
-                    self._watch(sock.fileno(), connection)
+            if sock is None or sock.fileno() < 0:
+                continue
+            # A reply of this very tick may wait: its client sends nothing before it has it.
+            if connection.serve_directly(sock.fileno(), False):
+                self._watch(sock.fileno(), connection)
 
     def _listen(self, descriptor: int) -> None:
         listener = socket.socket(fileno=socket.dup(descriptor))

@@ -12,7 +12,8 @@ cdef class Connection:
     cdef bint blocked_writing       # the transport's buffer is above its high mark
     cdef bint paused_reading
     cdef bint closed
-    cdef size_t left_at_end         # bytes of unexecuted input when the client had ended; no fewer now: no more to do
+    # bytes of unexecuted input when the client had ended; no fewer now: no more to do
+    cdef size_t left_at_end
     cdef int take(self, const char* p, size_t n) except -1
     cdef void hold_reading(self) noexcept
     cdef bint must_hold(self) noexcept

@@ -18,6 +18,8 @@ class Connection(asyncio.BufferedProtocol):
         """Close now; what waits is dropped."""
     def refuse(self, message: bytes) -> None:
         """Say why the client may not stay, and close."""
+    def serve_directly(self, descriptor: int, arrived: bool = True) -> bool:
+        """Read and answer beside the loop, which a script holds; False: the client is gone or must wait."""
     @property
     def is_closed(self) -> bool:
         """Whether the connection has ended."""

@@ -183,7 +183,8 @@ cdef class Connection:
         cdef ssize_t n
         if self.closed or s.flags & (S_BLOCKED | S_EXECUTING | S_CLOSING | S_CLOSE_AFTER):
             return False
-        if (s.out.len and s.engine.stream.len) or self.blocked_writing or self.transport.get_write_buffer_size():
+        if ((s.out.len and s.engine.stream.len) or self.blocked_writing
+                or self.transport.get_write_buffer_size()):
             return False
         if arrived:
             n = read(descriptor, chunk, sizeof(chunk))

@@ -43,7 +43,7 @@ class Listeners:
     @property
     def servers(self) -> list[asyncio.AbstractServer]:
         """Everything that listens."""
-        return self._tcp if self._unix is None else [*self._tcp, self._unix]
+        return [*self._tcp] if self._unix is None else [*self._tcp, self._unix]
 
     async def open(self) -> None:
         """Listen everywhere; `OSError` when one address cannot be had."""

@@ -35,6 +35,8 @@ class Node(Protocol):
     log: Log
     engine: Engine
     loop: asyncio.AbstractEventLoop
+    stopped: asyncio.Event | None
+    """Set when the node has ended; None before its start."""
     run_id: str
     started_us: int
     peak_bytes: int

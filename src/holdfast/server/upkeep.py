@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from holdfast.engine import eviction, expiry, upkeep
 
 if TYPE_CHECKING:
-    from holdfast.node.server import ServerNode
+    from holdfast.server.node import Node
 
 SLICE_US = 500
 PAUSE_SECONDS = 0.001
@@ -27,7 +27,7 @@ BUCKETS_PER_STEP = 64
 class Upkeep:
     """Keeps the data of one node in order while it serves."""
 
-    def __init__(self, node: ServerNode) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
         self._timer: asyncio.TimerHandle | None = None
         self._turn = 0

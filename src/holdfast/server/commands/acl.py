@@ -6,10 +6,10 @@ the family is `register`.
 
 from __future__ import annotations
 
-from holdfast.commands.facts import categories_of
+from holdfast.commands.command_table import in_category
 from holdfast.commands.help import help_command
 from holdfast.commands.spec import CATEGORIES, Spec
-from holdfast.engine.registry import add_container, add_function, command_names, specification
+from holdfast.engine.registry import add_container, add_function, command_names
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import CommandError, OrderedSet, Pairs
 from holdfast.server.commands.words import Args, text
@@ -42,7 +42,7 @@ def cat(session: Session, args: Args) -> object:
     if len(args) > 3 or wanted not in CATEGORIES:
         raise CommandError(f"ERR Unknown category '{text(args[2])}'")
     engine = session.engine
-    return [name for name in command_names(engine) if wanted in categories_of(specification(engine, name))]
+    return [name for name in command_names(engine) if in_category(engine, name, wanted)]
 
 
 def list_(session: Session, args: Args) -> object:

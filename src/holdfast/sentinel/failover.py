@@ -140,6 +140,7 @@ def _wait_start(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
         if lost or now_ms - primary.failover_changed_ms > limit_ms:
             abort(sentinel, primary, "-failover-abort-not-elected", now_ms)
         return
+    primary.elected_ms = now_ms
     sentinel.tell("+elected-leader", primary)
     if sentinel.crash_after_election:
         sentinel.crash()

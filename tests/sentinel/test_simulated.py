@@ -46,6 +46,40 @@ def test_a_minority_of_sentinels_promotes_nobody() -> None:
         world.run_until(made.agreed, 30)
 
 
+def put(made: SimulatedGroup, name: str, count: int) -> None:
+    """Write keys to a node, and wait until its replicas have them."""
+
+    async def write() -> None:
+        for number in range(count):
+            assert await made.nodes.ask(name, "SET", f"k{number}", number) == "OK"
+        await made.nodes.ask(name, "WAIT", 2, 1000)
+
+    made.world.run(write())
+
+
+def test_a_primary_that_restarts_empty_is_replaced_and_all_keys_are_left() -> None:
+    with World(4) as world:
+        made = settle(world, down_after_ms=30_000)
+        put(made, "n0", 50)
+        world.restart("n0")
+        world.run_until(lambda: made.agreed() and made.leading() != ["n0"], 20)
+        assert all(made.nodes.running[name].engine.key_count(0) == 50 for name in made.names)
+
+
+def test_a_primary_that_was_ever_fenced_waits_after_a_restart_and_gets_its_leader() -> None:
+    with World(5) as world:
+        made = settle(world, down_after_ms=30_000)
+        world.kill("n0")
+        world.run_until(lambda: bool(made.leading()), 5)
+        world.start("n0")
+        world.run_until(made.agreed, 20)
+        first = made.leading()[0]
+        put(made, first, 50)
+        world.restart(first)
+        world.run_until(made.agreed, 20)
+        assert all(made.nodes.running[name].engine.key_count(0) == 50 for name in made.names)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_after_any_faults_one_leads_and_no_epoch_had_two_leaders(seed: int) -> None:
     with World(100 + seed) as world:

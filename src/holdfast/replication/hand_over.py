@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from holdfast.engine import effects
 from holdfast.engine.values import OK, CommandError
 from holdfast.replication.attachments import Stage
 from holdfast.replication.failover_command import (
@@ -23,6 +24,7 @@ from holdfast.replication.failover_command import (
 )
 from holdfast.replication.ports import Node, now_ms
 from holdfast.replication.stream import Stream
+from holdfast.replication.waiting import GETACK
 
 
 class HandOver:
@@ -62,6 +64,9 @@ class HandOver:
         except FailoverRefused as refusal:
             raise CommandError(str(refusal)) from None
         self._obey(outcome)
+        if self.machine.phase is Phase.WAITING_FOR_SYNC and self._stream.replicas:
+            # By themselves replicas say once a second how far they are: too long for a pause.
+            effects.append_command(self._node.engine, GETACK)
         self.look()
         return OK
 

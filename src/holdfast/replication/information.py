@@ -107,6 +107,7 @@ def _own_fields(replicator: Replicator) -> dict[str, object]:
         "fence_epoch": state.fence_epoch,
         "term_epoch": state.term_epoch,
         "intact": int(state.intact),
+        "lease": replicator.lease_word,
     }
     if replicator.upstream.refusal:
         fields["master_refused"] = replicator.upstream.refusal

@@ -27,6 +27,7 @@ from holdfast.replication.hand_over import HandOver
 from holdfast.replication.history import history_after_start
 from holdfast.replication.information import info_fields, role
 from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
+from holdfast.replication.lease import GrantError, Lease, parse_grant
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
 from holdfast.replication.reply_gate import GUARD_FENCED, ReplyGate
@@ -40,6 +41,7 @@ from holdfast.replication.waiting import Waiting
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
 ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+NO_LEASE = b"NOLEASE too few Sentinels let this primary take writes; the command was not executed"
 SETTINGS = (
     "min-replicas-max-lag",
     "min-replicas-to-ack",
@@ -64,6 +66,8 @@ class Replicator:
         self.serving = Serving(node, self.stream, self.line, self)
         self.upstream = Upstream(node, self.stream, sink, self)
         self.waiting = Waiting(node, self.stream)
+        self.lease = Lease(node.run_id)
+        self._had_lease = True
         self.hand_over = HandOver(
             node, self.stream, self._pause_writes, self._follow_target, self._lead_again
         )
@@ -171,7 +175,7 @@ class Replicator:
         """Why a write may not run on this node, None if it may."""
         if self.is_replica:
             return None
-        return self.standing.write_refusal or self.gate.refusal
+        return self.standing.write_refusal or self._lease_refusal() or self.gate.refusal
 
     def replicas_lag(self) -> bool:
         """Whether an attached replica still lacks something (a shutdown waits for it)."""
@@ -292,6 +296,8 @@ class Replicator:
 
     def order(self, session: Session, arguments: list[bytes]) -> object:
         """HOLDFAST FENCE | PROMOTE | FOLLOW | FETCH | ATTACH."""
+        if arguments[1].upper() == b"LEASE":
+            return self._grant([each.decode("latin-1") for each in arguments[2:]])
         try:
             order = parse_order([each.decode("latin-1") for each in arguments[1:]])
             match order:
@@ -311,6 +317,38 @@ class Replicator:
             raise CommandError(str(refusal)) from None
         self._refresh_guards()
         return OK
+
+    def _grant(self, words: list[str]) -> object:
+        """HOLDFAST LEASE: take a grant; answer with what the next one must carry."""
+        now_us = self.node.host.clock.boot_us()
+        try:
+            self.lease.take(parse_grant(words), self._epoch, now_us)
+        except GrantError as error:
+            raise CommandError(str(error)) from None
+        self._refresh_guards()
+        return [now_us, self.node.run_id, self._epoch]
+
+    @property
+    def lease_word(self) -> str:
+        """The lease as INFO tells it: off, held or lost."""
+        if self.is_replica or not self.lease.is_on:
+            return "off"
+        return "held" if self.lease.holds(self.node.host.clock.boot_us()) else "lost"
+
+    def begin_tick(self) -> None:
+        """Look at the lease before anything of this tick runs."""
+        if self.lease.is_on or not self._had_lease:
+            self._refresh_guards()
+
+    def lost_lease_in_tick(self) -> bool:
+        """Tell whether the lease ran out while this tick ran: what it wrote must not be acknowledged."""
+        if self.is_replica or not self._had_lease or not self.lease.is_on:
+            return False
+        return not self.lease.holds(self.node.host.clock.boot_us())
+
+    def _lease_refusal(self) -> bytes | None:
+        self._had_lease = self.lease.holds(self.node.host.clock.boot_us())
+        return None if self._had_lease else NO_LEASE
 
     def _attach(self, session: Session, request: AttachRequest) -> Status:
         state = self.standing.node.state

@@ -13,9 +13,11 @@ from holdfast.sentinel.effects import Connect, Disconnect
 from holdfast.sentinel.hello import CHANNEL, Hello
 from holdfast.sentinel.model import Failover, Instance, Link, LinkState, Primary, Role, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError, ReplyStatus
-from holdfast.sentinel.settings import PLANNED_POLL_MS, PROMPT_ASK_MS, RECONNECT_MS
+from holdfast.sentinel.settings import BEAT_MS, PLANNED_POLL_MS, PROMPT_ASK_MS, RECONNECT_MS
 
 PENDING_MAX = 100
+PINGS_A_DOWN_AFTER = 5
+"""So that the first unanswered PING is sent soon after a node hangs."""
 GOOD_ANSWERS = ("PONG", "LOADING", "MASTERDOWN")
 
 
@@ -77,7 +79,9 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
         waits = asked > answered and now_ms - asked < sentinel.times.ping_period
         if not waits and now_ms - max(answered, asked) >= period_ms:
             ask_info(sentinel, instance, now_ms)
-    ping_period_ms = min(instance.group.options.down_after_ms, sentinel.times.ping_period)
+    ping_period_ms = min(
+        max(instance.group.options.down_after_ms // PINGS_A_DOWN_AFTER, BEAT_MS), sentinel.times.ping_period
+    )
     if now_ms - link.answered_ms > ping_period_ms and now_ms - link.ping_sent_ms > ping_period_ms // 2:
         ping(sentinel, instance, now_ms)
     if now_ms - instance.published_ms > sentinel.times.publish_period:
@@ -94,7 +98,7 @@ def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
             return PROMPT_ASK_MS
         if instance.link_down_ms:
             return 1000
-    elif primary.is_planned:
+    elif primary.is_planned or instance.standing in ("candidate", "fenced"):
         return PROMPT_ASK_MS
     return sentinel.times.info_period
 
@@ -141,6 +145,15 @@ def ping_answered(sentinel: Sentinel, instance: Instance, link: Link, reply: Rep
     elif reply.startswith("BUSY") and instance.is_sdown and not instance.script_killed:
         instance.script_killed = True
         sentinel.send(instance, "SCRIPT", "KILL")
+
+
+def ask_kind(sentinel: Sentinel, other: Instance) -> None:
+    """Ask a Sentinel whether it is one of ours."""
+
+    def answered(reply: Reply, at_ms: int) -> None:
+        other.is_ours = isinstance(reply, ReplyStatus)
+
+    sentinel.send(other, "SENTINEL", "HOLDFAST", on_reply=answered)
 
 
 def publish(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:

@@ -18,7 +18,7 @@ from holdfast.engine.glob import matches
 from holdfast.engine.registry import add_container, add_function
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError, Pairs, Raw, Status
-from holdfast.sentinel import asking, election, failover, hello, listing, observation, selection
+from holdfast.sentinel import asking, election, failover, granting, hello, listing, observation, selection
 from holdfast.sentinel.config_file import OF_PRIMARY, BadLine, is_ip, set_option
 from holdfast.sentinel.machine import Machine
 from holdfast.sentinel.model import Address, Instance, Primary, Sentinel
@@ -197,6 +197,11 @@ def myid(session: Session, args: Args) -> object:
     return side_of(session).sentinel.my_id
 
 
+def holdfast(session: Session, args: Args) -> object:
+    """SENTINEL HOLDFAST: how Sentinels of ours know one another."""
+    return OK
+
+
 def ckquorum(session: Session, args: Args) -> object:
     """SENTINEL CKQUORUM name."""
     primary = _primary(session, args[2])
@@ -300,7 +305,7 @@ def failover_(session: Session, args: Args) -> object:
     sentinel.log(f"Executing user requested FAILOVER of '{primary.name}'")
     failover.start(sentinel, primary, now_ms)
     primary.is_forced = True
-    primary.must_change = primary.fence_epoch > 0
+    primary.must_change = primary.fence_epoch > 0 or granting.applies(primary)
     can_hand_over = primary.link.is_up and not primary.is_sdown and not primary.must_change
     primary.is_planned = can_hand_over and not force
     side.machine.look(now_ms)
@@ -363,7 +368,7 @@ def flushconfig(session: Session, args: Args) -> object:
 
 
 POSITIVE = ("down-after-milliseconds", "failover-timeout", "parallel-syncs")
-NOT_NEGATIVE = ("primary-reboot-down-after-period", "primary-lease-ms", "forget-replicas-after")
+NOT_NEGATIVE = ("primary-reboot-down-after-period", "forget-replicas-after")
 SCRIPTS = {
     "notification-script": "Notification script seems non existing or non executable",
     "client-reconfig-script": "Client reconfiguration script seems non existing or non executable",
@@ -577,6 +582,7 @@ INDEX: tuple[tuple[str, int, Function, str], ...] = (
     ("failover", -3, failover_, "Hand the primary's role to a replica."),
     ("flushconfig", 2, flushconfig, "Write the configuration file again."),
     ("get-master-addr-by-name", 3, get_master_addr, "Tell where a primary is."),
+    ("holdfast", 2, holdfast, "Tell that this Sentinel is one of Holdfast."),
     ("info-cache", -3, info_cache, "Show the latest INFO of primaries and replicas."),
     ("is-master-down-by-addr", 6, is_master_down, "Tell our opinion of a primary, and vote."),
     ("master", 3, master, "Describe a primary."),

@@ -25,6 +25,8 @@ from holdfast.sentinel.reply_reader import Reply, ReplyError
 from holdfast.sentinel.settings import CANDIDATE_DELAY_MS, ELECTION_ROUND_MS, PLANNED_WAIT_MS
 
 FRESH_INFO_WAIT_MS = 150
+ORPHAN_WAIT_MS = 100
+"""How long a primary that waits for an order is left to the leader that may have fenced it."""
 ROUND_DOUBLINGS_MAX = 5
 
 
@@ -44,8 +46,15 @@ def objectively_down(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
 
 def start_if_needed(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     """Begin a failover of a primary that is objectively down, if it is ours to begin now."""
-    if not primary.is_odown or primary.in_failover:
+    if primary.in_failover:
         return False
+    if not primary.is_odown:
+        if not takeover.waits_for_leader(primary):
+            return False
+        if primary.orphan_since_ms is None:
+            primary.orphan_since_ms = now_ms
+            wait_ms = ORPHAN_WAIT_MS + sentinel.luck.randrange(CANDIDATE_DELAY_MS)
+            primary.start_after_ms = max(primary.start_after_ms, now_ms + wait_ms)
     wait_until_ms = _not_before(sentinel, primary, now_ms)
     if now_ms < wait_until_ms:
         if wait_until_ms - now_ms > 1000 and primary.delay_logged_ms != primary.failover_start_ms:
@@ -79,6 +88,7 @@ def start(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
     sentinel.tell_text("+new-epoch", str(sentinel.epoch), instance=primary)
     sentinel.tell("+try-failover", primary)
     primary.failover_start_ms = primary.failover_changed_ms = now_ms
+    primary.orphan_since_ms = None
     primary.hand_over_sent, primary.takeover = False, None
 
 
@@ -130,6 +140,7 @@ def _wait_start(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
         if lost or now_ms - primary.failover_changed_ms > limit_ms:
             abort(sentinel, primary, "-failover-abort-not-elected", now_ms)
         return
+    primary.elected_ms = now_ms
     sentinel.tell("+elected-leader", primary)
     if sentinel.crash_after_election:
         sentinel.crash()

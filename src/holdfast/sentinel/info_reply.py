@@ -38,6 +38,8 @@ class InfoReply:
     standing: str = ""
     """Of a node of ours: primary, replica, fenced or candidate."""
     fence_epoch: int = 0
+    lease: str = ""
+    """Of a primary of ours: off, held or lost."""
 
 
 def parse_info(text: str) -> InfoReply:
@@ -80,6 +82,7 @@ def parse_info(text: str) -> InfoReply:
         refused_primary=fields.get("master_refused", ""),
         is_loading=fields.get("loading", "0") == "1",
         standing=fields.get("standing", ""),
+        lease=fields.get("lease", ""),
         fence_epoch=_integer(fields.get("fence_epoch")) or 0,
     )
 

@@ -13,7 +13,7 @@ stopped, and what is known is old: for a while nothing is decided, only watched.
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, failover, observation
+from holdfast.sentinel import asking, down, failover, granting, observation
 from holdfast.sentinel.down import Suspicion
 from holdfast.sentinel.effects import Send
 from holdfast.sentinel.hello import parse_hello
@@ -62,6 +62,9 @@ class Machine:
         for each in owners:
             if each.role is not Role.SENTINEL:
                 asking.ask_info(sentinel, each, now_ms)
+            else:
+                asking.ask_kind(sentinel, each)
+            each.lease_token = 0
             each.published_ms = min(each.published_ms, now_ms - sentinel.times.publish_period)
 
     def lost(self, link: Link, pubsub: bool, refused: bool, now_ms: int) -> None:
@@ -113,6 +116,7 @@ class Machine:
             asking.disconnect(sentinel, instance.link, pubsub=True)
         asking.connect(sentinel, instance, now_ms)
         asking.periodic(sentinel, instance, now_ms)
+        granting.periodic(sentinel, instance, now_ms)
         if sentinel.tilt_since_ms is not None:
             return
         is_down = down.is_down(instance, sentinel.times, now_ms)

@@ -156,6 +156,18 @@ class Instance:
     converted_ms: int = -(10**9)
     led_before: bool = False
     """It was the primary of this configuration and has not said since that it follows."""
+    is_ours: bool = False
+    """Of a Sentinel: it is of this program, and so knows of leases."""
+    lease_lost: bool = False
+    lease_token: int = 0
+    """What the node's clock said when it last answered; 0: nothing yet."""
+    lease_run_id: str = ""
+    lease_epoch: int = 0
+    granted_ms: int = -(10**9)
+    knows_lease: bool = False
+    """It was told of a lease, so it must be told when there is none any more."""
+    standing: str = ""
+    """Of a node of ours: primary, replica, fenced or candidate."""
     fence_epoch: int = 0
     """Of a node of ours: the highest epoch that it obeyed; 0: it has never seen a manager."""
     refused_primary: str = ""
@@ -218,6 +230,10 @@ class Primary(Instance):
     """Fast-down: the replicas have not yet said whether they hear the primary."""
     delay_logged_ms: int | None = None
     promoted: Instance | None = None
+    elected_ms: int = 0
+    """When the present attempt won its election."""
+    orphan_since_ms: int | None = None
+    """Since when it is seen to wait for a leader's order."""
     must_change: bool = False
     """A planned failover of fenced nodes: the old primary may not be chosen again."""
     takeover: Takeover | None = None

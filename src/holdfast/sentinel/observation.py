@@ -58,6 +58,7 @@ def info_came(sentinel: Sentinel, instance: Instance, text: str, now_ms: int) ->
 
 def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_ms: int) -> None:
     instance.node_id, instance.fence_epoch = told.node_id, told.fence_epoch
+    instance.standing, instance.lease_lost = told.standing, told.lease == "lost"
     if told.run_id and instance.run_id and told.run_id != instance.run_id:
         sentinel.tell("+reboot", instance, level="notice")
         if isinstance(instance, Primary):
@@ -306,6 +307,13 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     primary.info_ms = successor.info_ms if successor is not None else None
     primary.info_sent_ms = -(10**9)
     primary.key_count = successor.key_count if successor is not None else None
+    if successor is not None:
+        primary.standing, primary.lease_lost = successor.standing, False
+        primary.lease_token, primary.lease_run_id = successor.lease_token, successor.lease_run_id
+        primary.lease_epoch, primary.knows_lease = successor.lease_epoch, successor.knows_lease
+        primary.granted_ms = -(10**9)
+    else:
+        primary.standing, primary.lease_token, primary.lease_run_id, primary.lease_epoch = "", 0, "", 0
     primary.fence_epoch = successor.fence_epoch if successor is not None else 0
     primary.sdown_since_ms = primary.odown_since_ms = None
     primary.rebooted_ms, primary.lost_history, primary.script_killed = None, False, False

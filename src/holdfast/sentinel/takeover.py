@@ -18,7 +18,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from holdfast.sentinel import asking, observation, selection
+from holdfast.sentinel import asking, granting, observation, selection
 from holdfast.sentinel.model import Instance, Primary, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
 
@@ -104,7 +104,18 @@ def applies(sentinel: Sentinel, primary: Primary) -> bool:
     """Tell whether nodes of ours are to be promoted by orders."""
     if sentinel.orders is None or primary.is_planned:
         return False
-    return any(each.node_id for each in primary.replicas.values())
+    return waits_for_leader(primary) or any(each.node_id for each in primary.replicas.values())
+
+
+def waits_for_leader(primary: Primary) -> bool:
+    """Tell whether the primary is alive, of ours, and takes no writes until a leader orders it.
+
+    So it is after a restart, and after a fence whose leader died: nothing but an order ends it.
+    """
+    if not primary.link.is_up or primary.is_sdown:
+        return False
+    has_no_lease = primary.lease_lost and primary.lease_epoch < primary.leader_epoch
+    return primary.standing in ("candidate", "fenced") or has_no_lease
 
 
 def is_refused(primary: Primary) -> bool:
@@ -127,6 +138,9 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         ):
             state.asked_ms[each.name] = now_ms
             _fence(sentinel, primary, each, state)
+    if now_ms < granting.wait_until_ms(primary) and primary.node_id not in state.reports:
+        sentinel.look_again(max(1, granting.wait_until_ms(primary) - now_ms))
+        return False
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     if waits and now_ms - state.began_ms < REPORTS_WAIT_MS:
         return False

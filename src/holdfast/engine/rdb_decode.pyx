@@ -28,7 +28,7 @@ from holdfast.engine.keyspace cimport (
     ks_set_number,
     ks_set_string, ks_set_value, new_hash_entry, new_member, new_set_entry, new_sorted_set, new_table)
 from holdfast.engine.listpack cimport (
-    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_count, lp_entry_bytes, lp_first, lp_fits,
+    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_bytes, lp_count, lp_entry_bytes, lp_first, lp_fits,
     lp_free,
     lp_get, lp_new, lp_next, lp_text, lp_valid)
 from holdfast.engine.lzf cimport lzf_decompress

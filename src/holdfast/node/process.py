@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -59,6 +60,9 @@ async def _serve(configuration: Configuration, host: Machine, log: Log) -> int:
         log.warning(f"{error}. Exiting.")
         print(f"holdfast-server: {error}", file=sys.stderr)
         return 1
+    # What is there now stays: the collector need not look at it again, which would stall clients.
+    gc.collect()
+    gc.freeze()
     _follow_signals(node)
     _set_title(configuration)
     if node.listeners.ports:

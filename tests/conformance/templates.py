@@ -27,7 +27,7 @@ _VALUES = (
     b"-7",
     b"12.5",
     b"hello world",
-    b"\x00\xff\r\n",
+    b"\xff\x00\r\n",  # not zero first: SORT ALPHA leaves open where it stands beside ""
     b"9223372036854775807",
 )
 _INDEXES = (b"0", b"1", b"-1", b"2", b"-2", b"5", b"-100", b"100")

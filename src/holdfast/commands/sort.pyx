@@ -9,6 +9,8 @@ Elements of equal weight are ordered by their bytes, so that STORE comes to the
 same everywhere.
 """
 
+from operator import itemgetter
+
 from libc.stdint cimport int64_t
 from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.blocking cimport signal_ready
@@ -214,13 +216,18 @@ cdef list put_in_order(Session s, Request q, list elements):
     for element in elements:
         weight = element if q.by is None else look_up(s, q.by, element)
         if q.alpha:
+            if weight is not None and not q.stores:     # compared as C strings, unless the result is stored
+                weight = weight.split(b"\0", 1)[0]
             weighed.append(((weight is not None, weight or b""), element))
             continue
         number = 0
         if weight is not None and not read_number(weight, &number):
             return None
         weighed.append((number, element))
-    weighed.sort(reverse=q.descending)
+    if q.alpha:
+        weighed.sort(key=itemgetter(0), reverse=q.descending)
+    else:
+        weighed.sort(reverse=q.descending)
     return [element for _, element in weighed]
 
 

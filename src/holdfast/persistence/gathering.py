@@ -3,9 +3,10 @@
 What it is: a pure decision. A sync costs the same for one writer as for fifty. After a
 sync those who were answered need a moment for their next request, while those who came
 during the sync are there already; syncing at once would settle in two halves that take
-turns, at half the speed. So a tick that has writers waits, for a fraction of what a sync
-takes, as long as some still come and fewer are here than last time. What it is not: a fixed delay. When waiting
-brought nobody it is skipped for 1, 3, 7 ... 63 ticks, so that a lone writer does not pay.
+turns. So a tick that has writers waits, for a fraction of what a sync takes, as long as
+some still come and fewer are here than last time. What it is not: a fixed delay. When
+waiting brought nobody it is skipped for 1, 3, 7 ... 63 ticks, so that a lone writer does
+not pay.
 
 How to read it: `waits` is asked at the end of each tick, and again until it says no.
 """
@@ -46,7 +47,7 @@ class Gathering:
                 self.skips_left -= 1
                 return False
             self._ticks += 1
-            if writers >= self._most and self._ticks % LOOK_AGAIN_TICKS:
+            if 0 < self._most <= writers and self._ticks % LOOK_AGAIN_TICKS:
                 return False
             self.began_us = self._came_us = now_us
             self._first = self._writers = writers

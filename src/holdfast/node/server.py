@@ -179,7 +179,14 @@ class ServerNode:
         self.traffic.tick_count += 1
         if self.traffic.tick_count % TICKS_A_MEASUREMENT == 0:
             self._tick_began_us = self.host.clock.boot_us()
-        self.loop.call_soon(self.end_tick)
+        self.loop.call_soon(self._tick_over)
+
+    def _tick_over(self) -> None:
+        """End the tick, unless it is to wait for more writers that share its sync."""
+        if self.keeper.gathers():
+            self.loop.call_soon(self._tick_over)
+        elif self.engine.tick_open:
+            self.end_tick()
 
     def end_tick(self) -> None:
         """Hand out what this tick made: effects first, then replies."""

@@ -78,12 +78,16 @@ class AofWriter:
     def __init__(
         self, disk: Disk, clock: Clock, place: AofPlace, settings: AofSettings, pid: int, log: Log
     ) -> None:
+        self._plain = False
+        """Whether a chunk goes into the buffer as it is: nothing to stamp, nothing to select."""
         self.settings = settings
         self.state = State.OFF
         self.directory = AofDirectory(disk, place, pid, log)
         self.rewrites = RewriteRecord(log)
         self.health = Health.OK
         self.delayed_syncs = 0
+        self.last_sync_us = 0
+        """How long everybody waited for the last sync (`always`)."""
         self.current_bytes = 0
         self.base_bytes = 0
         self.child_running = False
@@ -98,6 +102,17 @@ class AofWriter:
         self._syncs: set[asyncio.Task[None]] = set()
         self._last_sync_ms = self._postponed_since_ms = self._failed_at_ms = self._logged_ms = -1
         self._errno = 0
+
+    @property
+    def settings(self) -> AofSettings:
+        """What redis.conf and CONFIG SET say."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: AofSettings) -> None:
+        self._settings = settings
+        self._always = settings.appendfsync is Fsync.ALWAYS
+        self._plain = False
 
     # Life cycle
 
@@ -153,6 +168,7 @@ class AofWriter:
         self.rewrites.scheduled = False
         self._buffer.clear()
         self._needs_select = True
+        self._plain = False
         self.state = State.OFF
         return everything
 
@@ -164,11 +180,15 @@ class AofWriter:
         `database` is the one in force where the chunk begins. Empty chunks only move the offset.
         """
         self._offset = offset
+        if self._plain:
+            self._buffer += chunk
+            return
         if self.state is State.OFF or not len(chunk):
             return
         if self.state is State.WAITING and self.rewrites.running is None:
             return
-        if self.settings.aof_timestamp_enabled:
+        self._plain = self.state is State.ON and not self._settings.aof_timestamp_enabled
+        if self._settings.aof_timestamp_enabled:
             seconds = self._clock.wall_us() // 1_000_000
             if seconds > self._stamped_seconds:
                 self._stamped_seconds = seconds
@@ -185,9 +205,15 @@ class AofWriter:
         current = self._current
         if current is None or not (self._buffer or self._unsynced_bytes):
             return
-        resting = not self._buffer and now_ms - self._last_sync_ms < SYNC_INTERVAL_MS
-        if resting and self.settings.appendfsync is not Fsync.ALWAYS:
-            return  # as the policy would say, at a tenth of the cost: most ticks only read
+        rested_ms = now_ms - self._last_sync_ms
+        if rested_ms < SYNC_INTERVAL_MS and not self._always and self._failed_at_ms < 0 and not forced:
+            # As the policy would say, at a tenth of the cost: most ticks lie between two syncs.
+            if not self._buffer:
+                return
+            if not current.syncing:
+                self._postponed_since_ms = -1
+                self._write(current, now_ms, synced=False)
+                return
         plan = plan_flush(
             self.settings.appendfsync,
             FlushView(
@@ -237,21 +263,26 @@ class AofWriter:
             return
         self.current_bytes += len(self._buffer)
         self._buffer.clear()
-        self._happened(Event.WRITTEN, now_ms)
+        if self.health is not Health.OK:
+            self._happened(Event.WRITTEN, now_ms)
 
     def _sync_now(self, now_ms: int) -> bool:
+        started_us = self._clock.boot_us()
         try:
             for increment in (*self._retired, *((self._current,) if self._current else ())):
                 if increment.unsynced_bytes:
                     increment.sync()
+            self.last_sync_us = self._clock.boot_us() - started_us
         except OSError as error:
             for increment in self._retired:
                 increment.suspect = increment.suspect or increment.unsynced_bytes > 0
             self._failed(Event.SYNC_FAILED, error, "Can't persist AOF for fsync error", now_ms)
             return False
         self._last_sync_ms = now_ms
-        self._close_retired()
-        self._happened(Event.SYNCED, now_ms)
+        if self._retired:
+            self._close_retired()
+        if self.health is not Health.OK:
+            self._happened(Event.SYNCED, now_ms)
         return True
 
     def _sync_beside(self, increment: Increment) -> None:
@@ -307,6 +338,7 @@ class AofWriter:
                 self._retire(self._current)
             self._current = increment
         self._needs_select = True
+        self._plain = False
 
     def _retire(self, increment: Increment) -> None:
         self._retired.append(increment)
@@ -378,6 +410,11 @@ class AofWriter:
             self.directory.remove_history()
 
     # What others ask
+
+    @property
+    def syncs_each_tick(self) -> bool:
+        """Whether replies to writes wait for a sync of their tick."""
+        return self._always and self.state is State.ON and not self._sync_suspended
 
     @property
     def misconf(self) -> str | None:

@@ -5,6 +5,9 @@ from holdfast.engine.state import Engine, Session
 def in_unit(engine: Engine) -> bool:
     """Tell whether a transaction or script is under way: its effects are not whole yet."""
 
+def writers_of_tick(engine: Engine) -> int:
+    """Return how many sessions have replies to go out with this tick's effects; 0: there are no effects."""
+
 def hold_replies(engine: Engine, offset: int) -> list[Session]:
     """Take out of the pending sessions, and return, those that wrote after `offset`."""
 

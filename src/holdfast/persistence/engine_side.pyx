@@ -14,6 +14,11 @@ def in_unit(Engine engine not None):
     return engine.unit_depth > 0
 
 
+def writers_of_tick(Engine engine not None):
+    """Return how many sessions have replies to go out with this tick's effects; 0: there are no effects."""
+    return len(engine.pending) if engine.stream.len else 0
+
+
 def hold_replies(Engine engine not None, long long offset):
     """Take out of the pending sessions, and return, those that wrote after `offset`."""
     cdef Session s

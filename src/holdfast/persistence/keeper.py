@@ -31,7 +31,9 @@ from holdfast.persistence.engine_side import (
     raise_guard,
     release_replies,
     set_loading,
+    writers_of_tick,
 )
+from holdfast.persistence.gathering import Gathering
 from holdfast.persistence.loader import (
     Kept,
     LoadFailed,
@@ -88,6 +90,7 @@ class Keeper:
         self.take_functions: Callable[[list[bytes]], None] | None = None
         """Loads function libraries that a file held; without it they are kept as they are."""
         self.give_functions: Callable[[], list[bytes]] | None = None
+        self.gathering = Gathering()
         self.kept = Kept()
         self.loading: Loading | None = None
         self.save_scheduled = False
@@ -217,6 +220,15 @@ class Keeper:
     def take(self, chunk: bytes) -> None:
         """Take the effects of a tick."""
         self.writer.append(chunk, 0, self.engine.stream_offset)
+
+    def gathers(self) -> bool:
+        """Whether the tick should wait for more writers before its sync (group commit)."""
+        if not self.writer.syncs_each_tick:
+            return False
+        writers = writers_of_tick(self.engine)
+        if not writers:
+            return False
+        return self.gathering.waits(self.host.clock.boot_us(), self.writer.last_sync_us, writers)
 
     def end_tick(self) -> None:
         """Write and sync what the policy asks for; keep back replies that must wait for the disk."""

@@ -4,4 +4,9 @@ How to read it, bottom-up: `set_record` (positions, member sets), `gate` (which 
 may go), `node_state` and `fence` (whom a node obeys), `promotion` (whom a leader
 chooses), `orders` (their wire form); then the Redis side: `history` (PSYNC), `backlog`,
 `handshake`, `attachments`, `failover_command`, `empty_primary`.
+
+Then the parts that move, each acting on those decisions: `replicator` (`node.replication`,
+where they meet), `stream`, `remote_replica`, `sync_line` and `serving` (the primary's side),
+`upstream_link`, `upstream` and `incoming` (the replica's), `reply_gate`, `standing`, `waiting`
+and `hand_over`; `information` tells of them. `ports` is what the node lends them.
 """

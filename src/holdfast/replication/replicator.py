@@ -41,9 +41,14 @@ from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
 ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 SETTINGS = (
-    "min-replicas-max-lag", "min-replicas-to-ack", "min-replicas-to-ack-timeout", "min-replicas-to-ack-strict", "ack-member-timeout",
-    "ack-reads", "repl-backlog-size",
-)  # fmt: skip
+    "min-replicas-max-lag",
+    "min-replicas-to-ack",
+    "min-replicas-to-ack-timeout",
+    "min-replicas-to-ack-strict",
+    "ack-member-timeout",
+    "ack-reads",
+    "repl-backlog-size",
+)
 
 
 class Replicator:
@@ -65,6 +70,7 @@ class Replicator:
         self.followed: tuple[str, int] = ("", 0)
         self._is_started = False
         self._fsynced_stream_offset = 0
+        self._came_from_log = False
         node.configuration.on_change(SETTINGS, lambda _: self._configure())
 
     def _new_id(self) -> str:
@@ -77,6 +83,10 @@ class Replicator:
 
         Raises `StateFileError`.
         """
+        self._came_from_log = bool(self.node.configuration["appendonly"])
+        if self._came_from_log:
+            # The append-only file goes further than the fields of its base, by an unknown number of bytes.
+            loaded_fields = {}
         loaded = {name.decode("latin-1"): text.decode("latin-1") for name, text in loaded_fields.items()}
         node, target = self.node, self.node.configuration["replicaof"]
         is_replica = target is not None
@@ -93,8 +103,8 @@ class Replicator:
             self.standing.record = decode_set_record(loaded.get(RDB_FIELD, "").encode())
         except SetRecordError as error:
             node.log.warning(str(error))
-        always = node.configuration["appendonly"] and node.configuration["appendfsync"] == "always"
-        self.standing.start(is_replica, always)
+        # Not even with appendfsync always is a restarted copy intact: its log does not tell its position.
+        self.standing.start(is_replica, acknowledges_after_fsync=False)
         self._is_started = True
         standing = self.standing.node.standing
         if standing is Standing.REPLICA and target is not None:
@@ -159,9 +169,11 @@ class Replicator:
 
     def fence_refusal(self) -> bytes | None:
         """Why a write may not run on this node, None if it may."""
-        if self.is_replica:
-            return None
-        return self.standing.write_refusal or self.gate.refusal
+        # First of all the standing: a restarted primary whose configuration says `replicaof` is a candidate.
+        refusal = self.standing.write_refusal
+        if refusal is not None or self.is_replica:
+            return refusal
+        return self.gate.refusal
 
     def replicas_lag(self) -> bool:
         """Whether an attached replica still lacks something (a shutdown waits for it)."""
@@ -298,16 +310,28 @@ class Replicator:
                 case AttachRequest():
                     return self._attach(session, order)
         except (OrderError, OrderRefused) as refusal:
+            self._follow_again()
             raise CommandError(str(refusal)) from None
         self._refresh_guards()
         return OK
+
+    def _follow_again(self) -> None:
+        """Go on as a replica where an order failed half-way, as the state file could not be written."""
+        is_idle = self.upstream.target is None and bool(self.followed[0])
+        if is_idle and self.standing.node.standing is Standing.REPLICA:
+            self.upstream.follow(Target(*self.followed), Cause.RECONNECT, True)
+        self._refresh_guards()
 
     def _attach(self, session: Session, request: AttachRequest) -> Status:
         state = self.standing.node.state
         if not self.standing.node.may_acknowledge:
             raise OrderRefused(f"FENCED ATTACH refused: fenced at epoch {state.fence_epoch}")
         self.serving.replica_of(session).note(node_id=request.node_id)
-        return Status(AttachAnswer(state.node_id, state.term_epoch, self.stream.offset).line())
+        offset = self.stream.offset
+        if self._came_from_log and self.node.engine.key_count(0):
+            # What the log held is here, though not where it stands in the stream: no history was lost.
+            offset = max(offset, request.position.offset)
+        return Status(AttachAnswer(state.node_id, state.term_epoch, offset).line())
 
     # ---- roles ----
 

@@ -106,7 +106,8 @@ class Serving:
             case b"ip-address":
                 if len(value) >= HOST_MOST_BYTES:
                     raise CommandError(
-                        f"ERR REPLCONF ip-address provided by replica instance is too long: {len(value)} bytes"
+                        "ERR REPLCONF ip-address provided by replica instance is too long: "
+                        f"{len(value)} bytes"
                     )
                 replica.announced_ip = value.decode("latin-1")
             case b"capa":

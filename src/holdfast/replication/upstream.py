@@ -483,7 +483,8 @@ class Upstream:
         self._overseer.upstream_changed(True)
         self._overseer.applied()
         self._acknowledges = True
-        self.acknowledge()
+        if not node.engine.tick_open:
+            node.open_tick()
 
     def stream_received(self, link: UpstreamLink, chunk: bytes) -> None:
         """Execute what came of the stream, and forward it."""
@@ -584,7 +585,7 @@ class Upstream:
             else:
                 self._link.close("Timeout connecting to the MASTER...")
             return
-        self.acknowledge()
+        self._acknowledges = True
 
     def stop(self) -> None:
         """End everything."""

@@ -26,7 +26,7 @@ from holdfast.engine.request cimport encode_call, proceed
 from holdfast.engine.state cimport (
     CMD_ADMIN, CMD_ALLOW_BUSY, CMD_CONTAINER, CMD_DENYOOM, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH,
     CMD_NO_MULTI,
-    CMD_SKIP_MONITOR, CMD_SKIP_SLOWLOG, CMD_STALE, CMD_TRANSACTION, CMD_WRITE,
+    CMD_READONLY, CMD_SKIP_MONITOR, CMD_SKIP_SLOWLOG, CMD_STALE, CMD_TRANSACTION, CMD_WRITE,
     GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_GATED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS,
     GUARD_MISCONF,
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_PAUSED, GUARD_PRIMARY,
@@ -182,8 +182,11 @@ cdef int execute(Session s, Call* c) except -1:
 
 
 cdef bint must_wait(Engine e, Command* cmd) noexcept nogil:
-    """Whether `ack-reads` holds the reply of a request that changed nothing."""
-    if cmd.flags & (CMD_ADMIN | CMD_NO_AUTH):
+    """Whether `ack-reads` holds the reply of a request that changed nothing: only if it tells of data.
+
+    PING, INFO or SELECT never wait: a replica sends them before it can become a member at all.
+    """
+    if not cmd.flags & (CMD_READONLY | CMD_WRITE | CMD_MAY_REPLICATE) and not memcmp_name(cmd, b"exec"):
         return False
     return e.gate_reads == 2 or e.stream_offset + <int64_t>e.stream.len > e.gate_released
 

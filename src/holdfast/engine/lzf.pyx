@@ -112,10 +112,12 @@ cdef size_t lzf_compress(const void* src, size_t n, void* out, size_t room) noex
             at += 1 + ((at - literals_from) >> MISSES_A_STEP_BITS)
             continue
         to = put_literals(to, limit, p + literals_from, at - literals_from, p + n)
-        if to == NULL or limit - to < 3:
+        if to == NULL:
             return 0
         most = n - at if n - at < REPEAT_MAX else REPEAT_MAX
         length = REPEAT_MIN + equal_length(p + earlier + REPEAT_MIN, p + at + REPEAT_MIN, most - REPEAT_MIN)
+        if limit - to < (2 if length < 9 else 3):
+            return 0
         if length < 9:
             to[0] = <uint8_t>((length - 2) << 5 | distance >> 8)
             to += 1

@@ -107,8 +107,9 @@ def _own_fields(replicator: Replicator) -> dict[str, object]:
         "fence_epoch": state.fence_epoch,
         "term_epoch": state.term_epoch,
         "intact": int(state.intact),
-        "lease": replicator.lease_word,
     }
+    if replicator.lease.is_on:
+        fields["lease"] = replicator.lease_word
     if replicator.upstream.refusal:
         fields["master_refused"] = replicator.upstream.refusal
     if gate.gate is not None:

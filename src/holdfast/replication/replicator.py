@@ -173,9 +173,11 @@ class Replicator:
 
     def fence_refusal(self) -> bytes | None:
         """Why a write may not run on this node, None if it may."""
-        if self.is_replica:
-            return None
-        return self.standing.write_refusal or self._lease_refusal() or self.gate.refusal
+        # First of all the standing: a restarted primary whose configuration says `replicaof` is a candidate.
+        refusal = self.standing.write_refusal
+        if refusal is not None or self.is_replica:
+            return refusal
+        return self._lease_refusal() or self.gate.refusal
 
     def replicas_lag(self) -> bool:
         """Whether an attached replica still lacks something (a shutdown waits for it)."""
@@ -314,6 +316,7 @@ class Replicator:
                 case AttachRequest():
                     return self._attach(session, order)
         except (OrderError, OrderRefused) as refusal:
+            self._follow_again()
             raise CommandError(str(refusal)) from None
         self._refresh_guards()
         return OK
@@ -349,6 +352,13 @@ class Replicator:
     def _lease_refusal(self) -> bytes | None:
         self._had_lease = self.lease.holds(self.node.host.clock.boot_us())
         return None if self._had_lease else NO_LEASE
+
+    def _follow_again(self) -> None:
+        """Go on as a replica where an order failed half-way, as the state file could not be written."""
+        is_idle = self.upstream.target is None and bool(self.followed[0])
+        if is_idle and self.standing.node.standing is Standing.REPLICA:
+            self.upstream.follow(Target(*self.followed), Cause.RECONNECT, True)
+        self._refresh_guards()
 
     def _attach(self, session: Session, request: AttachRequest) -> Status:
         state = self.standing.node.state

@@ -31,7 +31,7 @@ from holdfast.replication.fence import (
     PromoteOrder,
     Standing,
 )
-from holdfast.replication.node_state import NodeState, decode_node_state
+from holdfast.replication.node_state import NodeState, StateFileError, decode_node_state
 from holdfast.replication.ports import Node
 from holdfast.replication.set_record import NOWHERE, Position, SetRecord
 
@@ -146,7 +146,10 @@ class NodeStanding:
                 file.close()
         self._is_kept = state is not None
         decision = fence.started(state, self.node_id, self.position, is_replica, acknowledges_after_fsync)
-        self._run(decision)
+        try:
+            self._run(decision)
+        except OrderRefused as refusal:
+            raise StateFileError(str(refusal)) from refusal
 
     def stop(self) -> None:
         """End cleanly: the copy has been fsynced."""
@@ -158,8 +161,12 @@ class NodeStanding:
     def keep(self) -> None:
         """Remember from now on who this node is: others count on its acknowledgements."""
         if not self._is_kept:
+            try:
+                self._write(self.node.state)
+            except OrderRefused as refusal:
+                self._node.log.warning(str(refusal))
+                return
             self._is_kept = True
-            self._write(self.node.state)
 
     # ---- orders ----
 
@@ -188,7 +195,10 @@ class NodeStanding:
     def applied(self) -> None:
         """Note that the copy reaches further."""
         if self.node.catching_up_to is not None:
-            self._run(fence.applied(self.node, self.position))
+            try:
+                self._run(fence.applied(self.node, self.position))
+            except OrderRefused as refusal:  # it stays as it was, and the next record tries again
+                self._node.log.warning(str(refusal))
 
     def upstream_lost(self) -> None:
         """Note that the link to the primary is gone."""
@@ -220,10 +230,10 @@ class NodeStanding:
                 case Act():
                     self._act(effect, decision)
                 case fence.Persist():
-                    self.node = decision.node
-                    self._is_kept = self._is_kept or self.node.state.fence_epoch > 0
+                    self._is_kept = self._is_kept or effect.state.fence_epoch > 0
                     if self._is_kept:
                         self._write(effect.state)
+                    self.node = decision.node
                 case fence.BecomePrimary():
                     self.node = decision.node
                     self._hands.become_primary(effect.epoch)
@@ -254,14 +264,20 @@ class NodeStanding:
                 self._hands.close_replica_links()
 
     def _write(self, state: NodeState) -> None:
-        """Put the state on stable storage: a new file, synced, in the place of the old one."""
+        """Put the state on stable storage: a new file, synced, in the place of the old one.
+
+        Raises `OrderRefused` if the disk does not take it: what hangs on it does not happen.
+        """
         disk = self._node.host.disk
         fresh = f"{self.path}.new"
-        file = disk.open(fresh, "wb")
         try:
-            file.write(state.encode())
-            file.sync()
-        finally:
-            file.close()
-        disk.rename(fresh, self.path)
-        disk.sync_dir(posixpath.dirname(self.path))
+            file = disk.open(fresh, "wb")
+            try:
+                file.write(state.encode())
+                file.sync()
+            finally:
+                file.close()
+            disk.rename(fresh, self.path)
+            disk.sync_dir(posixpath.dirname(self.path))
+        except OSError as error:
+            raise OrderRefused(f"MISCONF the state file cannot be written: {error.strerror}") from error

@@ -25,6 +25,7 @@ from holdfast.sim.world import World
 
 WATCH_SECONDS = 0.2
 ANSWER_SECONDS = 30.0
+USUAL_SYNC_SECONDS = 0.001
 
 
 class Broken(AssertionError):
@@ -100,7 +101,7 @@ class Stage:
             each.get("appendonly") == "yes" and each.get("appendfsync") == "always" for each in all_settings
         )
         reads = all(each.get("ack-reads") == "linearizable" for each in all_settings)
-        return Promise(keeps, always and not self.managers, keeps and reads)
+        return Promise(keeps, always and not self.managers, keeps and reads, not self.managers)
 
     def watch(self) -> None:
         """Let the judges look again and again from now on."""
@@ -189,8 +190,8 @@ class Stage:
                 world.fill_disk(name, free_bytes=None)
             if host.disk.syncs_fail:
                 world.fail_syncs(name, False)
-            if host.disk.sync_seconds:
-                world.slow_disk(name, 0.0)
+            if host.disk.sync_seconds > USUAL_SYNC_SECONDS:
+                world.slow_disk(name, USUAL_SYNC_SECONDS)
             if host.clock.rate != 1.0:
                 world.drift(name, 1.0)
         for name in list(world.processes):

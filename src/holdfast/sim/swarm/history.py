@@ -26,7 +26,7 @@ class Operation:
 
     client: str
     kind: str
-    """`write`, `pair` (two keys in MULTI), `set` and `get` (a register), `incr`, `other`."""
+    """`write`, `pair` (two keys in MULTI), `set` and `get` (a register), `replica get`, `incr`, `other`."""
     key: str
     value: str | None
     began: float

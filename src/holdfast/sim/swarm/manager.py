@@ -111,7 +111,7 @@ class Manager:
                 if self._must_fail_over() and self._world.now >= self._next_attempt:
                     await self._fail_over()
                     self._next_attempt = self._world.now + 0.5 + luck.random() * 2
-                elif self._epoch:
+                elif self._primary:
                     await self._gather_followers()
             await asyncio.sleep(0.25)
 
@@ -203,7 +203,7 @@ class Manager:
         """Order those to follow that do not, or not the right one, or not in this epoch."""
         leader_id = self._seen[self._primary].facts.get("node_id", "")
         orders: list[Coroutine[Any, Any, Any]] = []
-        for name in self._names:
+        for name in self._names if self._epoch else ():
             if name == self._primary:
                 continue
             target, target_id = self._upstream_of(name, leader_id)

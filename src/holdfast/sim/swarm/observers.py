@@ -38,7 +38,8 @@ def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
         position, keys = before
         now = node.replication.standing.position
         if upstream.cause is Cause.RECONNECT and keys and position is not None and now < position:
-            if checks.promise.wipes_nobody and node.configuration["replica-refuse-empty-primary"]:
+            # A primary that comes back from its log has its data, and cannot know where the stream stood.
+            if node.configuration["replica-refuse-empty-primary"] and not node.configuration["appendonly"]:
                 checks.was_wiped(name, keys, f"a primary at {tuple(now)}, being at {tuple(position)}")
 
     upstream._begin_snapshot, upstream._loaded = begin_snapshot, observed

@@ -77,8 +77,7 @@ gives it.
 REMARKS = {
     "Acknowledged writes (Holdfast's own)": (
         "What they promise: [acknowledgement.md](acknowledgement.md). `primary-lease-ms`, "
-        "`lease-hold-ms` and `shutdown-failover` are read and kept; they act together with our Sentinel, "
-        "which does not run yet."
+        "`lease-hold-ms` and `shutdown-failover` are read and kept, and do nothing yet."
     ),
     "Cluster": (
         "Cluster mode is not there yet: these are read and kept, and CONFIG GET shows them. With "
@@ -93,7 +92,7 @@ DOCS says the same, with all arguments. *args* counts the name too; -2 means two
 means in full is told at https://redis.io/commands/.
 
 Not there yet: streams, geo, HyperLogLog, functions, full ACLs (there is `requirepass` and the default
-user), client-side caching, the commands of cluster mode and Sentinel.
+user), client-side caching, the commands of cluster mode. Those of Sentinel are in a process of its own.
 """
 
 

@@ -18,7 +18,6 @@ cdef void reply_no_such_key(Session s) noexcept
 cdef void reply_int(Session s, int64_t value) noexcept
 cdef void reply_bulk(Session s, const char* p, size_t n) noexcept
 cdef void reply_slice(Session s, Slice text) noexcept
-cdef void reply_bulk_int(Session s, int64_t value) noexcept             # an integer as a bulk string
 cdef void reply_text(Session s, const char* text) noexcept              # a C string as a bulk string
 cdef void reply_null(Session s) noexcept                                # $-1 or _
 cdef void reply_null_array(Session s) noexcept                          # *-1 or _

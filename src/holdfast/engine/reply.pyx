@@ -108,11 +108,6 @@ cdef void reply_slice(Session s, Slice text) noexcept:
     reply_bulk(s, text.ptr, text.len)
 
 
-cdef void reply_bulk_int(Session s, int64_t value) noexcept:
-    cdef char digits[24]
-    reply_bulk(s, digits, format_int64(digits, value))
-
-
 cdef void reply_text(Session s, const char* text) noexcept:
     reply_bulk(s, text, strlen(text))
 

@@ -10,8 +10,6 @@ cdef int parse_request(Session s, const char* p, size_t n, size_t* used, Call* c
 cdef int feed(Session s, const char* p, size_t n) except -1
 # Execute what waits in the session's input (after a pause or a block).
 cdef int proceed(Session s) except -1
-# The call as RESP bytes: its raw form, or encoded into `out`.
-cdef Slice call_bytes(Call* c, Buf* out) noexcept
 cdef void encode_call(Buf* out, Slice* argv, int argc) noexcept nogil
 
 # Execute the requests in [p, p + n) while another call is under way (EXEC, retries).

@@ -436,16 +436,6 @@ cdef void encode_call(Buf* out, Slice* argv, int argc) noexcept nogil:
         buf_append(out, b"\r\n", 2)
 
 
-cdef Slice call_bytes(Call* c, Buf* out) noexcept:
-    cdef Slice s = c.raw
-    if s.len == 0:
-        out.len = 0
-        encode_call(out, c.argv, c.argc)
-        s.ptr = out.ptr
-        s.len = out.len
-    return s
-
-
 cdef int run_nested(Session s, const char* p, size_t n) except -1:
     cdef Engine e = s.engine
     cdef Slice* argv = e.argv

@@ -85,8 +85,6 @@ class Keeper:
         """Sees that pending replies leave soon (set by the node)."""
         self.replication_fields: Callable[[], list[tuple[bytes, bytes]]] = list
         """Aux fields that replication wants in every snapshot."""
-        self.replicas_synced: Callable[[int], int] = lambda offset: 0
-        """How many replicas have an offset on stable storage (WAITAOF)."""
         self.take_functions: Callable[[list[bytes]], None] | None = None
         """Loads function libraries that a file held; without it they are kept as they are."""
         self.give_functions: Callable[[], list[bytes]] | None = None
@@ -109,7 +107,6 @@ class Keeper:
         self._tried_ms = -RETRY_MS
         self._held: list[Any] = []
         self._refusing = False
-        self._waiting: list[tuple[int, int, Any]] = []
         self.writer = AofWriter(host.disk, host.clock, self.place, self._aof_settings(), host.pid, log.write)
         configuration.on_change(AOF_SETTINGS, self._follow_aof_settings)
         configuration.on_change(("appendonly",), self._follow_appendonly)
@@ -238,8 +235,6 @@ class Keeper:
         writer.flush(self.host.clock.boot_us() // 1000)
         if writer.health is not Health.OK or self._refusing or self._held:
             self._follow_health()
-        if self._waiting:
-            self._answer_waiting()
 
     def _follow_health(self) -> None:
         """Errors of the disk: writes get MISCONF; with always, replies wait for what they promise."""
@@ -587,26 +582,9 @@ class Keeper:
         """Whether an append-only file is in force."""
         return self.writer.state is not State.OFF
 
-    def synced(self, offset: int) -> bool:
-        """Whether effects up to an offset are on stable storage here."""
-        return self.writer.state is State.ON and self.writer.synced_offset >= offset
-
     def synced_offset(self) -> int | None:
         """Return up to where the stream is on stable storage here, None without an append-only file."""
         return self.writer.synced_offset if self.appends else None
-
-    def await_synced(self, offset: int, local: int, replicas: int, answer: Callable[[], None]) -> None:
-        """Call `answer` once an offset is on stable storage here and at so many replicas."""
-        self._waiting.append((offset, local, (replicas, answer)))
-
-    def _answer_waiting(self) -> None:
-        still = []
-        for offset, local, (replicas, answer) in self._waiting:
-            if int(self.synced(offset)) >= local and self.replicas_synced(offset) >= replicas:
-                answer()
-            else:
-                still.append((offset, local, (replicas, answer)))
-        self._waiting = still
 
     # ---- the end ----
 

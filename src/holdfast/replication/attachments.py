@@ -20,7 +20,7 @@ kept since serves late comers too; a diskless one cannot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -166,11 +166,6 @@ def members_to_add(attachments: Iterable[Attachment], members: frozenset[str]) -
     return sorted(
         {each.node_id for each in attachments if each.node_id and each.stage is Stage.ONLINE} - members
     )
-
-
-def oldest_byte_needed(attachments: Iterable[Attachment], next_bytes: Mapping[str, int]) -> int | None:
-    """Return the first byte of the stream that some attached replica still needs, None if nobody does."""
-    return min((next_bytes[each.name] for each in attachments if each.name in next_bytes), default=None)
 
 
 def _room(everyone: list[Attachment], settings: SyncSettings) -> int:

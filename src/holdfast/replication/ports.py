@@ -11,7 +11,6 @@ How to read it: `Snapshot` first; its contract on the instant is what full resyn
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
@@ -129,8 +128,3 @@ class Node(Protocol):
 def now_ms(node: Node) -> int:
     """Return the time for intervals: milliseconds that never go back."""
     return node.host.clock.boot_us() // 1000
-
-
-def loop_of() -> asyncio.AbstractEventLoop:
-    """Return the running loop."""
-    return asyncio.get_running_loop()

@@ -185,11 +185,6 @@ class Upstream:
         self.is_failover = False
         self._node.engine.link_up = False
 
-    def drop_link(self, reason: str) -> None:
-        """Start over with a new link."""
-        if self._link is not None:
-            self._link.close(reason)
-
     @property
     def is_up(self) -> bool:
         """Whether the stream flows."""

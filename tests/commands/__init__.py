@@ -1,5 +1,1 @@
-<<<<<<< HEAD
 """Tests of the commands: what conformance cannot see, above all what replicas and files are told."""
-=======
-"""Tests of `holdfast.commands`."""
->>>>>>> w2-admin

@@ -19,7 +19,7 @@ from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array_at, reply_error, reply_int, reply_later, reply_null, reply_ok, reply_slice,
     reply_syntax_error)
-from holdfast.engine.state cimport GUARD_CLUSTER, Call, Engine, Session
+from holdfast.engine.state cimport GUARD_CLUSTER, S_LOADER, Call, Engine, Session
 from holdfast.engine.table cimport Table, TableCursor, table_walk, table_walk_next
 
 from holdfast.commands.spec import Spec
@@ -155,6 +155,10 @@ cdef int flushall(Session s, Call* c) except -1:
         empty(e, &e.ks.dbs[i], lazily)
     e.dirty += 1
     propagate(s, c)
+    if not s.flags & S_LOADER:
+        emptied = getattr(e.node, "emptied", None)      # a node has files, an engine alone has none
+        if emptied is not None:
+            emptied()
     reply_ok(s)
     return 0
 

@@ -284,6 +284,10 @@ class ServerNode:
         """Whether a pause holds back such a request now."""
         return self.client_pauses.holds(writes)
 
+    def emptied(self) -> None:
+        """FLUSHALL was executed: its files follow."""
+        self.keeper.after_flush()
+
     def write_refusal(self) -> bytes:
         """The MISCONF error of a node that cannot write its files."""
         return self.keeper.write_refusal()

@@ -396,7 +396,7 @@ class Keeper:
     def save_now(self) -> bool:
         """Save while everybody waits (SAVE, SHUTDOWN, DEBUG RELOAD)."""
         path, disk = self.rdb_path, self.host.disk
-        temporary = posixpath.join(posixpath.dirname(path), f"temp-{self.host.pid}.rdb")
+        temporary = posixpath.join(posixpath.dirname(path), f"temp-{self.host.pid}-now.rdb")
         self._save_began_us, self._save_dirty = self.host.clock.boot_us(), self.engine.dirty
         try:
             keys = self._write_file(temporary, self.order())
@@ -457,6 +457,14 @@ class Keeper:
         for snapshot in (self._saving, self._rewriting):
             if snapshot is not None:
                 snapshot.stop()
+
+    def after_flush(self) -> None:
+        """Let the RDB follow FLUSHALL: no save of older data ends after it; with save points it is empty."""
+        if self._saving is not None:
+            self._saving.abandon()
+            self._saving = None
+        if self.configuration["save"] and self.loading is None:
+            self.save_now()
 
     # ---- the AOF ----
 

@@ -231,7 +231,8 @@ cdef bint admit(Session s, Call* c) except? False:
             return False
     if guard & GUARD_FENCED and not from_primary:
         e.ks.expiry_mode = EXPIRY_HIDE      # the deletion of an expired key would be a write
-    if guard & GUARD_FENCED and writes and not from_primary:
+    if guard & GUARD_FENCED and not from_primary and (
+            writes or (e.gate_reads and (flags | (s.queued_flags if runs_queue else 0)) & CMD_READONLY)):
         refusal = e.node.fence_refusal(s)
         if refusal is not None:
             reject_bytes(s, c, refusal)

@@ -30,7 +30,7 @@ from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError,
 from holdfast.replication.lease import GrantError, Lease, parse_grant
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
-from holdfast.replication.reply_gate import GUARD_FENCED, ReplyGate
+from holdfast.replication.reply_gate import GUARD_FENCED, READ_PROMISES, ReplyGate
 from holdfast.replication.serving import Serving
 from holdfast.replication.set_record import RDB_FIELD, Position, SetRecord, SetRecordError, decode_set_record
 from holdfast.replication.standing import NodeStanding, OrderRefused
@@ -153,6 +153,9 @@ class Replicator:
             engine.guard |= GUARD_FENCED
         else:
             engine.guard &= ~GUARD_FENCED
+        if self.standing.write_refusal is not None:
+            # What `ack-reads` promises nobody can prove here any more: such reads are refused, too.
+            engine.gate_reads = READ_PROMISES[self.node.configuration["ack-reads"]]
 
     # ---- what the node asks ----
 

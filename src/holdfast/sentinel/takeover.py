@@ -144,7 +144,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     if waits and now_ms - state.began_ms < REPORTS_WAIT_MS:
         return False
-    ranked = [each.node_id for each in selection.ranked(primary, sentinel.times, now_ms)]
+    goes_on = [primary.node_id] if waits_for_leader(primary) and not primary.must_change else []
+    ranked = goes_on + [each.node_id for each in selection.ranked(primary, sentinel.times, now_ms)]
     choice = orders.choose(
         state.epoch,
         sentinel.my_id,

@@ -87,7 +87,11 @@ class SimulatedGroup:
             configuration.assign("protected-mode", False)
             configuration.config_file = path
             log = Log(
-                host.clock, host.disk, host.pid, lambda line: self.log.append(f"{host.name} {line.decode()}"), path=""
+                host.clock,
+                host.disk,
+                host.pid,
+                lambda line: self.log.append(f"{host.name} {line.decode()}"),
+                path="",
             )
             node = SentinelNode(configuration, lines, host, log, NoScripts())
             self.sentinels[host.name] = node

@@ -64,7 +64,6 @@ def test_version_and_help_answer_without_a_server(capsys: pytest.CaptureFixture[
     [
         (["--test-memory", "5"], "does not test anything"),
         (["--check-system"], "does not check anything"),
-        (["sentinel.conf", "--sentinel"], "Sentinel mode is not built yet"),
         (["--nosuch", "1"], "Bad directive or wrong number of arguments"),
     ],
 )

@@ -265,9 +265,7 @@ def _meet(sentinel: Sentinel, primary: Primary, hello: Hello, now_ms: int) -> In
     return met
 
 
-def _follow_hello(
-    sentinel: Sentinel, primary: Primary, other: Instance, hello: Hello, now_ms: int
-) -> None:
+def _follow_hello(sentinel: Sentinel, primary: Primary, other: Instance, hello: Hello, now_ms: int) -> None:
     old = primary.address
     new = Address(hello.primary_host, hello.primary_port, hello.primary_host)
     sentinel.tell("+config-update-from", other)

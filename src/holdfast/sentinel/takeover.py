@@ -190,7 +190,7 @@ def _fetch(sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state:
     node, source = by_id.get(choice.node_id), by_id.get(choice.source)
     if node is None or source is None or not node.link.is_up or state.fetching == choice.node_id:
         if node is not None:
-            state.reports.pop(choice.node_id, None)     # ask again how far it has come
+            state.reports.pop(choice.node_id, None)  # ask again how far it has come
         return
     state.fetching = choice.node_id
     state.reports.pop(choice.node_id, None)
@@ -221,4 +221,3 @@ def _lead(
     sentinel.send(node, *choice.order, on_reply=answered)
     asking.ask_info(sentinel, node, now)
     return True
-

@@ -61,7 +61,12 @@ class Process:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=self.directory, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                self.command,
+                cwd=self.directory,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
 
     @property
@@ -130,9 +135,7 @@ class Group:
     def add_node(self, kind: str = "redis", *options: str) -> Process:
         """Start a node of data; all but the first follow the first."""
         port = free_port()
-        program = (
-            ["redis-server"] if kind == "redis" else [sys.executable, "-m", "holdfast.cli.server"]
-        )
+        program = ["redis-server"] if kind == "redis" else [sys.executable, "-m", "holdfast.cli.server"]
         home = self.directory / str(port)
         home.mkdir()
         (home / "redis.conf").write_text(
@@ -146,9 +149,7 @@ class Group:
     def add_sentinel(self, kind: str = "holdfast", quorum: int = 2, extra: str = "") -> Process:
         """Start a Sentinel of either kind."""
         port = free_port()
-        program = (
-            ["redis-sentinel"] if kind == "redis" else [sys.executable, "-m", "holdfast.cli.sentinel"]
-        )
+        program = ["redis-sentinel"] if kind == "redis" else [sys.executable, "-m", "holdfast.cli.sentinel"]
         home = self.directory / str(port)
         home.mkdir()
         (home / "sentinel.conf").write_text(

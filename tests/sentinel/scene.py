@@ -16,7 +16,9 @@ START_MS = 1_000_000
 class Scene:
     """One Sentinel, its machine, and a clock that the test moves."""
 
-    def __init__(self, replicas: int = 2, others: int = 2, quorum: int = 2, down_after_ms: int = 1000) -> None:
+    def __init__(
+        self, replicas: int = 2, others: int = 2, quorum: int = 2, down_after_ms: int = 1000
+    ) -> None:
         self.now_ms = START_MS
         self.sentinel = Sentinel(ME, random.Random(1), START_MS)
         self.machine = Machine(self.sentinel)

@@ -40,12 +40,14 @@ class SimulatedGroup:
     """Nodes `n0` (the primary) to `nX` and Sentinels `s0` to `sX` of one world."""
 
     def __init__(
-        self, world: World, nodes: int = 3, sentinels: int = 3, down_after_ms: int = 1000, **settings: str
-    ) -> None:
+        self, world: World, nodes: int = 3, sentinels: int = 3, down_after_ms: int = 1000, extra: str = "",
+        **settings: str,
+    ) -> None:  # fmt: skip
         self.world = world
         self.nodes = Nodes(world)
         self.sentinels: dict[str, SentinelNode] = {}
         self.log: list[str] = []
+        self.extra = extra
         self.names = [f"n{number}" for number in range(nodes)]
         for name in self.names:
             world.host(name)
@@ -66,7 +68,7 @@ class SimulatedGroup:
                 file.write(
                     f"sentinel monitor mymaster {address} 7000 {quorum}\n"
                     f"sentinel down-after-milliseconds mymaster {down_after_ms}\n"
-                    "sentinel failover-timeout mymaster 10000\n".encode()
+                    f"sentinel failover-timeout mymaster 10000\n{self.extra}".encode()
                 )
                 file.sync()
                 file.close()
@@ -85,7 +87,11 @@ class SimulatedGroup:
             configuration.assign("protected-mode", False)
             configuration.config_file = path
             log = Log(
-                host.clock, host.disk, host.pid, lambda line: self.log.append(f"{host.name} {line.decode()}"), path=""
+                host.clock,
+                host.disk,
+                host.pid,
+                lambda line: self.log.append(f"{host.name} {line.decode()}"),
+                path="",
             )
             node = SentinelNode(configuration, lines, host, log, NoScripts())
             self.sentinels[host.name] = node
@@ -112,7 +118,7 @@ class SimulatedGroup:
             for name in self.names
             if self.world.process(name).running
             and not self.nodes.running[name].replication.is_replica
-            and self.nodes.running[name].replication.standing.write_refusal is None
+            and self.nodes.running[name].replication.fence_refusal() is None
         ]
 
     def named(self) -> set[str]:

@@ -31,7 +31,11 @@ def test_a_vote_is_on_disk_before_it_is_told():
     scene = Scene()
     assert election.vote(scene.sentinel, scene.primary, 7, "b" * 40, scene.now_ms) == ("b" * 40, 7)
     effects = scene.sentinel.take_effects()
-    place = [index for index, each in enumerate(effects) if isinstance(each, Tell) and each.event == "+vote-for-leader"]
+    place = [
+        index
+        for index, each in enumerate(effects)
+        if isinstance(each, Tell) and each.event == "+vote-for-leader"
+    ]
     assert any(isinstance(each, Persist) for each in effects[: place[0]])
 
 

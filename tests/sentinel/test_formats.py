@@ -177,12 +177,14 @@ class Runner:
 
 def queue():
     told, runner, clock = [], Runner(), [0]
-    made = ScriptQueue(runner, Times(), lambda event, text, level: told.append((event, text)), lambda: clock[0])
+    made = ScriptQueue(
+        runner, Times(), lambda event, text, level: told.append((event, text)), lambda: clock[0]
+    )
     return made, runner, told
 
 
 def test_a_script_that_asks_for_it_is_tried_again_later_each_time():
-    scripts, runner, told = queue()
+    scripts, runner, _ = queue()
     scripts.add(("/s", "x"))
     scripts.look(0)
     runner.ended[0](1, 0)
@@ -206,7 +208,7 @@ def test_a_script_that_fails_otherwise_is_told_and_dropped():
 
 
 def test_a_script_that_hangs_is_killed_once():
-    scripts, runner, told = queue()
+    scripts, runner, _ = queue()
     scripts.add(("/s",))
     scripts.look(0)
     scripts.look(60_001)
@@ -215,7 +217,7 @@ def test_a_script_that_hangs_is_killed_once():
 
 
 def test_sixteen_scripts_run_and_the_queue_is_bounded():
-    scripts, runner, told = queue()
+    scripts, _, _ = queue()
     for number in range(300):
         scripts.add(("/s", str(number)))
     scripts.look(0)

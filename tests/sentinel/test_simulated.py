@@ -104,3 +104,66 @@ def test_after_any_faults_one_leads_and_no_epoch_had_two_leaders(seed: int) -> N
             world.run(luck.uniform(0.1, 3))
         world.run_until(made.agreed, 90)
         assert all(len(leaders) == 1 for leaders in made.epochs_and_leaders().values())
+
+
+LEASE = "sentinel primary-lease-ms mymaster -1\n"
+
+
+def under_lease(world: World, **settings: object) -> SimulatedGroup:
+    """Start a group whose primary takes writes only while most Sentinels grant it."""
+    made = settle(world, extra=LEASE, **settings)
+    replication = made.nodes.running["n0"].replication
+    world.run_until(lambda: replication.lease_word == "held", 20)
+    return made
+
+
+def watch(made: SimulatedGroup, seconds: float) -> list[list[str]]:
+    """Let time pass; return whoever took writes at the same time."""
+    together: list[list[str]] = []
+
+    def look() -> bool:
+        leading = made.leading()
+        if len(leading) > 1:
+            together.append(leading)
+        return False
+
+    end = made.world.now + seconds
+    made.world.run_until(lambda: look() or made.world.now >= end, seconds + 1)
+    return together
+
+
+def test_under_a_lease_a_cut_off_primary_takes_no_writes_when_another_leads() -> None:
+    with World(6) as world:
+        made = under_lease(world)
+        world.partition(["n0"], ["n1", "n2", "s0", "s1", "s2"])
+        assert watch(made, 10) == []
+        assert len(made.leading()) == 1 and made.leading() != ["n0"]
+        world.heal_all()
+        world.run_until(made.agreed, 20)
+
+
+def test_under_a_lease_a_primary_without_most_sentinels_stops_and_goes_on_with_them() -> None:
+    with World(7) as world:
+        made = under_lease(world)
+        for name in ("s1", "s2"):
+            world.kill(name)
+        world.run(3.0)
+        assert made.leading() == []
+        for name in ("s1", "s2"):
+            world.start(name)
+        world.run_until(lambda: len(made.leading()) == 1, 20)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_under_a_lease_no_two_take_writes_whatever_is_cut(seed: int) -> None:
+    with World(200 + seed) as world:
+        made = under_lease(world)
+        luck = world.luck("faults")
+        everyone = [*made.names, "s0", "s1", "s2"]
+        for _ in range(5):
+            victim = luck.choice(everyone)
+            world.partition([victim], [each for each in everyone if each != victim])
+            assert watch(made, luck.uniform(0.5, 6)) == []
+            world.heal_all()
+            assert watch(made, luck.uniform(0.1, 3)) == []
+        world.run_until(made.agreed, 90)

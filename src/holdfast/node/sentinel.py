@@ -67,7 +67,10 @@ READ_BUFFER_BYTES = 64 * 1024
 CRASHED = 99
 FAMILIES = (command_table, connection, pubsub, authentication, client, acl, info, shutdown)
 SERVED = frozenset(
-    "acl auth client command hello info ping psubscribe punsubscribe quit reset shutdown subscribe unsubscribe".split()
+    (
+        *("acl", "auth", "client", "command", "hello", "info", "ping", "quit", "reset", "shutdown"),
+        *("subscribe", "unsubscribe", "psubscribe", "punsubscribe"),
+    )
 )
 """What the families hold that a Sentinel serves; the rest is taken out again."""
 SECTIONS = ("server", "clients", "cpu", "stats", "sentinel")
@@ -109,7 +112,7 @@ class SentinelNode:
 
     def _build_shell(self, any_port: bool) -> None:
         """Make the server around it: engine, clients, listeners, INFO."""
-        configuration, host = self.configuration, self.host
+        host = self.host
         self.engine = Engine(1, host.random.getrandbits(63) | 1, False)
         self.engine.node = self
         self.engine.open_tick = self.open_tick
@@ -175,8 +178,8 @@ class SentinelNode:
         self.cron.stop()
         self.client_pauses.cancel()
         self.listeners.close()
-        for connection in self._links.values():
-            connection.close()
+        for link in self._links.values():
+            link.close()
         self._links.clear()
         if self.engine.tick_open:
             self.end_tick()
@@ -333,9 +336,7 @@ class SentinelNode:
             self.run_effects()
             self._soon()
 
-    def replies_came(
-        self, connection: LinkConnection, replies: list[tuple[OnReply | None, Reply]]
-    ) -> None:
+    def replies_came(self, connection: LinkConnection, replies: list[tuple[OnReply | None, Reply]]) -> None:
         """Replies, or messages of the hello channel."""
         now_ms = self.now_ms()
         for on_reply, reply in replies:
@@ -431,7 +432,9 @@ def _hello(session: Session, args: list[bytes]) -> object:
     told = authentication.hello(session, args)
     if not isinstance(told, Pairs):
         return told
-    return Pairs([(name, "sentinel" if name == b"mode" else value) for name, value in told if name != b"role"])
+    return Pairs(
+        [(name, "sentinel" if name == b"mode" else value) for name, value in told if name != b"role"]
+    )
 
 
 def _info(session: Session, args: list[bytes]) -> object:

@@ -26,8 +26,8 @@ from holdfast.replication.fence import Standing
 from holdfast.replication.hand_over import HandOver
 from holdfast.replication.history import history_after_start
 from holdfast.replication.information import info_fields, role
-from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
 from holdfast.replication.lease import GrantError, Lease, parse_grant
+from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
 from holdfast.replication.reply_gate import GUARD_FENCED, READ_PROMISES, ReplyGate

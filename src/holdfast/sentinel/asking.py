@@ -60,7 +60,7 @@ def credentials(sentinel: Sentinel, instance: Instance) -> tuple[str, ...]:
 def greeting(sentinel: Sentinel, instance: Instance, pubsub: bool) -> list[tuple[str, ...]]:
     """Return what is said first on a fresh connection."""
     kind = "pubsub" if pubsub else "cmd"
-    words = [("CLIENT", "SETNAME", f"sentinel-{sentinel.my_id[:8]}-{kind}")]
+    words: list[tuple[str, ...]] = [("CLIENT", "SETNAME", f"sentinel-{sentinel.my_id[:8]}-{kind}")]
     if pubsub:
         words.append(("SUBSCRIBE", CHANNEL))
     auth = credentials(sentinel, instance)

@@ -31,9 +31,7 @@ DENIED = (
     "ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig "
     "configuration directive in your Sentinel configuration"
 )
-CONFIG_USAGE = (
-    "ERR Only SENTINEL CONFIG GET <option> / SET <option> <value> are supported."
-)
+CONFIG_USAGE = "ERR Only SENTINEL CONFIG GET <option> / SET <option> <value> are supported."
 NOT_SAVED = "ERR Failed to save config file. Check server logs."
 CONFIG_NAMES = (
     "resolve-hostnames",
@@ -174,7 +172,9 @@ def master(session: Session, args: Args) -> object:
 
 def replicas(session: Session, args: Args) -> object:
     """SENTINEL REPLICAS name."""
-    return _described(session, [each for each in _primary(session, args[2]).replicas.values() if each.is_announced])
+    return _described(
+        session, [each for each in _primary(session, args[2]).replicas.values() if each.is_announced]
+    )
 
 
 def sentinels(session: Session, args: Args) -> object:
@@ -317,7 +317,9 @@ def reset(session: Session, args: Args) -> object:
     """SENTINEL RESET pattern."""
     side = side_of(session)
     chosen = [
-        each for each in side.sentinel.primaries.values() if matches(args[2], each.name.encode("utf-8", "surrogateescape"))
+        each
+        for each in side.sentinel.primaries.values()
+        if matches(args[2], each.name.encode("utf-8", "surrogateescape"))
     ]
     for primary in chosen:
         observation.reset(side.sentinel, primary, side.now_ms())
@@ -344,7 +346,9 @@ def monitor(session: Session, args: Args) -> object:
         down_after_ms=sentinel.times.default_down_after,
         failover_timeout_ms=sentinel.times.default_failover_timeout,
     )
-    primary = sentinel.add_primary(name, Address(host, port, host if is_ip(host) else ""), options, side.now_ms())
+    primary = sentinel.add_primary(
+        name, Address(host, port, host if is_ip(host) else ""), options, side.now_ms()
+    )
     reply = _saved(session)
     sentinel.tell("+monitor", primary, f"quorum {quorum}")
     side.machine.look(side.now_ms())
@@ -540,7 +544,9 @@ def debug(session: Session, args: Args) -> object:
         name = given.lower().replace("-", "_")
         if name not in TIME_NAMES or place + 1 >= len(args) or "_" in given:
             raise CommandError(f"ERR Unknown option or number of arguments for SENTINEL DEBUG '{given}'")
-        refused = CommandError(f"ERR Invalid argument '{_text(args[place + 1])}' for SENTINEL DEBUG '{given}'")
+        refused = CommandError(
+            f"ERR Invalid argument '{_text(args[place + 1])}' for SENTINEL DEBUG '{given}'"
+        )
         setattr(times, name, _checked(args[place + 1], 1, refused))
     return OK
 

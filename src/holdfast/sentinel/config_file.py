@@ -422,6 +422,11 @@ def _key(line: str) -> tuple[str, str] | None:
     if name in GLOBAL:
         return name, ""
     known = name in OF_PRIMARY or name in (
-        "monitor", "config-epoch", "leader-epoch", "known-replica", "known-sentinel", "rename-command"
+        "monitor",
+        "config-epoch",
+        "leader-epoch",
+        "known-replica",
+        "known-sentinel",
+        "rename-command",
     )
     return (name, words[2]) if known and len(words) > 2 else None

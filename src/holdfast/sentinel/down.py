@@ -37,7 +37,12 @@ def suspicion(primary: Primary) -> Suspicion:
     if not reachable:
         return Suspicion.NONE
     for each in reachable:
-        if each.info_ms is None or each.info_ms < since or each.info_sent_ms < since or follows(each, primary):
+        if (
+            each.info_ms is None
+            or each.info_ms < since
+            or each.info_sent_ms < since
+            or follows(each, primary)
+        ):
             return Suspicion.UNSURE
     return Suspicion.CONFIRMED
 

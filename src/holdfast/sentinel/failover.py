@@ -60,7 +60,10 @@ def start_if_needed(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         if wait_until_ms - now_ms > 1000 and primary.delay_logged_ms != primary.failover_start_ms:
             primary.delay_logged_ms = primary.failover_start_ms
             sentinel.do(
-                LogOnly("notice", f"Next failover delay: I will not start a failover for {wait_until_ms - now_ms} ms")
+                LogOnly(
+                    "notice",
+                    f"Next failover delay: none of mine for {wait_until_ms - now_ms} ms",
+                )
             )
         sentinel.look_again(min(wait_until_ms - now_ms, 1000))
         return False
@@ -210,7 +213,7 @@ def _ask_hand_over(sentinel: Sentinel, primary: Primary, chosen: Instance, now_m
 
     def answered(reply: Reply, at_ms: int) -> None:
         if isinstance(reply, ReplyError) and primary.in_failover and primary.failover_epoch == epoch:
-            sentinel.log(f"{primary.name} cannot hand over ({reply}): REPLICAOF NO ONE is sent instead", "warning")
+            sentinel.log(f"{primary.name} cannot hand over ({reply}): it is replaced instead", "warning")
             primary.is_planned = primary.hand_over_sent = False
             _enter(primary, Failover.SEND_PROMOTION, at_ms)
 

@@ -38,7 +38,10 @@ def applies(primary: Primary) -> bool:
 
 def leading(primary: Primary) -> Instance:
     """Return the node that leads as far as we know."""
-    if primary.promoted is not None and primary.failover in (Failover.RECONF_REPLICAS, Failover.UPDATE_CONFIG):
+    if primary.promoted is not None and primary.failover in (
+        Failover.RECONF_REPLICAS,
+        Failover.UPDATE_CONFIG,
+    ):
         return primary.promoted
     return primary
 

@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
             )
         except ConnectionRefusedError:
             self._gone(refused=True)
-        except (OSError, TimeoutError, asyncio.TimeoutError):
+        except (OSError, TimeoutError):
             self._gone(refused=False)
 
     def send(self, words: Sequence[str], on_reply: OnReply | None) -> None:

@@ -122,8 +122,10 @@ def info_section(sentinel: Sentinel, running: int, queued: int, now_ms: int) -> 
         fields.append(
             (
                 f"master{number}",
-                f"name={primary.name},status={status},address={where},"
-                f"slaves={len(primary.replicas)},sentinels={primary.voters}",
+                (
+                    f"name={primary.name},status={status},address={where},"
+                    f"slaves={len(primary.replicas)},sentinels={primary.voters}"
+                ),
             )
         )
     return fields

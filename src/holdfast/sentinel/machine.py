@@ -103,10 +103,11 @@ class Machine:
         if gap_ms < 0 or gap_ms > sentinel.times.tilt_trigger:
             sentinel.tilt_since_ms = now_ms
             sentinel.tell_text("+tilt", "#tilt mode entered")
-        elif sentinel.tilt_since_ms is not None:
-            if now_ms - sentinel.tilt_since_ms >= sentinel.times.tilt_period:
-                sentinel.tilt_since_ms = None
-                sentinel.tell_text("-tilt", "#tilt mode exited")
+        elif sentinel.tilt_since_ms is not None and (
+            now_ms - sentinel.tilt_since_ms >= sentinel.times.tilt_period
+        ):
+            sentinel.tilt_since_ms = None
+            sentinel.tell_text("-tilt", "#tilt mode exited")
 
     def _instance(self, instance: Instance, now_ms: int) -> None:
         sentinel = self.sentinel

@@ -125,8 +125,9 @@ def _demote_old_primary(sentinel: Sentinel, primary: Primary, role: Role, now_ms
     """The old primary is seen alive while its successor already leads."""
     if role is not Role.PRIMARY or primary.failover is not Failover.RECONF_REPLICAS:
         return
-    if primary.promoted is None or now_ms - primary.converted_ms < CONVERT_AGAIN_MS:
+    if primary.promoted in (None, primary) or now_ms - primary.converted_ms < CONVERT_AGAIN_MS:
         return
+    assert primary.promoted is not None
     if orders.follow(sentinel, primary, primary.promoted, now_ms):
         primary.converted_ms = now_ms
         sentinel.tell("+convert-to-slave", primary, level="notice")
@@ -264,9 +265,7 @@ def _meet(sentinel: Sentinel, primary: Primary, hello: Hello, now_ms: int) -> In
     return met
 
 
-def _follow_hello(
-    sentinel: Sentinel, primary: Primary, other: Instance, hello: Hello, now_ms: int
-) -> None:
+def _follow_hello(sentinel: Sentinel, primary: Primary, other: Instance, hello: Hello, now_ms: int) -> None:
     old = primary.address
     new = Address(hello.primary_host, hello.primary_port, hello.primary_host)
     sentinel.tell("+config-update-from", other)

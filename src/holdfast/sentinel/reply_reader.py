@@ -29,7 +29,7 @@ class ReplyError(str):
     __slots__ = ()
 
 
-Reply = Union[ReplyStatus, ReplyError, str, int, None, Sequence["Reply"]]
+Reply = Union[ReplyStatus, ReplyError, str, int, None, Sequence["Reply"]]  # noqa: UP007 - it names itself
 
 
 class BrokenReply(ValueError):

@@ -144,7 +144,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     if waits and now_ms - state.began_ms < REPORTS_WAIT_MS:
         return False
-    ranked = [each.node_id for each in selection.ranked(primary, sentinel.times, now_ms)]
+    goes_on = [primary.node_id] if waits_for_leader(primary) and not primary.must_change else []
+    ranked = goes_on + [each.node_id for each in selection.ranked(primary, sentinel.times, now_ms)]
     choice = orders.choose(
         state.epoch,
         sentinel.my_id,
@@ -189,7 +190,7 @@ def _fetch(sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state:
     node, source = by_id.get(choice.node_id), by_id.get(choice.source)
     if node is None or source is None or not node.link.is_up or state.fetching == choice.node_id:
         if node is not None:
-            state.reports.pop(choice.node_id, None)     # ask again how far it has come
+            state.reports.pop(choice.node_id, None)  # ask again how far it has come
         return
     state.fetching = choice.node_id
     state.reports.pop(choice.node_id, None)
@@ -220,4 +221,3 @@ def _lead(
     sentinel.send(node, *choice.order, on_reply=answered)
     asking.ask_info(sentinel, node, now)
     return True
-

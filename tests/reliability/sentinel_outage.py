@@ -6,11 +6,13 @@ is what was acknowledged and is not on the final primary. What it is not: a benc
 throughput.
 
 How to read it: `CASES` says what is done; `run_case` does it once; `main` prints the table and
-writes docs/reliability/sentinel.md. Run: python -m bench.sentinel_outage [runs]
+writes docs/reliability/sentinel.md. Run:
+python -m tests.reliability.sentinel_outage [runs [part of a case's name]]
 """
 
 from __future__ import annotations
 
+import itertools
 import signal
 import statistics
 import sys
@@ -24,7 +26,7 @@ import redis
 
 from tests.sentinel.group import Group, group, until
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reliability" / "sentinel.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability" / "sentinel.md"
 
 
 class Writer:
@@ -80,9 +82,7 @@ class Writer:
     def outage_ms(self, fault: float) -> float:
         """Return the longest gap between acknowledgements that ends after the fault."""
         times = [at for at, _ in self.acknowledged]
-        return max(
-            (after - before) * 1000 for before, after in zip(times, times[1:], strict=False) if after > fault
-        )
+        return max((after - before) * 1000 for before, after in itertools.pairwise(times) if after > fault)
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,7 @@ def run_case(case: Case, nodes: str, sentinels: str) -> Outcome:
         case.fault(made)
         alive = [each for each in made.sentinels if each.process.poll() is None]
         until(
-            lambda: any(
-                made.primary_of(each) != old for each in alive if each.process.poll() is None
-            ),
+            lambda: any(made.primary_of(each) != old for each in alive if each.process.poll() is None),
             "another leads",
             120,
         )
@@ -194,7 +192,10 @@ def main() -> None:
     """Run all cases and write the page."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     rows = []
+    wanted_cases = sys.argv[2] if len(sys.argv) > 2 else ""
     for case in CASES:
+        if wanted_cases not in case.name:
+            continue
         cells = []
         for nodes, sentinels in (("redis", "redis"), ("redis", "holdfast"), ("holdfast", "holdfast")):
             wanted = min(runs, case.redis_runs) if sentinels == "redis" else runs
@@ -211,11 +212,14 @@ def main() -> None:
             lost, total = sum(each.lost for each in outcomes), sum(each.acknowledged for each in outcomes)
             failed = f", {wanted - len(outcomes)} runs did not end" if len(outcomes) < wanted else ""
             cells.append(
-                f"{statistics.median(outages):.0f} ms ({outages[0]:.0f}-{outages[-1]:.0f}, {len(outages)} runs), "
+                f"{statistics.median(outages):.0f} ms "
+                f"({outages[0]:.0f}-{outages[-1]:.0f}, {len(outages)} runs), "
                 f"lost {lost} of {total}{failed}"
             )
             print(case.name, nodes, sentinels, cells[-1], flush=True)
         rows.append(f"| {case.name} | {' | '.join(cells)} | {case.goal} |")
+    if wanted_cases:
+        return
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(HEAD + "\n".join(rows) + "\n")
 
@@ -223,7 +227,7 @@ def main() -> None:
 HEAD = """\
 # Failover: outage and loss
 
-Measured by `python -m bench.sentinel_outage`: three nodes and three Sentinels as processes on one
+Measured by `python -m tests.reliability.sentinel_outage`: three nodes and three Sentinels as processes on one
 machine, one writer without pause (four writers of 50 writes a batch for the planned failover). The
 outage is the longest gap between two acknowledged writes, as median (fastest-slowest, runs); lost
 are acknowledged writes that the final primary does not have. `min-replicas-to-ack` is 0.

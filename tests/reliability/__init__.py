@@ -1,0 +1,1 @@
+"""Fault runs with real processes, ours and others side by side."""

@@ -15,7 +15,8 @@ from holdfast.commands.scan cimport (
     ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.hashes cimport HashCursor, HashValue, hash_count, hash_value, hash_walk, hash_walk_next
-from holdfast.engine.keyspace cimport HASH_PACK, HASH_TABLE, HashEntry, Record, hash_entry_key, hash_entry_value
+from holdfast.engine.keyspace cimport (
+    HASH_PACK, HASH_TABLE, HashEntry, Record, hash_entry_key, hash_entry_value)
 from holdfast.engine.listpack cimport Listpack, lp_first, lp_next, lp_text
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from holdfast.sim.nodes import Adapt
 from holdfast.replication.promotion import choose_promotion
+from holdfast.sim.nodes import Adapt
 from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.form import ScenarioError
 from holdfast.sim.scenario.stage import Broken, Stage

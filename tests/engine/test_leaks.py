@@ -101,8 +101,11 @@ def word(name: str, luck: random.Random) -> bytes:
     """Return what a word of a template stands for."""
     if name == "key":
         name = luck.choice(TYPES)
-    if name in TYPES:       # now and then the key of another type
-        return b"%b:%d" % ((luck.choice(TYPES) if luck.random() < 0.02 else name).encode(), luck.randrange(12))
+    if name in TYPES:  # now and then the key of another type
+        return b"%b:%d" % (
+            (luck.choice(TYPES) if luck.random() < 0.02 else name).encode(),
+            luck.randrange(12),
+        )
     if name == "member":
         return b"member:%d" % luck.randrange(300)
     if name == "number":

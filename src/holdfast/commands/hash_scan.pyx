@@ -2,7 +2,7 @@
 
 What it is: HRANDFIELD draws from an array of all fields, or, where few are
 wanted of a large table, from the table itself until enough different ones are
-found. HSCAN returns a listpack at once and a table a few buckets a call.
+found. HSCAN returns a listpack at once; a table's steps are those of `scan`.
 
 The index of the family is `register` at the end.
 """
@@ -15,15 +15,15 @@ from holdfast.commands.scan cimport (
     ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.hashes cimport HashCursor, HashValue, hash_count, hash_value, hash_walk, hash_walk_next
-from holdfast.engine.keyspace cimport HASH_PACK, HASH_TABLE, HashEntry, Record, hash_entry_key, hash_entry_value
+from holdfast.engine.keyspace cimport (
+    HASH_PACK, HASH_TABLE, HashEntry, Record, hash_entry_key, hash_entry_value)
 from holdfast.engine.listpack cimport Listpack, lp_first, lp_next, lp_text
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_not_integer, reply_null, reply_slice, reply_syntax_error)
 from holdfast.engine.state cimport S_CLOSING, Call, Engine, Session
-from holdfast.engine.table cimport (
-    Table, TableCursor, random_u64, table_random, table_walk, table_walk_next)
+from holdfast.engine.table cimport Table, TableCursor, random_u64, table_random, table_walk, table_walk_next
 
 from holdfast.commands.spec import KeySpec, Spec
 

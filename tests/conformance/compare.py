@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from tests.wire import Failure, Group, Null, Simple, Value, Verbatim, parse, render
 
 OWN_FIELDS = re.compile(
-    rb"(?:backlog_seconds_left|sync_progress|node_id|standing|fence_epoch|term_epoch|intact|ack_unknown_outcomes)"
-    rb":[^\r]*\r\n"
+    rb"(?:backlog_seconds_left|sync_progress|node_id|standing|fence_epoch|term_epoch|intact"
+    rb"|ack_unknown_outcomes):[^\r]*\r\n"
 )
 """What INFO replication tells of Holdfast's own; Redis lacks these, and clients pass over them."""
 

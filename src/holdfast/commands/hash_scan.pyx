@@ -2,7 +2,7 @@
 
 What it is: HRANDFIELD draws from an array of all fields, or, where few are
 wanted of a large table, from the table itself until enough different ones are
-found. HSCAN returns a listpack at once and a table a few buckets a call.
+found. HSCAN returns a listpack at once; a table's steps are those of `scan`.
 
 The index of the family is `register` at the end.
 """
@@ -23,8 +23,7 @@ from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_not_integer, reply_null, reply_slice, reply_syntax_error)
 from holdfast.engine.state cimport S_CLOSING, Call, Engine, Session
-from holdfast.engine.table cimport (
-    Table, TableCursor, random_u64, table_random, table_walk, table_walk_next)
+from holdfast.engine.table cimport Table, TableCursor, random_u64, table_random, table_walk, table_walk_next
 
 from holdfast.commands.spec import KeySpec, Spec
 

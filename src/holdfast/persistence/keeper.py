@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engine import effects
 from holdfast.persistence.aof_policy import Fsync, Health
-from holdfast.persistence.aof_reader import AofRefused
 from holdfast.persistence.aof_rewrites import RewriteTicket
 from holdfast.persistence.aof_writer import AofError, AofSettings, AofWriter, State
 from holdfast.persistence.engine_side import (
@@ -30,22 +29,19 @@ from holdfast.persistence.engine_side import (
     in_unit,
     raise_guard,
     release_replies,
-    set_loading,
     writers_of_tick,
 )
 from holdfast.persistence.gathering import Gathering
+from holdfast.persistence.keeper_info import info_fields
 from holdfast.persistence.loader import (
     Kept,
-    LoadFailed,
     Loading,
-    load_append_only,
-    load_rdb_file,
-    summary,
 )
-from holdfast.persistence.manifest import ManifestError
-from holdfast.persistence.manifest_store import AofPlace, load_manifest
+from holdfast.persistence.manifest import Manifest
+from holdfast.persistence.manifest_store import AofPlace
 from holdfast.persistence.rdb_write import snapshot_head, write_snapshot
 from holdfast.persistence.snapshot import FileSnapshot, Order, Outcome, SnapshotStream
+from holdfast.persistence.start_up import StartUp
 from holdfast.server.config.configuration import Refused
 
 if TYPE_CHECKING:
@@ -54,8 +50,6 @@ if TYPE_CHECKING:
     from holdfast.server.host import Host
     from holdfast.server.log import Log
 
-BREATHE_BYTES = 2 << 20
-"""While loading, clients are served after so many bytes."""
 RETRY_MS = 5000
 """After a failed save the save points wait so long."""
 REDIS_VERSION = b"7.2.0"
@@ -89,6 +83,7 @@ class Keeper:
         """Loads function libraries that a file held; without it they are kept as they are."""
         self.give_functions: Callable[[], list[bytes]] | None = None
         self.gathering = Gathering()
+        self._start_up = StartUp(self)
         self.kept = Kept()
         self.loading: Loading | None = None
         self.save_scheduled = False
@@ -103,7 +98,7 @@ class Keeper:
         self._rewriting: FileSnapshot | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._saved_dirty = 0
-        self._save_began_us = self._save_dirty = 0
+        self.save_began_us = self._save_dirty = 0
         self._tried_ms = -RETRY_MS
         self._held: list[Any] = []
         self._refusing = False
@@ -115,86 +110,8 @@ class Keeper:
 
     async def load(self) -> None:
         """Load the AOF when it is on, else the RDB; then open the AOF. LoadFailed."""
-        started_us = self.host.clock.boot_us()
-        self.loading = Loading(self.host.clock.wall_us() // 1_000_000)
-        set_loading(self.engine, True)
-        try:
-            if self.configuration["appendonly"]:
-                await self._run(self._load_append_only(started_us))
-            else:
-                await self._run(self._load_rdb(started_us))
-        except (AofRefused, ManifestError) as error:
-            raise LoadFailed(str(error)) from error
-        except AofError as error:
-            raise LoadFailed(str(error)) from error
-        except OSError as error:
-            raise LoadFailed(f"Can't read {error.filename or 'a file'}: {error.strerror}") from error
-        finally:
-            set_loading(self.engine, False)
-            self.loading = None
+        await self._start_up.load()
         self._saved_dirty = self.engine.dirty
-
-    async def _run(self, steps: Generator[int, None, None]) -> None:
-        """Take the steps of a load; let the loop live in between."""
-        assert self.loading is not None
-        breathed = 0
-        for done in steps:
-            self.loading.done_bytes = done
-            if done - breathed >= BREATHE_BYTES or done < breathed:
-                breathed = done
-                await asyncio.sleep(0)
-
-    def _load_rdb(self, started_us: int) -> Generator[int, None, None]:
-        assert self.loading is not None
-        path = self.rdb_path
-        if not path or not self.host.disk.exists(path):
-            return
-        end = yield from load_rdb_file(
-            self.host.disk, path, self.engine, self.kept, self.loading,
-            check_seal=self.configuration["rdbchecksum"], skip_expired=self._skip_expired,
-        )  # fmt: skip
-        self._loaded()
-        seconds = (self.host.clock.boot_us() - started_us) / 1e6
-        self.log.notice(summary(path, seconds, self.kept, None, end))
-
-    def _load_append_only(self, started_us: int) -> Generator[int, None, None]:
-        assert self.loading is not None
-        manifest, lies = load_manifest(self.host.disk, self.place)
-        for lie in lies:
-            self.log.warning(f"{lie.name}: {lie.reason}")
-        if manifest.files:
-            loaded = yield from load_append_only(
-                self.host.disk, self.place, manifest, self.engine, self.kept, self.loading,
-                load_truncated=self.configuration["aof-load-truncated"],
-                check_seal=self.configuration["rdbchecksum"], skip_expired=self._skip_expired,
-            )  # fmt: skip
-            self._loaded()
-            seconds = (self.host.clock.boot_us() - started_us) / 1e6
-            self.log.notice(summary("", seconds, self.kept, loaded, 0))
-        elif self.rdb_path and self.host.disk.exists(self.rdb_path):
-            self.log.warning(
-                f"appendonly is on and there is no append-only file yet: {self.rdb_path} is NOT loaded. "
-                "To keep its keys start with appendonly no, then CONFIG SET appendonly yes"
-            )
-        base_bytes = self._file_bytes(self.place.path(manifest.base.name)) if manifest.base else 0
-        self.writer.open(manifest, self.engine.stream_offset, base_bytes, self._write_base)
-        self._join()
-
-    def _loaded(self) -> None:
-        self.last_load = (self.kept.keys, self.kept.expired)
-        if self.take_functions is not None and self.kept.functions:
-            self.take_functions(self.kept.functions)
-
-    def _file_bytes(self, path: str) -> int:
-        file = self.host.disk.open(path, "rb")
-        try:
-            return file.size()
-        finally:
-            file.close()
-
-    @property
-    def _skip_expired(self) -> bool:
-        return self.configuration["replicaof"] is None
 
     def reload(self, *, save: bool = True, flush: bool = True) -> None:
         """DEBUG RELOAD: save, drop everything, load; everybody waits. LoadFailed, OSError."""
@@ -203,14 +120,12 @@ class Keeper:
         if flush:
             self.before_flush()
             empty(self.engine)
-        self.loading = Loading(self.host.clock.wall_us() // 1_000_000)
-        set_loading(self.engine, True)
-        try:
-            for _ in self._load_rdb(self.host.clock.boot_us()):
-                pass
-        finally:
-            set_loading(self.engine, False)
-            self.loading = None
+        self._start_up.load_rdb_now()
+
+    def open_writer(self, manifest: Manifest, base_bytes: int) -> None:
+        """Go on with the append-only file that was loaded. AofError."""
+        self.writer.open(manifest, self.engine.stream_offset, base_bytes, self._write_base)
+        self._join()
 
     # ---- the tick ----
 
@@ -320,6 +235,16 @@ class Keeper:
         return self._saving is not None
 
     @property
+    def running_save(self) -> FileSnapshot | None:
+        """The save under way."""
+        return self._saving
+
+    @property
+    def running_rewrite(self) -> FileSnapshot | None:
+        """The rewrite under way."""
+        return self._rewriting
+
+    @property
     def busy(self) -> bool:
         """Whether a child (or walk) writes a save or a rewrite."""
         return self._saving is not None or self._rewriting is not None or self.engine.walk is not None
@@ -357,7 +282,7 @@ class Keeper:
         """Begin a save in the background (BGSAVE, save points)."""
         self.save_scheduled = False
         self._tried_ms = self.host.clock.boot_us() // 1000
-        self._save_began_us, self._save_dirty = self.host.clock.boot_us(), self.engine.dirty
+        self.save_began_us, self._save_dirty = self.host.clock.boot_us(), self.engine.dirty
         try:
             self._saving = FileSnapshot(self.engine, self.host, self.order(), self.rdb_path)
         except OSError as error:
@@ -374,7 +299,7 @@ class Keeper:
             self._saved(outcome)
 
     def _saved(self, outcome: Outcome) -> None:
-        self.last_save_seconds = (self.host.clock.boot_us() - self._save_began_us) // 1_000_000
+        self.last_save_seconds = (self.host.clock.boot_us() - self.save_began_us) // 1_000_000
         if outcome.wanted:
             self.log.warning("Background saving was stopped")
             return
@@ -397,7 +322,7 @@ class Keeper:
         """Save while everybody waits (SAVE, SHUTDOWN, DEBUG RELOAD)."""
         path, disk = self.rdb_path, self.host.disk
         temporary = posixpath.join(posixpath.dirname(path), f"temp-{self.host.pid}-now.rdb")
-        self._save_began_us, self._save_dirty = self.host.clock.boot_us(), self.engine.dirty
+        self.save_began_us, self._save_dirty = self.host.clock.boot_us(), self.engine.dirty
         try:
             keys = self._write_file(temporary, self.order())
             disk.rename(temporary, path)
@@ -625,50 +550,3 @@ class Keeper:
             self.writer.stop(self.host.clock.boot_us() // 1000)
         for task in self._tasks:
             task.cancel()
-
-    # ---- INFO ----
-
-    def fields(self) -> dict[str, str | int]:
-        """Return the fields of INFO persistence, in Redis's order."""
-        now_us = self.host.clock.boot_us()
-        running = self._saving or self._rewriting
-        shown: dict[str, str | int] = {
-            "loading": int(self.loading is not None),
-            "async_loading": 0,
-            "current_cow_peak": running.cow_bytes if running else 0,
-            "current_cow_size": running.cow_bytes if running else 0,
-            "current_cow_size_age": 0,
-            "current_fork_perc": "0.00",
-            "current_save_keys_processed": running.keys if running else 0,
-            "current_save_keys_total": self._total_keys() if running else 0,
-            "rdb_changes_since_last_save": self.dirty,
-            "rdb_bgsave_in_progress": int(self.saving),
-            "rdb_last_save_time": self.last_save_s,
-            "rdb_last_bgsave_status": "ok" if self.last_save_ok else "err",
-            "rdb_last_bgsave_time_sec": self.last_save_seconds,
-            "rdb_current_bgsave_time_sec": (now_us - self._save_began_us) // 1_000_000 if self.saving else -1,
-            "rdb_saves": self.saves,
-            "rdb_last_cow_size": self.last_cow_bytes,
-            "rdb_last_load_keys_expired": self.last_load[1],
-            "rdb_last_load_keys_loaded": self.last_load[0],
-            **self.writer.fields(now_us // 1000),
-        }
-        if self.loading is not None:
-            shown |= self._loading_fields(self.loading)
-        return shown
-
-    def _total_keys(self) -> int:
-        return sum(self.engine.key_count(number) for number in range(self.engine.database_count))
-
-    def _loading_fields(self, loading: Loading) -> dict[str, str | int]:
-        elapsed_s = max(self.host.clock.wall_us() // 1_000_000 - loading.started_s, 1)
-        left = max(loading.total_bytes - loading.done_bytes, 0)
-        speed = max(loading.done_bytes // elapsed_s, 1)
-        return {
-            "loading_start_time": loading.started_s,
-            "loading_total_bytes": loading.total_bytes,
-            "loading_rdb_used_mem": int(self.kept.fields.get(b"used-mem", b"0") or 0),
-            "loading_loaded_bytes": loading.done_bytes,
-            "loading_loaded_perc": f"{loading.done_bytes / (loading.total_bytes or 1) * 100:.2f}",
-            "loading_eta_seconds": left // speed,
-        }

@@ -139,7 +139,7 @@ class FileSnapshot:
         self.path, self._final = path, final
         self._temporary = temporary or posixpath.join(posixpath.dirname(path), f"temp-{host.pid}.rdb")
         self._disk, self._can_fork = host.disk, host.can_fork
-        self._stopped = False
+        self._stopped = self._abandoned = False
         self._child: _Child | None = None
         self._walker: SnapshotWalk | None = None
         self._file: DiskFile = self._disk.open(self._temporary, "wb")
@@ -186,12 +186,13 @@ class FileSnapshot:
             outcome = Outcome(error.strerror or str(error))
         finally:
             self._file.close()
-        if outcome.error:
+        if outcome.error and not self._abandoned:
             self._forget()
         return outcome
 
     def abandon(self) -> None:
-        """Give it up without waiting (the process ends)."""
+        """Give it up without waiting; its temporary name is free for the next."""
+        self._abandoned = True
         self.stop()
         if self._child is not None:
             self._child.close()

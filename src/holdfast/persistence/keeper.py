@@ -519,6 +519,10 @@ class Keeper:
         """Return up to where the stream is on stable storage here, None without an append-only file."""
         return self.writer.synced_offset if self.appends else None
 
+    def fields(self) -> dict[str, str | int]:
+        """Return the fields of INFO persistence, in Redis's order."""
+        return info_fields(self)
+
     # ---- the end ----
 
     def prepare_shutdown(self, save: bool | None = None) -> bool:

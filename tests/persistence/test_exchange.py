@@ -1,4 +1,4 @@
-"""Whole servers exchange their files: redis-server's are loaded here and ours there, with equal DEBUG DIGEST."""
+"""Whole servers exchange files: redis-server's load here and ours load there, with equal DEBUG DIGEST."""
 
 from __future__ import annotations
 

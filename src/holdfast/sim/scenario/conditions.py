@@ -60,6 +60,13 @@ def has_no_link(stage: Stage, name: str) -> bool:
     return not has_link(stage, name)
 
 
+@CONDITIONS.form("{name:NAME} is intact")
+def is_intact(stage: Stage, name: str) -> bool:
+    """Its copy has lost nothing that it ever acknowledged."""
+    mine = replication(stage, name)
+    return mine is not None and mine.standing.node.state.intact
+
+
 @CONDITIONS.form("{name:NAME} is {standing:NAME}")
 def stands(stage: Stage, name: str, standing: str) -> bool:
     """It is primary, replica, fenced, candidate, or away."""
@@ -101,13 +108,6 @@ def partial_syncs(stage: Stage, name: str, count: str) -> bool:
     """It has let so many replicas continue since its start."""
     mine = replication(stage, name)
     return mine is not None and mine.serving.partial_accepted == int(count)
-
-
-@CONDITIONS.form("{name:NAME} is intact")
-def is_intact(stage: Stage, name: str) -> bool:
-    """Its copy has lost nothing that it ever acknowledged."""
-    mine = replication(stage, name)
-    return mine is not None and mine.standing.node.state.intact
 
 
 @CONDITIONS.form("{name:NAME} refuses its primary")

@@ -179,6 +179,10 @@ class Stage:
             dropped = files.mend_tail(host.disk)
             if dropped:
                 self.world.record(name, f"{dropped} torn bytes cut off the append-only file")
+            self.nodes.latest.pop(name, None)
+            for lane, host_name in list(self._connections):
+                if host_name == name:
+                    del self._connections[(lane, host_name)]
             self.world.start(name)
 
     def mend(self) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from holdfast.engine.digest import digest_of_all, digest_of_value
 from holdfast.node.server import ServerNode
+from holdfast.persistence.keeper import LoadFailed
 from holdfast.replication.fence import Standing
 from holdfast.replication.node_state import StateFileError
 from holdfast.replication.remote_replica import HIGH_MARK_BYTES
@@ -109,6 +110,8 @@ class Checks:
                 continue  # a process that cannot write what it must remember does not start
             if isinstance(error, StateFileError) and "cannot be written" in str(error):
                 continue
+            if isinstance(error, LoadFailed) and "No space left" in str(error):
+                continue
             self._say(f"{who}: {message}: {error!r}")
         self._errors_read = len(errors)
 
@@ -134,7 +137,9 @@ class Checks:
 
     def crashed(self, name: str) -> None:
         """A process or its machine has gone: its files must be valid."""
-        for wrong in files.wrong_files(self.nodes.world.hosts[name].disk):
+        lost_power = self.nodes.world.hosts[name].interface.down
+        may_tear = lost_power and self.nodes.settings[name].get("appendfsync") != "always"
+        for wrong in files.wrong_files(self.nodes.world.hosts[name].disk, may_tear=may_tear):
             self._say(f"after a crash of {name}: {wrong}")
 
     def was_wiped(self, name: str, keys: int, reason: str) -> None:

@@ -26,8 +26,12 @@ STATE = f"{DIRECTORY}/holdfast-{PORT}.state"
 T = TypeVar("T")
 
 
-def wrong_files(disk: Disk) -> list[str]:
-    """Return what is wrong, a line a file; a torn tail that can be cut is not wrong."""
+def wrong_files(disk: Disk, *, may_tear: bool = False) -> list[str]:
+    """Return what is wrong, a line a file; a torn tail that can be cut is not wrong.
+
+    `may_tear`: the power failed and the log is not synced at every write, so its last file
+    may end in anything, zeros for instance.
+    """
     wrong = []
     if disk.exists(SNAPSHOT):
         report = outcome(check_rdb(disk, SNAPSHOT))
@@ -35,7 +39,8 @@ def wrong_files(disk: Disk) -> list[str]:
             wrong.append(f"{posixpath.basename(SNAPSHOT)}: {report.reason}")
     if disk.exists(MANIFEST):
         log = append_only_report(disk)
-        if not log.whole and not log.mendable:
+        torn = may_tear and log.damaged is not None and log.damaged.last
+        if not log.whole and not log.mendable and not torn:
             reasons = [lie.reason for lie in log.lies if lie.fatal]
             reasons += [f"{each.path}: {each.verdict.reason}" for each in log.files if not each.whole]
             wrong.append(f"append-only file: {log.manifest_error or '; '.join(reasons)}")
@@ -60,9 +65,21 @@ def mend_tail(disk: Disk) -> int:
     if not disk.exists(MANIFEST):
         return 0
     report = append_only_report(disk)
-    if report.whole or not report.mendable:
+    if report.whole:
         return 0
-    return mend(disk, report).dropped_bytes
+    if report.mendable:
+        return mend(disk, report).dropped_bytes
+    damaged = report.damaged
+    if damaged is None or not damaged.last:
+        return 0
+    file = disk.open(damaged.path, "r+b")
+    try:
+        dropped = file.size() - damaged.verdict.safe
+        file.truncate(damaged.verdict.safe)
+        file.sync()
+    finally:
+        file.close()
+    return dropped
 
 
 def outcome(steps: Generator[object, None, T]) -> T:

@@ -120,7 +120,8 @@ class Workload:
     def _judge(self, operation: Operation, reply: Any) -> None:
         if not isinstance(reply, ReplyError):
             operation.outcome = Outcome.OK
-            operation.epoch = self._nodes.latest[self._node].replication.standing.node.state.term_epoch
+            node = self._nodes.latest.get(self._node)
+            operation.epoch = node.replication.standing.node.state.term_epoch if node is not None else 0
             if operation.kind == "get":
                 operation.value = None if reply is None else reply.decode()
             elif operation.kind == "incr":

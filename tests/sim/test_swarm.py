@@ -1,0 +1,128 @@
+"""The swarm: seeds keep every promise, equal seeds are equal runs, mistakes are seen.
+
+Options by environment: HOLDFAST_SWARM_SEEDS (200), HOLDFAST_DETERMINISM_SEEDS (3).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from holdfast.cli.main import main
+from holdfast.sim.swarm.draw import draw
+from holdfast.sim.swarm.history import Operation, Outcome
+from holdfast.sim.swarm.linearizability import Access, accesses, is_linearizable
+from holdfast.sim.swarm.mutations import MUTATIONS
+from holdfast.sim.swarm.run import play, run_seed
+from holdfast.sim.swarm.shrink import shrunk
+from holdfast.sim.swarm.story import picture, told
+
+ROOT = Path(__file__).parents[2]
+SEEDS = int(os.environ.get("HOLDFAST_SWARM_SEEDS", "200"))
+CHUNK = 10
+DETERMINISM_SEEDS = int(os.environ.get("HOLDFAST_DETERMINISM_SEEDS", "3"))
+CATCHES = {
+    "release-early": 36,
+    "release-at-one": 41,
+    "count-strangers": 41,
+    "acknowledge-unapplied": 14,
+    "keep-old-acknowledgements": 36,
+    "forget-fence": 2,
+    "always-intact": 22,
+    "follow-anybody": 0,
+    "promote-stalest": 38,
+    "forget-second-id": 0,
+    "continue-elsewhere": 3,
+    "follow-empty": 15,
+    "halve-transactions": 0,
+    "drop-set-record": 0,
+    "rename-unsynced": 1,
+}
+"""Mutation to a seed that sees it."""
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_no_seed_breaks_a_promise(first: int) -> None:
+    for seed in range(first, min(first + CHUNK, SEEDS)):
+        outcome = run_seed(seed)
+        assert not outcome.problem, f"seed {seed}: {outcome.problem}\n{outcome.scenario}"
+
+
+@pytest.mark.parametrize("name", CATCHES)
+def test_a_deliberate_fault_is_seen(name: str) -> None:
+    seeds = (CATCHES[name], *(CATCHES[name] + more for more in (1, 2, 3)))
+    assert any(run_seed(seed, mutation=name).problem for seed in seeds), MUTATIONS[name].summary
+
+
+def test_the_same_seed_is_the_same_run_under_other_hash_seeds() -> None:
+    program = (
+        "import sys, zlib\nfrom holdfast.sim.swarm.run import run_seed\n"
+        "for seed in range(int(sys.argv[1])): print(run_seed(seed, trace=True).log_crc)"
+    )
+    logs = [
+        subprocess.run(
+            [sys.executable, "-c", program, str(DETERMINISM_SEEDS)],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT / "src")},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "777")
+    ]
+    assert logs[0] == logs[1]
+    assert len(set(logs[0].split())) == DETERMINISM_SEEDS
+
+
+def test_a_failing_seed_is_shrunk_to_a_scenario_that_fails_too() -> None:
+    failing = run_seed(15, mutation="follow-empty")
+    assert failing.problem
+    smaller = shrunk(failing, mutation="follow-empty", tries=12)
+    assert smaller.problem
+    assert len(smaller.scenario.splitlines()) <= len(failing.scenario.splitlines())
+
+
+def test_a_replay_is_told_in_words_and_drawn() -> None:
+    _, stage = play(draw(1))
+    assert "acknowledged writes" in told(stage)
+    assert picture(stage).count("<circle") > 3
+
+
+def test_the_command_plays_seeds_and_prints_the_scenario_of_one_that_fails() -> None:
+    runner = CliRunner()
+    good = runner.invoke(main, ["sim", "swarm", "--seeds", "1"])
+    assert good.exit_code == 0, good.output
+    assert "0 failed" in good.output
+    bad = runner.invoke(main, ["sim", "swarm", "--seeds", "1", "--mutation", "halve-transactions", "--no-shrink"])
+    assert bad.exit_code == 1
+    assert "wait until convergence" in bad.output
+
+
+def test_the_command_says_where_a_scenario_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.txt"
+    path.write_text("start a\nflip a\n")
+    shown = CliRunner().invoke(main, ["sim", "run", str(path)])
+    assert shown.exit_code == 2
+    assert "line 2" in shown.output
+
+
+def register(kind: str, value: str | None, began: float, ended: float, outcome: Outcome = Outcome.OK) -> Operation:
+    return Operation("c", kind, "r", value, began, ended, outcome)
+
+
+def test_a_read_of_an_old_value_after_a_newer_one_is_not_linearizable() -> None:
+    history = [Access(True, "1", 0, 1), Access(True, "2", 2, 3), Access(False, "1", 4, 5)]
+    assert not is_linearizable(history)
+    assert is_linearizable([*history[:2], Access(False, "1", 2.5, 5)])
+
+
+def test_an_unknown_write_may_happen_late_or_never() -> None:
+    unknown = register("set", "2", 2, 3, Outcome.UNKNOWN)
+    first = register("set", "1", 0, 1)
+    late = [first, unknown, register("get", "1", 4, 5), register("get", "2", 6, 7)]
+    assert is_linearizable(accesses(late))
+    back = [*late, register("get", "1", 8, 9)]
+    assert not is_linearizable(accesses(back))

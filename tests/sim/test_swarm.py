@@ -96,7 +96,9 @@ def test_the_command_plays_seeds_and_prints_the_scenario_of_one_that_fails() -> 
     good = runner.invoke(main, ["sim", "swarm", "--seeds", "1"])
     assert good.exit_code == 0, good.output
     assert "0 failed" in good.output
-    bad = runner.invoke(main, ["sim", "swarm", "--seeds", "1", "--mutation", "halve-transactions", "--no-shrink"])
+    bad = runner.invoke(
+        main, ["sim", "swarm", "--seeds", "1", "--mutation", "halve-transactions", "--no-shrink"]
+    )
     assert bad.exit_code == 1
     assert "wait until convergence" in bad.output
 
@@ -109,7 +111,9 @@ def test_the_command_says_where_a_scenario_is_wrong(tmp_path: Path) -> None:
     assert "line 2" in shown.output
 
 
-def register(kind: str, value: str | None, began: float, ended: float, outcome: Outcome = Outcome.OK) -> Operation:
+def register(
+    kind: str, value: str | None, began: float, ended: float, outcome: Outcome = Outcome.OK
+) -> Operation:
     return Operation("c", kind, "r", value, began, ended, outcome)
 
 

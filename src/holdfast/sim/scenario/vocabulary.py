@@ -218,7 +218,8 @@ def fence(stage: Stage, name: str, epoch: str) -> str:
     if not isinstance(words, list):
         return shown(words)
     report = read_report([word.decode() for word in words])
-    return f"position {report.position.epoch}:{report.position.offset}, {'intact' if report.intact else 'not intact'}"
+    intact = "intact" if report.intact else "not intact"
+    return f"position {report.position.epoch}:{report.position.offset}, {intact}"
 
 
 @STEPS.form("promote {name:NAME} in epoch {epoch:COUNT}")
@@ -328,7 +329,7 @@ def judge(stage: Stage) -> str:
     difference = stage.checks.difference()
     stage.checks.watch()
     stage.checks.judge(is_converged=not difference)
-    stage.object()
+    stage.raise_objections()
     acknowledged = len(stage.history.acknowledged("write", "pair", "set", "incr"))
     return f"{acknowledged} acknowledged writes, {len(stage.history.promotions)} promotions, no objection"
 

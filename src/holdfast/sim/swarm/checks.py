@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from holdfast.engine.digest import digest_of_all, digest_of_value
 from holdfast.node.server import ServerNode
-from holdfast.persistence.keeper import LoadFailed
+from holdfast.persistence.loader import LoadFailed
 from holdfast.replication.fence import Standing
 from holdfast.replication.node_state import StateFileError
 from holdfast.replication.remote_replica import HIGH_MARK_BYTES
@@ -82,8 +82,10 @@ class Checks:
         replication = node.replication
         state = replication.standing.node.state
         if state.fence_epoch < self.epochs.fences.get(name, 0):
-            self._say(f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
-                      f"and reported {self.epochs.fences[name]}")
+            self._say(
+                f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
+                f"and reported {self.epochs.fences[name]}"
+            )
         if replication.standing.node.standing is Standing.PRIMARY and state.term_epoch:
             first = self._primaries.setdefault(state.term_epoch, state.node_id)
             if first != state.node_id:
@@ -119,9 +121,9 @@ class Checks:
         """An older primary acknowledges nothing that was asked after a newer one has acknowledged."""
         operations = self.history.operations
         for each in operations[self._operations_read :]:
-            if each.error and each.outcome is Outcome.UNKNOWN and not each.error.startswith(KNOWN_ERRORS):
-                if not each.error.startswith("WRONGTYPE"):
-                    self._say(f"{each.client} was told by {each.node}: {each.error}")
+            is_known = each.error.startswith((*KNOWN_ERRORS, "WRONGTYPE"))
+            if each.error and each.outcome is Outcome.UNKNOWN and not is_known:
+                self._say(f"{each.client} was told by {each.node}: {each.error}")
         self._operations_read = len(operations)
 
     # ---- moments ----
@@ -133,7 +135,9 @@ class Checks:
                 self.losses_allowed += 1
             return
         if self.promise.keeps_acknowledged and not self.losses_allowed:
-            self.judge_loss(promotion.node, self.history.operations, f"when it was promoted in epoch {promotion.epoch}")
+            self.judge_loss(
+                promotion.node, self.history.operations, f"when it was promoted in epoch {promotion.epoch}"
+            )
 
     def crashed(self, name: str) -> None:
         """A process or its machine has gone: its files must be valid."""
@@ -173,9 +177,12 @@ class Checks:
             if node.replication.upstream.refusal and self.promise.may_refuse:
                 continue
             if not node.replication.upstream.is_up:
-                return f"{name} has no link{': ' + refusal if (refusal := node.replication.upstream.refusal) else ''}"
+                refusal = node.replication.upstream.refusal
+                return f"{name} has no link{': ' + refusal if refusal else ''}"
             if node.replication.stream.offset != primary.end_offset:
-                return f"{name} is at {node.replication.stream.offset}, {primaries[0]} at {primary.end_offset}"
+                return (
+                    f"{name} is at {node.replication.stream.offset}, {primaries[0]} at {primary.end_offset}"
+                )
             if node.replication.standing.record != primary.standing.record:
                 return f"{name} and {primaries[0]} hold different set records"
             if digest_of_all(node.engine) != digest:
@@ -186,9 +193,9 @@ class Checks:
         """Judge the whole history."""
         serving = self.nodes.all_serving()
         primaries = [name for name, node in serving.items() if not node.replication.is_replica]
-        if is_converged and primaries and not self.losses_allowed:
-            if self.promise.keeps_acknowledged or self.promise.keeps_synced:
-                self.judge_loss(primaries[0], self.history.operations, "at the end")
+        keeps = self.promise.keeps_acknowledged or self.promise.keeps_synced
+        if is_converged and primaries and keeps and not self.losses_allowed:
+            self.judge_loss(primaries[0], self.history.operations, "at the end")
         for name, node in serving.items():
             self._judge_pairs(name, node)
         self._judge_epochs()
@@ -216,7 +223,8 @@ class Checks:
         for each in self.history.operations:
             if each.kind == "pair" and each.outcome is not Outcome.REFUSED:
                 there = [
-                    digest_of_value(node.engine, 0, f"{half}:{each.key}".encode()) != NO_SUCH_KEY for half in "xy"
+                    digest_of_value(node.engine, 0, f"{half}:{each.key}".encode()) != NO_SUCH_KEY
+                    for half in "xy"
                 ]
                 if there[0] != there[1]:
                     self._say(f"{name} holds half of the transaction {each.key}")
@@ -234,8 +242,8 @@ class Checks:
             for epoch, when in earliest.items():
                 if epoch > each.epoch and each.began > when:
                     self._say(
-                        f"{each.node} acknowledged {each.key} in epoch {each.epoch}, asked at {each.began:.3f}, "
-                        f"when epoch {epoch} had acknowledged since {when:.3f}"
+                        f"{each.node} acknowledged {each.key} in epoch {each.epoch}, "
+                        f"asked at {each.began:.3f}, when epoch {epoch} had acknowledged since {when:.3f}"
                     )
                     return
 

@@ -227,7 +227,7 @@ class Manager:
 
     async def _follow(self, name: str, target: str, target_id: str) -> None:
         reply = await self._order(name, "FOLLOW", self._epoch, self.name, target, PORT, target_id)
-        # Another leader's node, or one that was fenced higher by an attempt that failed: a new epoch gathers it.
+        # Another leader's node, or one fenced higher by an attempt that failed: a new epoch gathers it.
         if isinstance(reply, ReplyError) and self._seen[name].heard_at > 0 and self._is_stuck(name):
             self._world.record(self.name, f"cannot bring {name} back: {reply}")
             self._primary = ""

@@ -37,10 +37,11 @@ def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
         loaded(fields)
         position, keys = before
         now = node.replication.standing.position
-        if upstream.cause is Cause.RECONNECT and keys and position is not None and now < position:
-            # A primary that comes back from its log has its data, and cannot know where the stream stood.
-            if node.configuration["replica-refuse-empty-primary"] and not node.configuration["appendonly"]:
-                checks.was_wiped(name, keys, f"a primary at {tuple(now)}, being at {tuple(position)}")
+        is_back = upstream.cause is Cause.RECONNECT and keys and position is not None and now < position
+        # A primary that comes back from its log has its data, and cannot know where the stream stood.
+        refuses = node.configuration["replica-refuse-empty-primary"] and not node.configuration["appendonly"]
+        if is_back and refuses:
+            checks.was_wiped(name, keys, f"a primary at {tuple(now)}, being at {tuple(position)}")
 
     upstream._begin_snapshot, upstream._loaded = begin_snapshot, observed
 

@@ -14,8 +14,9 @@ from holdfast.sim.scenario.stage import Stage
 
 WIDTH, LANE, LEFT = 1200, 46, 90
 COLOURS = (
-    ("made", "#1b7f3b"), ("error", "#c1121f"), ("killed", "#c1121f"), ("lost power", "#c1121f"), ("cut", "#e07a00"),
-    ("paused", "#7b2cbf"), ("restarted", "#1d6fb8"), ("power on", "#1d6fb8"), ("healed", "#5a9e6f"),
+    ("made", "#1b7f3b"), ("error", "#c1121f"), ("killed", "#c1121f"), ("lost power", "#c1121f"),
+    ("cut", "#e07a00"), ("paused", "#7b2cbf"), ("restarted", "#1d6fb8"), ("power on", "#1d6fb8"),
+    ("healed", "#5a9e6f"),
 )  # fmt: skip
 
 
@@ -27,8 +28,10 @@ def told(stage: Stage) -> str:
     history = stage.history
     acknowledged = len(history.acknowledged("write", "pair", "set", "incr"))
     lines.append("")
-    lines.append(f"{len(history.operations)} requests, {acknowledged} acknowledged writes, "
-                 f"{len(history.promotions)} promotions, {stage.checks.losses_allowed} of them with open loss")
+    lines.append(
+        f"{len(history.operations)} requests, {acknowledged} acknowledged writes, "
+        f"{len(history.promotions)} promotions, {stage.checks.losses_allowed} of them with open loss"
+    )
     lines += [f"BROKEN: {each}" for each in stage.checks.violations] or ["No judge objects."]
     return "\n".join(lines) + "\n"
 
@@ -53,8 +56,8 @@ def picture(stage: Stage) -> str:
 
     height = LANE * (len(hosts) + 1)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}">',
+        '<g font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>',
     ]
     for name, row in rows.items():
         y = LANE * row + 30
@@ -63,13 +66,17 @@ def picture(stage: Stage) -> str:
     for each in stage.history.acknowledged("write", "pair", "set", "incr"):
         if each.node in rows:
             x, y = across(each.ended), LANE * rows[each.node] + 30
-            parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y}" y2="{y + 7}" stroke="#1d6fb8" opacity="0.4"/>')
+            parts.append(
+                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y}" y2="{y + 7}" stroke="#1d6fb8" opacity="0.4"/>'
+            )
     for when, who, what in events(stage):
         colour = next((colour for word, colour in COLOURS if word in what), "")
         if who in rows and colour:
             x, y = across(float(when)), LANE * rows[who] + 30
             title = f"{float(when):.3f} s {who}: {what}"
-            parts.append(f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="{colour}"><title>{escape(title)}</title></circle>')
+            parts.append(
+                f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="{colour}"><title>{escape(title)}</title></circle>'
+            )
             short = what if len(what) < 24 else what[:22] + "…"
             parts.append(
                 f'<text x="{x:.1f}" y="{y - 7}" fill="{colour}" transform="rotate(-20 {x:.1f} {y - 7})" '
@@ -78,4 +85,4 @@ def picture(stage: Stage) -> str:
     for second in range(0, int(end) + 1, 5):
         x = across(second)
         parts.append(f'<text x="{x:.1f}" y="{height - 8}" fill="#777">{second} s</text>')
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return "\n".join([*parts, "</g></svg>"]) + "\n"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -34,10 +35,10 @@ def sim() -> None:
 @sim.command("run")
 @click.argument("scenario", type=click.File())
 @click.pass_context
-def run(ctx: click.Context, scenario: click.utils.LazyFile) -> None:
+def run(ctx: click.Context, scenario: TextIO) -> None:
     """Play SCENARIO: print each step and how every node then stands."""
     try:
-        for line in run_text(scenario.read()):  # type: ignore[attr-defined]
+        for line in run_text(scenario.read()):
             click.echo(line)
     except ScenarioError as error:
         click.echo(str(error), err=True)
@@ -51,8 +52,12 @@ def run(ctx: click.Context, scenario: click.utils.LazyFile) -> None:
 @click.option("--seeds", default=200, show_default=True, type=click.IntRange(1), help="How many seeds.")
 @click.option("--first", default=0, show_default=True, help="The first of them.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
-@click.option("--mutation", default="", type=click.Choice(["", *MUTATIONS]), help="Put a deliberate fault in.")
-@click.option("--shrink/--no-shrink", "shrinks", default=True, help="Look for fewer faults that fail as well.")
+@click.option(
+    "--mutation", default="", type=click.Choice(["", *MUTATIONS]), help="Put a deliberate fault in."
+)
+@click.option(
+    "--shrink/--no-shrink", "shrinks", default=True, help="Look for fewer faults that fail as well."
+)
 @click.pass_context
 def swarm(ctx: click.Context, seeds: int, first: int, jobs: int, mutation: str, shrinks: bool) -> None:
     """Play many seeds; the first that fails is printed as a scenario."""
@@ -89,7 +94,9 @@ def swarm(ctx: click.Context, seeds: int, first: int, jobs: int, mutation: str, 
 
 @sim.command("replay")
 @click.argument("seed", type=int)
-@click.option("--mutation", default="", type=click.Choice(["", *MUTATIONS]), help="Put a deliberate fault in.")
+@click.option(
+    "--mutation", default="", type=click.Choice(["", *MUTATIONS]), help="Put a deliberate fault in."
+)
 @click.option("--svg", "svg", type=click.Path(dir_okay=False), help="Write a timeline to this file.")
 @click.pass_context
 def replay(ctx: click.Context, seed: int, mutation: str, svg: str | None) -> None:

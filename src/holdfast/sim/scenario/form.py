@@ -74,7 +74,11 @@ class Table(Generic[Acts]):
 
     def _advice(self, text: str) -> str:
         first = text.split(" ", 1)[0]
-        alike = [form.shown for form in self.forms if form.template.split(" ", 1)[0].rstrip(":") == first.rstrip(":")]
+        alike = [
+            form.shown
+            for form in self.forms
+            if form.template.split(" ", 1)[0].rstrip(":") == first.rstrip(":")
+        ]
         if alike:
             return f"this {self.kind} is written: " + " | ".join(alike)
         words = sorted({form.template.split(" ", 1)[0] for form in self.forms if form.template[0] != "{"})

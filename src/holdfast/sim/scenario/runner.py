@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from holdfast.sim.nodes import Adapt
 from holdfast.replication.promotion import choose_promotion
+from holdfast.sim.nodes import Adapt
 from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.form import ScenarioError
 from holdfast.sim.scenario.stage import Broken, Stage
@@ -30,7 +30,8 @@ class Scenario:
 
 def parse(text: str) -> Scenario:
     """Read a scenario. Raises `ScenarioError` that names the line."""
-    seed, steps = "1", []
+    seed = "1"
+    steps: list[tuple[int, str]] = []
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.partition("#")[0].strip()
         if not line:
@@ -96,7 +97,7 @@ def run_text(text: str) -> Iterator[str]:
             yield f"{stage.world.now:9.3f}  {line}" + (f"  ->  {said}" if said else "")
             yield from (f"{'':11}{each}" for each in standings(stage))
         stage.checks.watch()
-        stage.object()
+        stage.raise_if_broken()
     finally:
         stage.close()
 
@@ -108,7 +109,9 @@ def standings(stage: Stage) -> list[str]:
         node = stage.nodes.serving(name)
         if node is None:
             down = stage.world.hosts[name].interface.down
-            lines.append(f"{name}: {'no power' if down else 'loading' if stage.nodes.runs(name) else 'ended'}")
+            lines.append(
+                f"{name}: {'no power' if down else 'loading' if stage.nodes.runs(name) else 'ended'}"
+            )
             continue
         mine = node.replication
         words = [mine.standing.node.standing.value]
@@ -124,7 +127,9 @@ def standings(stage: Stage) -> list[str]:
                 words.append("refuses it")
         gate = mine.gate.gate
         if gate is not None:
-            words.append(f"members {len(gate.record.newest.members)} of which {gate.record.newest.needed} acknowledge")
+            words.append(
+                f"members {len(gate.record.newest.members)} of which {gate.record.newest.needed} acknowledge"
+            )
             words.append(f"acknowledged {gate.released_offset}, waiting {gate.waiting_count}")
         lines.append(f"{name}: {', '.join(words)}")
     return lines

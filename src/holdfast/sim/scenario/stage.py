@@ -36,7 +36,11 @@ class Stage:
     """What a scenario plays on."""
 
     def __init__(
-        self, seed: int | str, *, adapt: tuple[Adapt, ...] = (), choose: Choose = choose_promotion,
+        self,
+        seed: int | str,
+        *,
+        adapt: tuple[Adapt, ...] = (),
+        choose: Choose = choose_promotion,
         trace: bool = False,
     ) -> None:
         """Make an empty world. `adapt` and `choose` put deliberate faults in (`swarm.mutations`)."""
@@ -120,9 +124,9 @@ class Stage:
     def pass_until(self, moment: float) -> None:
         """Let time pass. Raises `Broken` as soon as a judge objects."""
         self.world.run(max(0.0, moment - self.world.now))
-        self.object()
+        self.raise_if_broken()
 
-    def object(self) -> None:
+    def raise_if_broken(self) -> None:
         """Raise `Broken` if a judge has objected."""
         if self.checks.violations:
             raise Broken(self.checks.violations[0])
@@ -133,7 +137,7 @@ class Stage:
             self.world.run_until(lambda: bool(self.checks.violations) or condition(), within)
         except AssertionError:
             return False
-        self.object()
+        self.raise_if_broken()
         return condition()
 
     # ---- speaking ----
@@ -143,7 +147,7 @@ class Stage:
         try:
             self.answer = self.world.run(self._ask(lane, name, words))
         except RuntimeError:  # a judge has stopped the loop
-            self.object()
+            self.raise_if_broken()
             raise
         return self.answer
 

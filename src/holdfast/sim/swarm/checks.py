@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from holdfast.engine.digest import digest_of_all, digest_of_value
 from holdfast.node.server import ServerNode
-from holdfast.persistence.keeper import LoadFailed
+from holdfast.persistence.loader import LoadFailed
 from holdfast.replication.fence import Standing
 from holdfast.replication.node_state import StateFileError
 from holdfast.replication.remote_replica import HIGH_MARK_BYTES
@@ -82,8 +82,10 @@ class Checks:
         replication = node.replication
         state = replication.standing.node.state
         if state.fence_epoch < self.epochs.fences.get(name, 0):
-            self._say(f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
-                      f"and reported {self.epochs.fences[name]}")
+            self._say(
+                f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
+                f"and reported {self.epochs.fences[name]}"
+            )
         if replication.standing.node.standing is Standing.PRIMARY and state.term_epoch:
             first = self._primaries.setdefault(state.term_epoch, state.node_id)
             if first != state.node_id:
@@ -133,7 +135,9 @@ class Checks:
                 self.losses_allowed += 1
             return
         if self.promise.keeps_acknowledged and not self.losses_allowed:
-            self.judge_loss(promotion.node, self.history.operations, f"when it was promoted in epoch {promotion.epoch}")
+            self.judge_loss(
+                promotion.node, self.history.operations, f"when it was promoted in epoch {promotion.epoch}"
+            )
 
     def crashed(self, name: str) -> None:
         """A process or its machine has gone: its files must be valid."""
@@ -175,7 +179,9 @@ class Checks:
             if not node.replication.upstream.is_up:
                 return f"{name} has no link{': ' + refusal if (refusal := node.replication.upstream.refusal) else ''}"
             if node.replication.stream.offset != primary.end_offset:
-                return f"{name} is at {node.replication.stream.offset}, {primaries[0]} at {primary.end_offset}"
+                return (
+                    f"{name} is at {node.replication.stream.offset}, {primaries[0]} at {primary.end_offset}"
+                )
             if node.replication.standing.record != primary.standing.record:
                 return f"{name} and {primaries[0]} hold different set records"
             if digest_of_all(node.engine) != digest:
@@ -216,7 +222,8 @@ class Checks:
         for each in self.history.operations:
             if each.kind == "pair" and each.outcome is not Outcome.REFUSED:
                 there = [
-                    digest_of_value(node.engine, 0, f"{half}:{each.key}".encode()) != NO_SUCH_KEY for half in "xy"
+                    digest_of_value(node.engine, 0, f"{half}:{each.key}".encode()) != NO_SUCH_KEY
+                    for half in "xy"
                 ]
                 if there[0] != there[1]:
                     self._say(f"{name} holds half of the transaction {each.key}")

@@ -121,7 +121,9 @@ def drawn_faults(
     when = BEGIN_SECONDS + luck.random() * 2
     while when < BEGIN_SECONDS + seconds - 1:
         kind = luck.choices(list(present), list(present.values()))[0]
-        end = min(when + luck.choice((0.05, 0.5, 2.0, 4.0, 8.0)) * (0.5 + luck.random()), BEGIN_SECONDS + seconds)
+        end = min(
+            when + luck.choice((0.05, 0.5, 2.0, 4.0, 8.0)) * (0.5 + luck.random()), BEGIN_SECONDS + seconds
+        )
         faults += drawn_fault(kind, luck, names, others, when, end)
         when += luck.expovariate(1 / pace)
     return faults
@@ -149,7 +151,9 @@ def drawn_fault(
             return [Fault(when, f"half-open {one} and {two}")]
         case "slow link":
             slow = luck.choice(("20 ms", "150 ms", "600 ms"))
-            return [Fault(when, f"link {one} and {two} takes {slow}", f"link {one} and {two} takes 1 ms", end)]
+            return [
+                Fault(when, f"link {one} and {two} takes {slow}", f"link {one} and {two} takes 1 ms", end)
+            ]
         case "pause" | "client pause":
             who = host if kind == "client pause" else one
             return [Fault(when, f"pause {who}", f"resume {who}", end)]
@@ -162,7 +166,11 @@ def drawn_fault(
         case "power all":
             return [Fault(when, f"power-loss {each}", f"power-on {each}", end) for each in names]
         case "full disk":
-            return [Fault(when, f"fill-disk {one} but {luck.choice((0, 100, 5000))} bytes", f"free-disk {one}", end)]
+            return [
+                Fault(
+                    when, f"fill-disk {one} but {luck.choice((0, 100, 5000))} bytes", f"free-disk {one}", end
+                )
+            ]
         case "slow disk":
             return [Fault(when, f"slow-disk {one} by 50 ms", f"slow-disk {one} by 0 ms", end)]
         case "jump":

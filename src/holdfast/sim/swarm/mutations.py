@@ -40,7 +40,9 @@ class Mutation:
 MUTATIONS: dict[str, Mutation] = {}
 
 
-def of_nodes(name: str, summary: str) -> Callable[[Callable[[ServerNode], None]], Callable[[ServerNode], None]]:
+def of_nodes(
+    name: str, summary: str
+) -> Callable[[Callable[[ServerNode], None]], Callable[[ServerNode], None]]:
     """Declare a fault that the decorated function puts into a node."""
 
     def declare(change: Callable[[ServerNode], None]) -> Callable[[ServerNode], None]:
@@ -103,7 +105,9 @@ def count_strangers(node: ServerNode) -> None:
     gate.acknowledged = wrong
 
 
-@of_nodes("acknowledge-unapplied", "a replica acknowledges what it has been sent and applies it a little later")
+@of_nodes(
+    "acknowledge-unapplied", "a replica acknowledges what it has been sent and applies it a little later"
+)
 def acknowledge_unapplied(node: ServerNode) -> None:
     upstream: Any = node.replication.upstream
     receive = upstream.stream_received
@@ -202,7 +206,11 @@ def follow_anybody(node: ServerNode) -> None:
 
 
 def stalest(
-    epoch: int, leader: str, reports: Iterable[FenceReport], known_nodes: Collection[str], *more: Sequence[str]
+    epoch: int,
+    leader: str,
+    reports: Iterable[FenceReport],
+    known_nodes: Collection[str],
+    *more: Sequence[str],
 ) -> Choice:
     """Choose the node that has least, as soon as any may be chosen."""
     told = list(reports)
@@ -215,7 +223,11 @@ def stalest(
 
 
 def hasty(
-    epoch: int, leader: str, reports: Iterable[FenceReport], known_nodes: Collection[str], *more: Sequence[str]
+    epoch: int,
+    leader: str,
+    reports: Iterable[FenceReport],
+    known_nodes: Collection[str],
+    *more: Sequence[str],
 ) -> Choice:
     """Choose among those who have answered and wait for nobody."""
     told = [replace(each, record=None) for each in reports if each.is_known]
@@ -223,7 +235,9 @@ def hasty(
 
 
 MUTATIONS["promote-stalest"] = Mutation("the leader promotes the copy that has least", choose=stalest)
-MUTATIONS["promote-hastily"] = Mutation("the leader counts no members: who has answered will do", choose=hasty)
+MUTATIONS["promote-hastily"] = Mutation(
+    "the leader counts no members: who has answered will do", choose=hasty
+)
 
 
 # ---- the stream ----
@@ -363,4 +377,4 @@ def rename_unsynced(node: ServerNode) -> None:
     async def nothing() -> None:
         return None
 
-    node.host.disk = Careless()  # type: ignore[assignment]
+    node.host.disk = Careless()

@@ -27,8 +27,10 @@ def told(stage: Stage) -> str:
     history = stage.history
     acknowledged = len(history.acknowledged("write", "pair", "set", "incr"))
     lines.append("")
-    lines.append(f"{len(history.operations)} requests, {acknowledged} acknowledged writes, "
-                 f"{len(history.promotions)} promotions, {stage.checks.losses_allowed} of them with open loss")
+    lines.append(
+        f"{len(history.operations)} requests, {acknowledged} acknowledged writes, "
+        f"{len(history.promotions)} promotions, {stage.checks.losses_allowed} of them with open loss"
+    )
     lines += [f"BROKEN: {each}" for each in stage.checks.violations] or ["No judge objects."]
     return "\n".join(lines) + "\n"
 
@@ -63,13 +65,17 @@ def picture(stage: Stage) -> str:
     for each in stage.history.acknowledged("write", "pair", "set", "incr"):
         if each.node in rows:
             x, y = across(each.ended), LANE * rows[each.node] + 30
-            parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y}" y2="{y + 7}" stroke="#1d6fb8" opacity="0.4"/>')
+            parts.append(
+                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y}" y2="{y + 7}" stroke="#1d6fb8" opacity="0.4"/>'
+            )
     for when, who, what in events(stage):
         colour = next((colour for word, colour in COLOURS if word in what), "")
         if who in rows and colour:
             x, y = across(float(when)), LANE * rows[who] + 30
             title = f"{float(when):.3f} s {who}: {what}"
-            parts.append(f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="{colour}"><title>{escape(title)}</title></circle>')
+            parts.append(
+                f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="{colour}"><title>{escape(title)}</title></circle>'
+            )
             short = what if len(what) < 24 else what[:22] + "…"
             parts.append(
                 f'<text x="{x:.1f}" y="{y - 7}" fill="{colour}" transform="rotate(-20 {x:.1f} {y - 7})" '

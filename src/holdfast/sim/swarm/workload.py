@@ -24,7 +24,17 @@ from holdfast.sim.swarm.history import History, Operation, Outcome
 
 KINDS = (("write", 36), ("pair", 10), ("set", 14), ("get", 16), ("incr", 6), ("other", 18))
 REGISTERS = 3
-CERTAINLY_NOT = ("READONLY", "FENCED", "NOREPLICAS", "MISCONF", "LOADING", "MASTERDOWN", "EXECABORT", "OOM", "NOLEASE")
+CERTAINLY_NOT = (
+    "READONLY",
+    "FENCED",
+    "NOREPLICAS",
+    "MISCONF",
+    "LOADING",
+    "MASTERDOWN",
+    "EXECABORT",
+    "OOM",
+    "NOLEASE",
+)
 REPLY_SECONDS = 1.2
 SEEK_LIKELIHOOD = 0.08
 """How often a client that lost its connection asks some node, not the one it was told of."""
@@ -80,7 +90,9 @@ class Workload:
                 commands = [drawn_command(tag, luck)]
         return commands, Operation(self.name, kind, key, value, 0.0)
 
-    async def _send(self, commands: list[tuple[object, ...]], operation: Operation, luck: random.Random) -> None:
+    async def _send(
+        self, commands: list[tuple[object, ...]], operation: Operation, luck: random.Random
+    ) -> None:
         world = self._nodes.world
         client = self._client
         if client is None or client.is_closed:

@@ -248,8 +248,8 @@ class Serving:
             effects.append_command(node.engine, PING)
         self._seconds += 1
         for each in stream.replicas:
-            waits = each.stage in (Stage.WAITING, Stage.SNAPSHOTTING)
-            if waits or (stream.is_forwarding and not is_link_up and each.stage is Stage.ONLINE):
+            # Never to one that is online: there a line end is a byte of the stream, and its offset would run ahead.
+            if each.stage in (Stage.WAITING, Stage.SNAPSHOTTING):
                 each.write(b"\n")
         talking = [each.attachment for each in stream.replicas if not each.is_silent]
         names = timed_out(talking, self._line.settings(), now)

@@ -97,7 +97,7 @@ def run_text(text: str) -> Iterator[str]:
             yield f"{stage.world.now:9.3f}  {line}" + (f"  ->  {said}" if said else "")
             yield from (f"{'':11}{each}" for each in standings(stage))
         stage.checks.watch()
-        stage.raise_objections()
+        stage.raise_if_broken()
     finally:
         stage.close()
 

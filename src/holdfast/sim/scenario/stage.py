@@ -124,9 +124,9 @@ class Stage:
     def pass_until(self, moment: float) -> None:
         """Let time pass. Raises `Broken` as soon as a judge objects."""
         self.world.run(max(0.0, moment - self.world.now))
-        self.raise_objections()
+        self.raise_if_broken()
 
-    def raise_objections(self) -> None:
+    def raise_if_broken(self) -> None:
         """Raise `Broken` if a judge has objected."""
         if self.checks.violations:
             raise Broken(self.checks.violations[0])
@@ -137,7 +137,7 @@ class Stage:
             self.world.run_until(lambda: bool(self.checks.violations) or condition(), within)
         except AssertionError:
             return False
-        self.raise_objections()
+        self.raise_if_broken()
         return condition()
 
     # ---- speaking ----
@@ -147,7 +147,7 @@ class Stage:
         try:
             self.answer = self.world.run(self._ask(lane, name, words))
         except RuntimeError:  # a judge has stopped the loop
-            self.raise_objections()
+            self.raise_if_broken()
             raise
         return self.answer
 

@@ -329,7 +329,7 @@ def judge(stage: Stage) -> str:
     difference = stage.checks.difference()
     stage.checks.watch()
     stage.checks.judge(is_converged=not difference)
-    stage.raise_objections()
+    stage.raise_if_broken()
     acknowledged = len(stage.history.acknowledged("write", "pair", "set", "incr"))
     return f"{acknowledged} acknowledged writes, {len(stage.history.promotions)} promotions, no objection"
 

@@ -248,7 +248,8 @@ class Serving:
             effects.append_command(node.engine, PING)
         self._seconds += 1
         for each in stream.replicas:
-            # Never to one that is online: there a line end is a byte of the stream, and its offset would run ahead.
+            # Never to one that is online: there a line end is a byte of the stream, its offset would run
+            # ahead.
             if each.stage in (Stage.WAITING, Stage.SNAPSHOTTING):
                 each.write(b"\n")
         talking = [each.attachment for each in stream.replicas if not each.is_silent]

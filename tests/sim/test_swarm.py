@@ -42,6 +42,9 @@ CATCHES = {
     "halve-transactions": 0,
     "drop-set-record": 0,
     "rename-unsynced": 1,
+    "lift-fence": 56,
+    "reply-before-fsync": 73,
+    "promote-hastily": 168,
 }
 """Mutation to a seed that sees it."""
 

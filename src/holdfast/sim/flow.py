@@ -206,6 +206,12 @@ class Flow:
             loop.push(loop.now + self.link.latency, self._reset_arrives, None)
         self.retire()
 
+    def inject_reset(self) -> None:
+        """Let a reset come from the middle of the way; if a cut loses it, the connection lives on whole."""
+        loop = self.network.loop
+        if not self.link.cut:
+            loop.push(loop.now + self.link.latency, self._reset_arrives, None)
+
     def _reset_arrives(self, _: None) -> None:
         if not self.link.cut and not self.sink.interface.down:
             self.sink.reset()

@@ -218,7 +218,7 @@ class Network:
     def reset(self, one: str, other: str) -> None:
         """Reset all connections between two hosts, as a firewall in the middle does."""
         for flow in list(self.link(one, other).flows) + list(self.link(other, one).flows):
-            flow.reset_sink()
+            flow.inject_reset()
 
     def drop_connections(self, one: str, other: str) -> None:
         """Let nothing pass on the connections that two hosts have now, as a firewall that forgot them."""

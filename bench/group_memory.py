@@ -129,7 +129,7 @@ def settled(read: Callable[[], int]) -> int:
     deadline = time.monotonic() + 10
     last = read()
     while time.monotonic() < deadline:
-        time.sleep(0.3)
+        time.sleep(0.3)  # between two looks at another process: its memory settles without an event
         now = read()
         if abs(now - last) <= last // 100:
             return now

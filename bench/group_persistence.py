@@ -184,7 +184,7 @@ def background_save(program: Program, keys: int, cores: frozenset[int]) -> dict[
 def await_save(connection: Connection) -> None:
     """Wait for the end of a save."""
     while field(connection, "rdb_bgsave_in_progress"):
-        time.sleep(0.02)
+        time.sleep(0.02)  # a save tells its end in INFO alone
 
 
 def field(connection: Connection, name: str) -> int:

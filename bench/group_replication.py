@@ -107,7 +107,7 @@ def attach(primary: Server, replica: Server) -> float:
         while b"master_link_status:up" not in info(connection):
             if time.perf_counter() - started > 120:
                 raise OSError("the replica did not come into sync")
-            time.sleep(0.005)
+            time.sleep(0.005)  # a replica tells that it is in step in INFO alone
         return time.perf_counter() - started
 
 
@@ -213,7 +213,7 @@ def await_promise(primary: Server) -> None:
         while b"ack_promise:kept" not in info(connection):
             if time.monotonic() > deadline:
                 raise OSError("no member set")
-            time.sleep(0.01)
+            time.sleep(0.01)  # as above
 
 
 def ask_all(

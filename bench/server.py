@@ -108,7 +108,7 @@ class Server:
                         return
             except (ConnectionError, OSError):
                 pass
-            time.sleep(0.001)
+            time.sleep(0.001)  # nothing listens yet: there is no event to await
         words = (self.folder / "log").read_text(errors="replace").strip().splitlines()
         raise ServerDidNotStart(words[-1] if words else "no answer to PING")
 

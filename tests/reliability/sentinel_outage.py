@@ -71,7 +71,7 @@ class Writer:
                         return client
                 except (redis.RedisError, TypeError):
                     continue
-            time.sleep(0.005)
+            time.sleep(0.005)  # as a client does that asks until a primary is known
         return redis.Redis()
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ def crash_with_leader(made: Group) -> None:
     made.nodes[0].process.kill()
     for each in made.sentinels[1:]:
         each.signal(signal.SIGSTOP)
-    time.sleep(0.05)
+    time.sleep(0.05)  # the pause is the fault
     for each in made.sentinels[1:]:
         each.signal(signal.SIGCONT)
 
@@ -172,7 +172,7 @@ def run_case(case: Case, nodes: str, sentinels: str) -> Outcome:
         )
         made.nodes[0].signal(signal.SIGCONT) if case.fault is stop else None
         alive = [each for each in made.sentinels if each.process.poll() is None]
-        time.sleep(1.0)
+        time.sleep(1.0)  # the writers go on for this long: part of what is measured
         for each in writers:
             each.stop()
         until(lambda: made.agreed(made.primary_of(alive[-1])), "all agree", 60)

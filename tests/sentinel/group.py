@@ -43,7 +43,7 @@ def until(question: Callable[[], object], what: str, patience_s: float = PATIENC
         except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError):
             pass
         assert time.monotonic() < deadline, f"not within {patience_s} s: {what}"
-        time.sleep(0.01)
+        time.sleep(0.01)  # other processes: there is nothing to await but their answers
 
 
 class Process:

@@ -83,7 +83,7 @@ class Serving:
         if len(arguments) % 2 == 0:
             raise CommandError("ERR syntax error")
         if session.flags & S_PRIMARY:
-            if arguments[1].lower() == b"getack":
+            if len(arguments) > 1 and arguments[1].lower() == b"getack":
                 self._primary.primary_asks()
             return NO_REPLY
         for at in range(1, len(arguments), 2):

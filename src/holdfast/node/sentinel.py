@@ -25,6 +25,7 @@ from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import Pairs
 from holdfast.node.sentinel_orders import SentinelOrders
 from holdfast.sentinel import commands, listing
+from holdfast.sentinel.address_grants import AddressGrants
 from holdfast.sentinel.config_file import Line, read_lines, rewritten, state_lines
 from holdfast.sentinel.effects import (
     Connect,
@@ -102,6 +103,7 @@ class SentinelNode:
         self.sentinel.orders = SentinelOrders()
         read_lines(self.sentinel, lines, self.now_ms(), self.is_script)
         self.machine = Machine(self.sentinel)
+        self.address_grants = AddressGrants(self.steady_ms())
         self.scripts = ScriptQueue(runner, self.sentinel.times, self._tell_of_script, self.now_ms)
         self.is_durable = True
         self._links: dict[tuple[int, bool], LinkConnection] = {}
@@ -196,6 +198,10 @@ class SentinelNode:
     def port(self) -> int:
         """The first TCP port that the node listens on."""
         return self.listeners.ports[0][1]
+
+    def steady_ms(self) -> int:
+        """Return milliseconds of the clock that never goes back."""
+        return self.host.clock.boot_us() // 1000
 
     def now_ms(self) -> int:
         """Return milliseconds of a clock that never goes back."""

@@ -19,6 +19,7 @@ from holdfast.engine.registry import add_container, add_function
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError, Pairs, Raw, Status
 from holdfast.sentinel import asking, election, failover, granting, hello, listing, observation, selection
+from holdfast.sentinel.address_command import address
 from holdfast.sentinel.config_file import OF_PRIMARY, BadLine, is_ip, set_option
 from holdfast.sentinel.machine import Machine
 from holdfast.sentinel.model import Address, Instance, Primary, Sentinel
@@ -43,6 +44,8 @@ CONFIG_NAMES = (
     "loglevel",
 )
 HELP = (
+    "ADDRESS GRANT <name> <agent> <lease-ms> CLAIM|RENEW | RELEASE <name> <agent> | LIST",
+    "    Vote for the agent that may hold a virtual address.",
     "CKQUORUM <master-name>",
     "    Tell whether quorum and majority can be reached for a failover.",
     "CONFIG SET <param> <value> [<param> <value> ...]",
@@ -582,6 +585,7 @@ def role(session: Session, args: Args) -> object:
 Function = Callable[[Session, Args], object]
 
 INDEX: tuple[tuple[str, int, Function, str], ...] = (
+    ("address", -3, address, "Vote for the agent that may hold a virtual address."),
     ("ckquorum", 3, ckquorum, "Tell whether a failover could be authorized."),
     ("config", -3, config, "Show or set parameters of this Sentinel."),
     ("debug", -2, debug, "Show or set periods."),

@@ -264,18 +264,26 @@ cdef int read_blob(Decoder* d, uint8_t** out, size_t* out_bytes) noexcept nogil:
 cdef inline uint64_t quick_hash(const char* p, size_t n) noexcept nogil:
     """For small compact values only: whoever forges collisions gains little."""
     cdef uint64_t h = n * 0x9E3779B97F4A7C15ull
-    cdef uint64_t word
-    while n >= 8:
-        memcpy(&word, p, 8)
-        h = (h ^ word) * 0xD6E8FEB86659FD93ull
-        h ^= h >> 32
-        p += 8
-        n -= 8
-    word = 0
-    if n:
-        memcpy(&word, p, n)
-    h = (h ^ word) * 0xD6E8FEB86659FD93ull
-    return h ^ (h >> 29)
+    cdef uint64_t word = 0
+    cdef uint32_t low, high
+    cdef const char* tail
+    if n >= 8:
+        tail = p + n - 8
+        while p < tail:
+            memcpy(&word, p, 8)
+            h = (h ^ word) * 0xD6E8FEB86659FD93ull
+            h ^= h >> 32
+            p += 8
+        memcpy(&word, tail, 8)
+    elif n >= 4:
+        memcpy(&low, p, 4)
+        memcpy(&high, p + n - 4, 4)
+        word = low | <uint64_t>high << 32
+    elif n:
+        word = <uint8_t>p[0] | <uint32_t><uint8_t>p[n >> 1] << 8 | <uint32_t><uint8_t>p[n - 1] << 16
+    h ^= word
+    h = (h ^ (h >> 32)) * 0xD6E8FEB86659FD93ull     # the last letters, which differ most, reach every bit
+    return h ^ (h >> 32)
 
 
 cdef inline size_t plain_bytes(const uint8_t* at) noexcept nogil:
@@ -287,7 +295,7 @@ cdef inline size_t plain_bytes(const uint8_t* at) noexcept nogil:
     if kind < 0xC0:
         n = kind & 63
         # What looks like a number might be one that should have been stored as such.
-        return 0 if n == 0 or at[1] <= c'9' else n + 1
+        return 0 if n == 0 or (at[1] <= c'9' and at[n] <= c'9') else n + 1
     if 0xE0 <= kind < 0xF0:
         n = (<size_t>(kind & 15) << 8) | at[1]
         return 0 if n < 64 else n + 2

@@ -45,7 +45,7 @@ def test_crc64_equals_that_of_another_implementation(text: bytes) -> None:
 
 
 @given(st.integers(200, 700), st.integers(0, 2**64 - 1))
-def test_crc64_of_long_runs_which_are_folded_equals_the_one_reckoned_bit_by_bit(length: int, begin: int) -> None:
+def test_crc64_of_long_runs_which_are_folded_is_the_same(length: int, begin: int) -> None:
     text = bytes(n * n + n // 3 & 255 for n in range(length))
     assert crc64(begin, text) == crc64_bit_by_bit(begin, text)
 

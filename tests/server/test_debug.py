@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.server.running import serve
-from tests.wire import WireClient
+from tests.wire import Group, WireClient
 
 
 def test_an_element_stands_alone_from_the_packed_threshold_on_also_in_lists_that_are_there() -> None:
@@ -17,7 +17,8 @@ def test_an_element_stands_alone_from_the_packed_threshold_on_also_in_lists_that
         client.command(b"LSET", b"l", b"0", b"larger than before")
         assert client.command(b"DEBUG", b"QUICKLIST", b"l") == b"+5 nodes, 6 elements\r\n"
         whole = client.value(b"LRANGE", b"l", b"0", b"-1")
-        assert whole == [b"larger than before", b"b", b"c", b"large", b"tiny", b"larger"]
+        assert isinstance(whole, Group)
+        assert whole.items == (b"larger than before", b"b", b"c", b"large", b"tiny", b"larger")
         digest = client.value(b"DEBUG", b"DIGEST-VALUE", b"l")
         assert client.command(b"DEBUG", b"QUICKLIST-PACKED-THRESHOLD", b"0") == b"+OK\r\n"
         payload = client.value(b"DUMP", b"l")

@@ -22,7 +22,7 @@ from holdfast.persistence.manifest_store import AofPlace
 from holdfast.persistence.rdb_read import RdbReader
 from holdfast.server.host import Disk, DiskFile
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 128 * 1024 - 64
 LOAD_FIELDS = frozenset((
     b"redis-ver", b"redis-bits", b"ctime", b"used-mem", b"aof-base", b"aof-preamble", b"repl-stream-db",
     b"repl-id", b"repl-offset", b"holdfast-set",

@@ -150,8 +150,7 @@ cdef class RdbReader:
         cdef uint64_t seal = 0
         cdef Keyspace* ks = &self.engine.ks
         if self.stage == IN_VALUE:
-            with nogil:
-                rc = decode_value(&self.decoder, self.type)
+            rc = decode_value(&self.decoder, self.type)     # letting the GIL go for each would cost more
             if rc == FAULTY and self.decoder.empty:
                 # Redis leaves such keys out as well: a bug of old versions wrote them.
                 self.decoder.empty = False

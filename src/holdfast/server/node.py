@@ -73,8 +73,6 @@ class Doors:
         """DEBUG RELOAD: session, save, flush, merge."""
         self.change_replication_id: Callable[[], None] | None = None
         """DEBUG CHANGE-REPL-ID."""
-        self.set_packed_threshold: Callable[[int], None] | None = None
-        """DEBUG QUICKLIST-PACKED-THRESHOLD: bytes, 0 for the default."""
         self.role: Callable[[], str] = lambda: "master"
         """The role as HELLO says it: master or replica."""
         self.save_at_shutdown: Callable[[bool], Awaitable[str]] | None = None

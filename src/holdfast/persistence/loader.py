@@ -120,12 +120,12 @@ def load_append_only(
     *,
     load_truncated: bool,
     check_seal: bool,
-    skip_expired: bool,
 ) -> Generator[int, None, tuple[Replayed, ...]]:
     """Load base and increments: yield bytes done. AofRefused, OSError."""
 
     def load_preamble(file: DiskFile) -> Generator[int, None, int]:
-        return read_rdb(file, engine, kept, check_seal=check_seal, skip_expired=skip_expired)
+        # What follows was written when these keys still lived (PERSIST, APPEND): none may be left out.
+        return read_rdb(file, engine, kept, check_seal=check_seal, skip_expired=False)
 
     steps = replay_manifest(
         disk, place, manifest, Replay(engine), load_preamble, load_truncated=load_truncated

@@ -171,10 +171,9 @@ class Checks:
         if primary.fence_refusal() is not None:
             return f"{primaries[0]} refuses writes: {(primary.fence_refusal() or b'').decode()}"
         digest = digest_of_all(serving[primaries[0]].engine)
+        apart = self._apart(serving)
         for name, node in serving.items():
-            if node.replication is primary:
-                continue
-            if node.replication.upstream.refusal and self.promise.may_refuse:
+            if node.replication is primary or name in apart:
                 continue
             if not node.replication.upstream.is_up:
                 refusal = node.replication.upstream.refusal
@@ -188,6 +187,14 @@ class Checks:
             if digest_of_all(node.engine) != digest:
                 return f"{name} and {primaries[0]} are in step and hold different data"
         return ""
+
+    def _apart(self, serving: dict[str, ServerNode]) -> set[str]:
+        """Return who may stay without the primary: who refuses it, and who follows one of these."""
+        apart: set[str] = set()
+        if self.promise.may_refuse:
+            apart = {name for name, node in serving.items() if node.replication.upstream.refusal}
+            apart |= {name for name, node in serving.items() if node.replication.followed[0] in apart}
+        return apart
 
     def judge(self, is_converged: bool) -> None:
         """Judge the whole history."""

@@ -45,6 +45,11 @@ class Stream:
         return self._forwarded if self.is_forwarding else int(self._node.engine.stream_offset)
 
     @property
+    def replication_id(self) -> str:
+        """The id of the history."""
+        return self._history.replication_id
+
+    @property
     def history(self) -> History:
         """The history up to here."""
         return replace(self._history, offset=self.offset)

@@ -39,8 +39,10 @@ def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
         position, keys = before
         now = node.replication.standing.position
         is_back = upstream.cause is Cause.RECONNECT and keys and position is not None and now < position
-        # A primary that comes back from its log has its data, and cannot know where the stream stood.
-        refuses = node.configuration["replica-refuse-empty-primary"] and not node.configuration["appendonly"]
+        # A primary whose log was torn, or is another server's, has its data, and cannot say where it stands.
+        primary = checks.nodes.latest.get(node.replication.followed[0])
+        can_tell = primary is not None and primary.replication.position_is_known
+        refuses = node.configuration["replica-refuse-empty-primary"] and can_tell
         if is_back and refuses:
             checks.was_wiped(name, keys, f"a primary at {tuple(now)}, being at {tuple(position)}")
 

@@ -35,7 +35,7 @@ CATCHES = {
     "forget-fence": 2,
     "always-intact": 22,
     "follow-anybody": 0,
-    "promote-stalest": 38,
+    "promote-stalest": 47,
     "forget-second-id": 0,
     "continue-elsewhere": 3,
     "follow-empty": 15,

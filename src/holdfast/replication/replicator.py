@@ -271,7 +271,8 @@ class Replicator:
             self.gate.before_effects()
 
     def after_effects(self) -> None:
-        """Settle what is held, and acknowledge."""
+        """Feed replicas, settle what is held, and acknowledge."""
+        self.stream.send()
         self.gate.end_of_tick()
         self.upstream.end_of_tick()
         if not self.waiting.is_idle:

@@ -181,8 +181,8 @@ def always_intact(node: ServerNode) -> None:
     standing: Any = node.replication.standing
     start = standing.start
 
-    def wrong(is_replica: bool, acknowledges_after_fsync: bool) -> None:
-        start(is_replica, acknowledges_after_fsync)
+    def wrong(*arguments: Any) -> None:
+        start(*arguments)
         standing.node = replace(standing.node, state=replace(standing.node.state, intact=True))
 
     standing.start = wrong

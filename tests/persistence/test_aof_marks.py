@@ -38,6 +38,11 @@ def told(*contents: bytes, base: dict[bytes, bytes] | None = None) -> dict[bytes
     return marks.fields
 
 
+def empty_base(path: str, rdb: bool) -> None:
+    """Write the base of an empty data set."""
+    write(path, b"")
+
+
 def test_the_last_mark_says_where_the_data_stand() -> None:
     first, second = Place(b"repl-id " + ID, 100, 3), Place(b"repl-id " + ID, 250, 4)
     expected = {b"repl-id": ID, b"repl-offset": b"250", b"repl-stream-db": b"4"}
@@ -85,7 +90,7 @@ def test_redis_server_passes_over_marks_and_what_it_appends_ends_them(tmp_path: 
     writer = AofWriter(disk, StillClock(), place, settings, 1, lambda level, text: None)
     stands = Place(b"repl-id " + ID + b" holdfast-set hf1:2:x:1=" + b"y" * 900, 0, 0)
     writer.place = lambda: Place(stands.lineage, writer._offset, 0)
-    writer.open(load_manifest(disk, place)[0], 0, 0, lambda path, rdb: None if write(path, b"") else None)
+    writer.open(load_manifest(disk, place)[0], 0, 0, empty_base)
     for number in range(1, 4):
         writer.append(SET, 0, number * len(SET))
         writer.flush(0)

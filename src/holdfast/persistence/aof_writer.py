@@ -101,6 +101,8 @@ class AofWriter:
         """The history that the marks of the present increment name."""
         self._moved = False
         """Something was appended since the last mark."""
+        self._is_presynced = False
+        """A rewrite that is due has let the file be synced once."""
         self._is_marked = False
         """A mark waits in the buffer."""
         self._offset = 0
@@ -363,6 +365,9 @@ class AofWriter:
             self._buffer.clear()
             self._current = self.directory.waiting_increment(self._offset)
         else:
+            if self._current and self._current.unsynced_bytes:
+                # The next increment is worth nothing if a power loss cuts this one short.
+                self._current.sync()
             increment = self.directory.next_increment(self._offset)
             if self._current:
                 self._retire(self._current)
@@ -420,6 +425,20 @@ class AofWriter:
         """Return why a rewrite should start now, or None; asked by the node's cron when no child runs."""
         reason = None if self.rewrites.running else self._rewrite_reason()
         return reason if reason and self.rewrites.allowed(now_ms) else None
+
+    def ready_to_rewrite(self) -> bool:
+        """Sync beside the loop what the file holds; tell when that is done and little is left to wait for."""
+        current = self._current
+        if current is None or not current.unsynced_bytes:
+            return True
+        if current.syncing:
+            return False
+        if not self._is_presynced:
+            self._is_presynced = True
+            self._sync_beside(current)
+            return False
+        self._is_presynced = False
+        return True
 
     def _rewrite_reason(self) -> str | None:
         if self.rewrites.scheduled:

@@ -206,7 +206,7 @@ class Keeper:
             return
         now_ms = self.host.clock.boot_us() // 1000
         reason = self.writer.rewrite_wanted(now_ms)
-        if reason is not None and not in_unit(self.engine):
+        if reason is not None and not in_unit(self.engine) and self.writer.ready_to_rewrite():
             self.log.notice(f"Starting automatic rewriting of AOF on {reason}")
             self.begin_rewrite()
         elif self.save_scheduled and (now_ms - self._tried_ms > RETRY_MS or self.last_save_ok):

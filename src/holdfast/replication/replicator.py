@@ -531,6 +531,13 @@ class Replicator:
 
     def may_attach(self, epoch: int, position: Position) -> str | None:
         """Return why this primary may not be followed, None if it may."""
+        own = self.standing.position
+        if self.standing.is_managed and self.standing.is_known and self.is_bound() and position < own:
+            # A sibling that lags: what this member has acknowledged must not be taken from it.
+            return (
+                f"it stands at epoch {position.epoch}, offset {position.offset}, "
+                f"this member of a set at epoch {own.epoch}, offset {own.offset}"
+            )
         try:
             self.standing.attached(epoch, position)
         except OrderRefused as refusal:

@@ -128,6 +128,8 @@ class ServerNode:
         """Let the parts below hear of files and replicas."""
         replication, keeper, doors = self.replication, self.keeper, self.doors
         keeper.replication_fields = replication.aux_fields
+        keeper.stream_place = replication.stream_place
+        replication.record_changed = keeper.writer.mark_soon
         replication.waiting.fsynced = keeper.synced_offset
         self.info.tell("replication", replication.info)
         self.info.tell("persistence", lambda: keeper.fields().items())
@@ -151,8 +153,9 @@ class ServerNode:
         self.listeners.close()
         if self.engine.tick_open:
             self.end_tick()
-        self.replication.stop()
-        self.keeper.close()
+        self.replication.quiet()
+        if self.keeper.close():
+            self.replication.stopped()
         for connection in list(self.clients.connections.values()):
             connection.abort()
         self.stopped.set()

@@ -15,7 +15,7 @@ In a tick: `before_effects` may add to the stream, then the effects are handed o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from holdfast.engine import blocking, effects
 from holdfast.engine.state import Session
@@ -38,6 +38,7 @@ from holdfast.replication.stream import Stream
 from holdfast.replication.sync_line import SyncLine
 from holdfast.replication.upstream import GUARD_REPLICA, Target, Upstream
 from holdfast.replication.waiting import Waiting
+from holdfast.server.config.configuration import Refused
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
 ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
@@ -51,6 +52,7 @@ SETTINGS = (
     "ack-reads",
     "repl-backlog-size",
 )
+DURABILITY = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite")
 
 
 class Replicator:
@@ -73,8 +75,13 @@ class Replicator:
         )
         self.followed: tuple[str, int] = ("", 0)
         self._is_started = False
-        self._fsynced_stream_offset = 0
-        self._came_from_log = False
+        self._fsynced = ("", 0)
+        self.position_is_known = True
+        """Whether the files told where in the stream the copy stands."""
+        self.record_changed: Callable[[], None] = lambda: None
+        """Sees that the log tells of the new set record (set by the node)."""
+        self._lineage: tuple[str, SetRecord | None, bytes] = ("", None, b"")
+        node.configuration.on_change(DURABILITY, lambda _: self._note_durability())
         node.configuration.on_change(SETTINGS, lambda _: self._configure())
 
     def _new_id(self) -> str:
@@ -83,14 +90,10 @@ class Replicator:
     # ---- life ----
 
     def start(self, loaded_fields: Mapping[bytes, bytes]) -> None:
-        """Begin, when the files are loaded and the sockets listen; `loaded_fields`: of the RDB.
+        """Begin, when the files are loaded and the sockets listen; `loaded_fields` tell where they stand.
 
         Raises `StateFileError`.
         """
-        self._came_from_log = bool(self.node.configuration["appendonly"])
-        if self._came_from_log:
-            # The append-only file goes further than the fields of its base, by an unknown number of bytes.
-            loaded_fields = {}
         loaded = {name.decode("latin-1"): text.decode("latin-1") for name, text in loaded_fields.items()}
         node, target = self.node, self.node.configuration["replicaof"]
         is_replica = target is not None
@@ -100,6 +103,7 @@ class Replicator:
             self.stream.begin_forwarding()
         self.stream.adopt(history)
         resumes = bool(loaded.get("repl-id"))
+        self.position_is_known = resumes or not node.configuration["appendonly"]
         if resumes:
             self.stream.keep_from_here()
         self.upstream.database = history.stream_database
@@ -107,8 +111,7 @@ class Replicator:
             self.standing.record = decode_set_record(loaded.get(RDB_FIELD, "").encode())
         except SetRecordError as error:
             node.log.warning(str(error))
-        # Not even with appendfsync always is a restarted copy intact: its log does not tell its position.
-        self.standing.start(is_replica, acknowledges_after_fsync=False)
+        self.standing.start(is_replica, self.syncs_first, self.position_is_known)
         self._is_started = True
         standing = self.standing.node.standing
         if standing is Standing.REPLICA and target is not None:
@@ -122,11 +125,14 @@ class Replicator:
         node.cron.every(1, self.every_beat)
         node.cron.every_second(self.every_second)
 
-    def stop(self) -> None:
-        """End cleanly; the copy has been saved."""
+    def quiet(self) -> None:
+        """End all links: from now on the copy stands where it is."""
         self.gate.close()
         self.upstream.stop()
         self.line.stop()
+
+    def stopped(self) -> None:
+        """Note the clean end: the copy is saved, on stable storage."""
         if self._is_started:
             self.standing.stop()
 
@@ -142,6 +148,20 @@ class Replicator:
                 self.standing.keep()
             self.gate.configure(self.standing.node_id, self._epoch, self.standing.record)
         self._refresh_guards()
+
+    @property
+    def syncs_first(self) -> bool:
+        """Whether each write is on stable storage before it is acknowledged."""
+        setting = self.node.configuration
+        is_always = setting["appendonly"] and setting["appendfsync"] == "always"
+        return is_always and not setting["no-appendfsync-on-rewrite"]
+
+    def _note_durability(self) -> None:
+        if self._is_started and not self.syncs_first:
+            try:
+                self.standing.acknowledges_sooner()
+            except OrderRefused as refusal:
+                raise Refused(str(refusal)) from refusal
 
     @property
     def _epoch(self) -> int:
@@ -208,6 +228,20 @@ class Replicator:
             fields[RDB_FIELD] = self.standing.record.encode().decode()
         return fields
 
+    def stream_place(self) -> tuple[bytes, int, int] | None:
+        """Return history, offset and database where the copy stands, for the log; None: in no stream."""
+        stream, record = self.stream, self.standing.record
+        if not self._is_started or stream.backlog is None:
+            return None
+        replication_id, of_record, lineage = self._lineage
+        if replication_id != stream.replication_id or of_record is not record:
+            lineage = b"repl-id " + stream.replication_id.encode()
+            if record is not None:
+                lineage += b" %b %b" % (RDB_FIELD.encode(), record.encode())
+            self._lineage = (stream.replication_id, record, lineage)
+        database = self.upstream.database if self.is_replica else effects.stream_database(self.node.engine)
+        return lineage, stream.offset, database
+
     def aux_fields(self) -> list[tuple[bytes, bytes]]:
         """Return the same as bytes, for the keeper of files."""
         return [(name.encode(), text.encode()) for name, text in self.snapshot_fields().items()]
@@ -237,7 +271,8 @@ class Replicator:
             self.gate.before_effects()
 
     def after_effects(self) -> None:
-        """Settle what is held, and acknowledge."""
+        """Feed replicas, settle what is held, and acknowledge."""
+        self.stream.send()
         self.gate.end_of_tick()
         self.upstream.end_of_tick()
         if not self.waiting.is_idle:
@@ -363,14 +398,20 @@ class Replicator:
             self.upstream.follow(Target(*self.followed), Cause.RECONNECT, True)
         self._refresh_guards()
 
+    @property
+    def key_count(self) -> int:
+        """Keys in all databases."""
+        return sum(self.node.engine.key_count(each) for each in range(self.node.engine.database_count))
+
     def _attach(self, session: Session, request: AttachRequest) -> Status:
         state = self.standing.node.state
         if not self.standing.node.may_acknowledge:
             raise OrderRefused(f"FENCED ATTACH refused: fenced at epoch {state.fence_epoch}")
         self.serving.replica_of(session).note(node_id=request.node_id)
         offset = self.stream.offset
-        if self._came_from_log and self.node.engine.key_count(0):
-            # What the log held is here, though not where it stands in the stream: no history was lost.
+        if not self.position_is_known and self.key_count:
+            # What the log held is here, though it does not say where in the stream: as of a stock primary,
+            # only the loss of all keys shows.
             offset = max(offset, request.position.offset)
         return Status(AttachAnswer(state.node_id, state.term_epoch, offset).line())
 
@@ -490,6 +531,13 @@ class Replicator:
 
     def may_attach(self, epoch: int, position: Position) -> str | None:
         """Return why this primary may not be followed, None if it may."""
+        own = self.standing.position
+        if self.standing.is_managed and self.standing.is_known and self.is_bound() and position < own:
+            # A sibling that lags: what this member has acknowledged must not be taken from it.
+            return (
+                f"it stands at epoch {position.epoch}, offset {position.offset}, "
+                f"this member of a set at epoch {own.epoch}, offset {own.offset}"
+            )
         try:
             self.standing.attached(epoch, position)
         except OrderRefused as refusal:
@@ -512,6 +560,7 @@ class Replicator:
     def record_seen(self, record: SetRecord | None) -> None:
         """Note the newest set record of the copy."""
         self.standing.record = record
+        self.record_changed()
         if record is not None and any(each.needed for each in record.sets):
             self.standing.keep()
 
@@ -532,8 +581,9 @@ class Replicator:
         if fsynced is None:
             return None
         if fsynced >= self.node.engine.stream_offset:  # counts own effects, not the primary's bytes
-            self._fsynced_stream_offset = self.stream.offset
-        return self._fsynced_stream_offset
+            self._fsynced = (self.stream.replication_id, self.stream.offset)
+        replication_id, offset = self._fsynced
+        return offset if replication_id == self.stream.replication_id else 0
 
     def upstream_changed(self, is_up: bool) -> None:
         """Note that the link went up or down."""

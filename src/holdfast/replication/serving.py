@@ -189,6 +189,7 @@ class Serving:
         limits = getattr(replica.connection.transport, "set_write_buffer_limits", None)
         if limits is not None:
             limits(high=HIGH_MARK_BYTES)
+        replica.send_at_once(not self._node.configuration["repl-disable-tcp-nodelay"])
         self._stream.replicas.append(replica)
         if self._stream.backlog is not None:
             self._stream.backlog.note_replicas(len(self._stream.replicas), now_ms(self._node))

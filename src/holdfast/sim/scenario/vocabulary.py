@@ -119,6 +119,12 @@ def reset(stage: Stage, one: str, other: str) -> None:
     stage.world.reset(one, other)
 
 
+@STEPS.form("break {one:NAME} to {other:NAME} after {count:COUNT} bytes")
+def break_after(stage: Stage, one: str, other: str, count: str) -> None:
+    """Reset the connection that carries this byte from one host to the other, counted from now."""
+    stage.world.break_after(one, other, int(count))
+
+
 @STEPS.form("half-open {one:NAME} and {other:NAME}")
 def half_open(stage: Stage, one: str, other: str) -> None:
     """Let present connections of two hosts carry nothing any more."""

@@ -117,8 +117,9 @@ class SimulatedGroup:
             name
             for name in self.names
             if self.world.process(name).running
-            and not self.nodes.running[name].replication.is_replica
-            and self.nodes.running[name].replication.fence_refusal() is None
+            and self.nodes.running[name].replication.is_started
+            and self.nodes.running[name].replication.leads
+            and self.nodes.running[name].replication.lease.may_write
         ]
 
     def named(self) -> set[str]:

@@ -24,7 +24,7 @@ from holdfast.engine.registry import add_function, command_names, rename_command
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import Pairs
 from holdfast.node.sentinel_orders import SentinelOrders
-from holdfast.sentinel import commands, listing
+from holdfast.sentinel import commands, granting, listing
 from holdfast.sentinel.config_file import Line, read_lines, rewritten, state_lines
 from holdfast.sentinel.effects import (
     Connect,
@@ -101,6 +101,8 @@ class SentinelNode:
         self.sentinel = Sentinel("", host.random, self.now_ms())
         self.sentinel.orders = SentinelOrders()
         read_lines(self.sentinel, lines, self.now_ms(), self.is_script)
+        for primary in self.sentinel.primaries.values():
+            granting.after_start(primary, self.now_ms())
         self.machine = Machine(self.sentinel)
         self.scripts = ScriptQueue(runner, self.sentinel.times, self._tell_of_script, self.now_ms)
         self.is_durable = True
@@ -160,6 +162,8 @@ class SentinelNode:
         sentinel.looked_ms = self.now_ms()
         if not sentinel.my_id:
             sentinel.my_id = f"{self.host.random.getrandbits(160):040x}"
+        for primary in sentinel.primaries.values():
+            primary.my_id = sentinel.my_id
         self._persist()
         if not self.is_durable:
             raise OSError("the configuration file cannot be written")

@@ -175,7 +175,7 @@ class ServerNode:
         engine.tick_open = True
         now_us = self.host.clock.wall_us()
         engine.set_time(now_us // 1000)
-        self.replication.begin_tick()
+        self.replication.lease.begin_tick()
         self.traffic.tick_count += 1
         if self.traffic.tick_count % TICKS_A_MEASUREMENT == 0:
             self._tick_began_us = self.host.clock.boot_us()
@@ -193,15 +193,11 @@ class ServerNode:
         engine = self.engine
         expiry.expire_fast(engine)
         self.replication.before_effects()
-        lease_is_lost = self.replication.lost_lease_in_tick()
         if engine.stream_on:
             self.deliver_effects()
         self.keeper.end_tick()
         self.replication.after_effects()
-        if lease_is_lost:
-            for session in list(engine.pending):  # the outcome is unknown: say nothing rather than OK
-                if isinstance(session.owner, Connection):
-                    session.owner.abort()
+        self.replication.lease.end_tick()
         flush_pending(engine)
         engine.tick_open = False
         if self._tick_began_us:

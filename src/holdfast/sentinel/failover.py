@@ -50,6 +50,7 @@ def start_if_needed(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         return False
     if not primary.is_odown:
         if not takeover.waits_for_leader(primary):
+            primary.orphan_since_ms = None
             return False
         if primary.orphan_since_ms is None:
             primary.orphan_since_ms = now_ms

@@ -64,7 +64,7 @@ class Machine:
                 asking.ask_info(sentinel, each, now_ms)
             else:
                 asking.ask_kind(sentinel, each)
-            each.lease_token = 0
+            each.lease_token, each.granted_ms = 0, -(10**9)
             each.published_ms = min(each.published_ms, now_ms - sentinel.times.publish_period)
 
     def lost(self, link: Link, pubsub: bool, refused: bool, now_ms: int) -> None:

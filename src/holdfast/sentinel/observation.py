@@ -14,7 +14,7 @@ as most of the other Sentinels have been heard lately: nobody promotes a node th
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, orders
+from holdfast.sentinel import asking, down, granting, orders
 from holdfast.sentinel.effects import RunScript
 from holdfast.sentinel.hello import Hello
 from holdfast.sentinel.info_reply import InfoReply, parse_info
@@ -61,6 +61,8 @@ def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_
     instance.standing, instance.lease_lost = told.standing, told.lease == "lost"
     if told.run_id and instance.run_id and told.run_id != instance.run_id:
         sentinel.tell("+reboot", instance, level="notice")
+        if instance.node_id:
+            granting.note_restart(instance, instance.lease_epoch)
         if isinstance(instance, Primary):
             if instance.options.reboot_down_after_ms:
                 instance.rebooted_ms = now_ms
@@ -307,12 +309,14 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     primary.info_sent_ms = -(10**9)
     primary.key_count = successor.key_count if successor is not None else None
     if successor is not None:
-        primary.standing, primary.lease_lost = successor.standing, False
+        primary.standing, primary.lease_lost = "", False  # what it said last, it said before it led
         primary.lease_token, primary.lease_run_id = successor.lease_token, successor.lease_run_id
         primary.lease_epoch, primary.knows_lease = successor.lease_epoch, successor.knows_lease
+        primary.token_ms, primary.restarted_in_epoch = successor.token_ms, successor.restarted_in_epoch
         primary.granted_ms = -(10**9)
     else:
         primary.standing, primary.lease_token, primary.lease_run_id, primary.lease_epoch = "", 0, "", 0
+        primary.restarted_in_epoch = None
     primary.fence_epoch = successor.fence_epoch if successor is not None else 0
     primary.sdown_since_ms = primary.odown_since_ms = None
     primary.rebooted_ms, primary.lost_history, primary.script_killed = None, False, False

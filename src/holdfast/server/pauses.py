@@ -1,6 +1,6 @@
 """Pauses: times in which clients, or only their writes, have to wait.
 
-CLIENT PAUSE is one purpose; a failover and a shutdown have theirs. The engine's
+CLIENT PAUSE is one purpose; a failover, a shutdown and a lost lease have theirs. The engine's
 guard is up while any pause is in force, so that nobody else pays for the
 question. What waits runs again when the last pause ends.
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CLIENT_COMMAND = "client"
 FAILOVER = "failover"
 SHUTDOWN = "shutdown"
+LEASE = "lease"
 FOR_EVER_MS = 1 << 62
 
 

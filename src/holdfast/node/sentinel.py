@@ -400,7 +400,7 @@ class SentinelNode:
         lines = "".join(traceback.format_exception(fault)).rstrip()
         self.log.warning(f"A fault in '{command.decode()}', answered with an internal error:\n{lines}")
 
-    def pauses(self, writes: bool) -> bool:
+    def pauses(self, session: Session, writes: bool) -> bool:
         """Whether a pause holds back such a request now."""
         return self.client_pauses.holds(writes)
 

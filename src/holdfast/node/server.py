@@ -38,7 +38,7 @@ from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
 from holdfast.server.memory_report import resident_bytes
 from holdfast.server.node import Doors
-from holdfast.server.pauses import Pauses
+from holdfast.server.pauses import LEASE, Pauses
 from holdfast.server.shutdown import Manner, Shutdown
 from holdfast.server.slowlog import LatencyEvents, SlowCommands
 from holdfast.server.traffic import Traffic
@@ -276,9 +276,10 @@ class ServerNode:
 
     # ---- questions of the engine ----
 
-    def pauses(self, writes: bool) -> bool:
-        """Whether a pause holds back such a request now."""
-        return self.client_pauses.holds(writes)
+    def pauses(self, session: Session, writes: bool) -> bool:
+        """Whether a pause holds back such a request now; who grants the lease never waits for it."""
+        passed_over = LEASE if self.replication.lease.is_manager(session) else ""
+        return self.client_pauses.holds(writes, passed_over)
 
     def emptied(self) -> None:
         """FLUSHALL was executed: its files follow."""

@@ -255,6 +255,10 @@ class LeaseKeeper:
         numbers = (side.epoch, has_lease, voters.epoch, voters.step)
         return [now_us, self._node.run_id, *numbers, *sorted(voters.ids)]
 
+    def is_manager(self, session: Session) -> bool:
+        """Tell whether a Sentinel that grants is at the other end."""
+        return session in self._managers
+
     def session_closed(self, session: Session) -> None:
         """Forget a connection."""
         self._managers.discard(session)

@@ -84,7 +84,8 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     )
     if now_ms - link.answered_ms > ping_period_ms and now_ms - link.ping_sent_ms > ping_period_ms // 2:
         ping(sentinel, instance, now_ms)
-    if now_ms - instance.published_ms > sentinel.times.publish_period:
+    is_paused = instance.role is Role.PRIMARY and instance.group.hand_over_sent  # PUBLISH would wait, too
+    if now_ms - instance.published_ms > sentinel.times.publish_period and not is_paused:
         publish(sentinel, instance, now_ms)
 
 

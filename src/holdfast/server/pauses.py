@@ -56,11 +56,12 @@ class Pauses:
         self._in_force.pop(purpose, None)
         self._settle()
 
-    def holds(self, writes: bool) -> bool:
-        """Whether a request has to wait now."""
+    def holds(self, writes: bool, passed_over: str = "") -> bool:
+        """Whether a request has to wait now; the pause of the purpose `passed_over` does not count."""
         now_ms = self._node.engine.now_ms
         return any(
-            pause.until_ms > now_ms and (pause.everything or writes) for pause in self._in_force.values()
+            pause.until_ms > now_ms and (pause.everything or writes) and purpose != passed_over
+            for purpose, pause in self._in_force.items()
         )
 
     def __bool__(self) -> bool:

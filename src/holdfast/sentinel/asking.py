@@ -84,7 +84,8 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     )
     if now_ms - link.answered_ms > ping_period_ms and now_ms - link.ping_sent_ms > ping_period_ms // 2:
         ping(sentinel, instance, now_ms)
-    is_paused = instance.role is Role.PRIMARY and instance.group.hand_over_sent  # PUBLISH would wait, too
+    group = instance.group  # whose writes are paused: PUBLISH would wait, and all behind it
+    is_paused = instance is group and (group.hand_over_sent or group.hand_over is not None)
     if now_ms - instance.published_ms > sentinel.times.publish_period and not is_paused:
         publish(sentinel, instance, now_ms)
 

@@ -21,6 +21,7 @@ from holdfast.sentinel.settings import Options, PrimaryOptions, Times
 
 if TYPE_CHECKING:
     from holdfast.sentinel.effects import OnReply
+    from holdfast.sentinel.hand_over import HandOver
     from holdfast.sentinel.takeover import Orders, Takeover
 
 
@@ -253,6 +254,9 @@ class Primary(Instance):
     is_planned: bool = False
     """The primary hands over by itself."""
     hand_over_sent: bool = False
+    """FAILOVER TO was sent, which our nodes carry out themselves."""
+    hand_over: HandOver | None = None
+    """A planned failover of stock nodes, while it runs."""
     election_rounds: int = 0
     is_unsure: bool = False
     """Fast-down: the replicas have not yet said whether they hear the primary."""

@@ -14,7 +14,7 @@ as most of the other Sentinels have been heard lately: nobody promotes a node th
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, granting, orders
+from holdfast.sentinel import asking, down, granting, hand_over, orders
 from holdfast.sentinel.effects import RunScript
 from holdfast.sentinel.hello import Hello
 from holdfast.sentinel.info_reply import InfoReply, parse_info
@@ -166,6 +166,10 @@ def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: in
         return
     sentinel.tell("+failover-state-reconf-slaves", primary)
     reconfigure_clients(sentinel, primary, "leader", primary.address, replica.address)
+    if primary.hand_over is not None:
+        primary.converted_ms = now_ms
+        orders.follow(sentinel, primary, replica, now_ms)
+        hand_over.end(sentinel, primary)
     asking.publish_everywhere(sentinel, primary, now_ms)
     if primary.hand_over_sent:
         orders.close_clients(sentinel, primary)
@@ -342,6 +346,7 @@ def forget_failover(primary: Primary) -> None:
     """End whatever failover is under way, without a word."""
     primary.failover, primary.promoted, primary.takeover = Failover.NONE, None, None
     primary.is_forced = primary.is_planned = primary.hand_over_sent = primary.must_change = False
+    primary.hand_over = None
     primary.failover_start_ms, primary.election_rounds, primary.start_after_ms = None, 0, 0
     for replica in primary.replicas.values():
         replica.is_promoted, replica.reconf = False, Reconf.NONE

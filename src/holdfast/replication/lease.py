@@ -200,9 +200,9 @@ class Lease:
 
     def _settle(self) -> None:
         number = self.voters.number
-        if self.voters.ids and self._has_told(self.voters, number):
-            if self.before is None or self._has_told(self.before, number):
-                self.before, self.is_in_force = None, True
+        lists = [self.voters] if self.before is None else [self.voters, self.before]
+        if self.voters.ids and all(self._has_told(each, number) for each in lists):
+            self.before, self.is_in_force = None, True
         lists = [self.voters] if self.before is None else [self.voters, self.before]
         allowed = {each.number for each in lists}
         self.ends_us = min(self._end(each, allowed) for each in lists)

@@ -174,3 +174,16 @@ def test_under_a_lease_no_two_take_writes_whatever_is_cut(seed: int) -> None:
             world.heal_all()
             assert watch(made, luck.uniform(0.1, 3)) == []
         world.run_until(made.agreed, 90)
+
+
+def test_a_primary_told_to_end_hands_over_first_and_nothing_is_lost() -> None:
+    with World(8) as world:
+        made = under_lease(world)
+        put(made, "n0", 50)
+        at = world.now
+        world.terminate("n0")
+        world.run_until(lambda: made.leading() not in ([], ["n0"]), 5)
+        assert world.now - at < 0.5
+        world.run_until(lambda: not world.process("n0").running, 5)
+        leader = made.leading()[0]
+        assert made.nodes.running[leader].engine.key_count(0) == 50

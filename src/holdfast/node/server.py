@@ -134,6 +134,7 @@ class ServerNode:
         self.clients.on_close.append(replication.connection_closed)
         doors.role = lambda: "replica" if replication.is_replica else "master"
         doors.replicas_lag = replication.replicas_lag
+        doors.leave, doors.has_left, doors.stay = self._leave, replication.has_left, replication.stay
         doors.replica_output_bytes = replication.output_bytes
         doors.change_replication_id = replication.change_replication_id
         doors.save_at_shutdown = self._save_at_shutdown
@@ -248,6 +249,11 @@ class ServerNode:
 
     async def _save_at_shutdown(self, must: bool) -> str:
         return "" if self.keeper.prepare_shutdown(save=must or None) else "see the log"
+
+    def _leave(self) -> bool:
+        if not self.engine.tick_open:
+            self.open_tick()
+        return self.replication.leave()
 
     def _reload(self, session: Session, save: bool, flush: bool, merge: bool) -> Status:
         self.keeper.reload(save=save, flush=flush)

@@ -94,6 +94,8 @@ class LeaseKeeper:
         self._ticket = 0
         self._held: list[_Held] = []
         self._timer: asyncio.TimerHandle | None = None
+        self.is_leaving = False
+        """The node is about to shut down: whoever grants is told with the next answer."""
         self.unknown_outcomes = 0
         """Replies that became -NOACK since the start."""
 
@@ -251,9 +253,14 @@ class LeaseKeeper:
         lease.take(grant, side.epoch, side.leads, now_us)
         self._nodes_told[grant.sentinel] = grant.nodes
         self.refresh()
-        voters, has_lease = lease.voters, int(self.may_write)
-        numbers = (side.epoch, has_lease, voters.epoch, voters.step)
+        voters, state = lease.voters, 2 if self.is_leaving else int(self.may_write)
+        numbers = (side.epoch, state, voters.epoch, voters.step)
         return [now_us, self._node.run_id, *numbers, *sorted(voters.ids)]
+
+    @property
+    def has_managers(self) -> bool:
+        """Whether Sentinels of ours watch this node."""
+        return bool(self._managers)
 
     def is_manager(self, session: Session) -> bool:
         """Tell whether a Sentinel that grants is at the other end."""

@@ -19,9 +19,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from holdfast.engine import blocking, effects
+from holdfast.engine.events import publish_message
 from holdfast.engine.state import Session
 from holdfast.engine.values import OK, CommandError, Status
 from holdfast.replication import fence
+from holdfast.replication.attachments import Stage
 from holdfast.replication.empty_primary import Cause
 from holdfast.replication.fence import Standing
 from holdfast.replication.hand_over import HandOver
@@ -42,6 +44,7 @@ from holdfast.replication.waiting import Waiting
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
 ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+HELLO, ASK_ME = b"__sentinel__:hello", b"holdfast: ask me"
 SETTINGS = (
     "min-replicas-max-lag",
     "min-replicas-to-ack",
@@ -258,6 +261,25 @@ class Replicator:
         """Let time pass; a job of the cron."""
         self.upstream.every_second()
         self.serving.every_second(self.upstream.is_up, not self.hand_over.is_under_way)
+
+    # ---- handing over before the end ----
+
+    def leave(self) -> bool:
+        """Ask the Sentinels to let another lead, as this node is to end; False: there is no need, or nobody."""
+        online = any(each.stage is Stage.ONLINE and each.attachment.node_id for each in self.stream.replicas)
+        if not (self.leads and self.lease.has_managers and online):
+            return False
+        self.lease.is_leaving = True
+        publish_message(self.node.engine, HELLO, ASK_ME)
+        return True
+
+    def has_left(self) -> bool:
+        """Tell whether another leads and this node follows it."""
+        return self.standing.node.standing is Standing.REPLICA and self.upstream.is_up
+
+    def stay(self) -> None:
+        """Lead on: the node does not end after all."""
+        self.lease.is_leaving = False
 
     # ---- commands ----
 

@@ -94,6 +94,7 @@ def start(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
     primary.failover_start_ms = primary.failover_changed_ms = now_ms
     primary.orphan_since_ms = None
     primary.hand_over_sent, primary.takeover = False, None
+    primary.must_change = primary.is_leaving
 
 
 def abort(sentinel: Sentinel, primary: Primary, event: str, now_ms: int) -> None:

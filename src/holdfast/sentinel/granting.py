@@ -27,6 +27,8 @@ from holdfast.sentinel.reply_reader import Reply, ReplyError
 GRANTS_A_LEASE = 6
 VOTERS_MIN = 3
 CLOCKS_APART = 1.1
+LOST, LEAVING = 0, 2
+"""What a node says of itself; 1: nothing of that."""
 
 
 def lease_ms(primary: Primary) -> int:
@@ -74,8 +76,6 @@ def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     primary, duration_ms = node.group, lease_ms(node.group)
     if not node.node_id or not node.link.is_up or node.role is Role.SENTINEL:
         return
-    if not duration_ms and not node.knows_lease:
-        return
     is_leading = node is leading(primary)
     period_ms = duration_ms // GRANTS_A_LEASE if is_leading and duration_ms else sentinel.times.ping_period
     if now_ms - node.granted_ms >= period_ms:
@@ -110,14 +110,14 @@ def grant(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
         match reply:
             case [int(token), str(run_id), int(epoch), int(held), int(list_epoch), int(step), *ids]:
                 _answered(node, token, run_id, epoch, at_ms)
-                node.lease_lost = not held
+                node.lease_lost, node.is_leaving = held == LOST, held == LEAVING
                 _take_list(sentinel, node, VoterList(list_epoch, step, frozenset(map(str, ids))))
                 if not grants and may_grant(sentinel, node):
                     grant(sentinel, node, at_ms)
             case ReplyError():
                 node.lease_token = 0
 
-    node.granted_ms, node.knows_lease = now_ms, True
+    node.granted_ms = now_ms
     if grants:
         until_ms = node.token_ms + int(duration_ms * CLOCKS_APART) + 1
         primary.granted_until_ms = max(primary.granted_until_ms, until_ms)
@@ -163,7 +163,7 @@ def after_start(primary: Primary, now_ms: int) -> None:
 
 def end(sentinel: Sentinel, primary: Primary) -> None:
     """Tell a node that is watched no more that no lease of ours binds it."""
-    if primary.knows_lease and primary.link.is_up:
+    if primary.node_id and primary.link.is_up:
         voters = primary.voter_list
         words = [sentinel.my_id, "0", "0", "-", "0", str(voters.epoch), str(voters.step)]
         words += ["VOTERS", *sorted(voters.ids)] if voters.ids else []

@@ -183,8 +183,8 @@ class Instance:
     restarted_in_epoch: int | None = None
     """It was seen to restart while it led in this epoch: nobody grants before a higher one."""
     granted_ms: int = -(10**9)
-    knows_lease: bool = False
-    """It was told of a lease, so it must be told when there is none any more."""
+    is_leaving: bool = False
+    """Of a primary of ours: it is about to shut down, and waits to hand over."""
     standing: str = ""
     """Of a node of ours: primary, replica, fenced or candidate."""
     fence_epoch: int = 0

@@ -315,12 +315,13 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     if successor is not None:
         primary.standing, primary.lease_lost = "", False  # what it said last, it said before it led
         primary.lease_token, primary.lease_run_id = successor.lease_token, successor.lease_run_id
-        primary.lease_epoch, primary.knows_lease = successor.lease_epoch, successor.knows_lease
+        primary.lease_epoch = successor.lease_epoch
         primary.token_ms, primary.restarted_in_epoch = successor.token_ms, successor.restarted_in_epoch
         primary.granted_ms = -(10**9)
     else:
         primary.standing, primary.lease_token, primary.lease_run_id, primary.lease_epoch = "", 0, "", 0
         primary.restarted_in_epoch = None
+    primary.is_leaving = False
     primary.fence_epoch = successor.fence_epoch if successor is not None else 0
     primary.sdown_since_ms = primary.odown_since_ms = None
     primary.rebooted_ms, primary.lost_history, primary.script_killed = None, False, False

@@ -116,14 +116,18 @@ def applies(sentinel: Sentinel, primary: Primary) -> bool:
 
 
 def waits_for_leader(primary: Primary) -> bool:
-    """Tell whether the primary is alive, of ours, and takes no writes until a leader orders it.
+    """Tell whether the primary is alive, of ours, and nothing but a leader's order will help it.
 
-    So it is after a restart, and after a fence whose leader died: nothing but an order ends it.
+    So it is after a restart, after a fence whose leader died, and when it is about to shut down.
     """
     if not primary.link.is_up or primary.is_sdown:
         return False
     has_no_lease = primary.lease_lost and primary.lease_epoch < primary.leader_epoch
-    return primary.standing in ("candidate", "fenced") or has_no_lease or granting.is_unconfirmed(primary)
+    return (
+        primary.standing in ("candidate", "fenced")
+        or has_no_lease
+        or (primary.is_leaving or granting.is_unconfirmed(primary))
+    )
 
 
 def is_refused(primary: Primary) -> bool:

@@ -4,7 +4,8 @@ What this is: whole groups in virtual time, clocks up to 10 % apart, whose Senti
 cut, paused, killed and started again; at no moment may two nodes take writes. Odd seeds have a
 lease that is longer than down-after, so that every wait is needed. `MUTATIONS` drops one rule each. What it is not: proof of liveness, but that one leads again at the end.
 
-How to read it: `run_seed`, then the mutations. Longer: python -m tests.sentinel.lease_swarm FIRST LAST [mutation].
+How to read it: `run_seed`, then the mutations. Longer:
+python -m tests.sentinel.lease_swarm FIRST LAST [mutation].
 """
 
 from __future__ import annotations

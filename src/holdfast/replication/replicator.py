@@ -265,7 +265,7 @@ class Replicator:
     # ---- handing over before the end ----
 
     def leave(self) -> bool:
-        """Ask the Sentinels to let another lead, as this node is to end; False: there is no need, or nobody."""
+        """Ask the Sentinels to let another lead, as this node is to end; False: no need, or nobody there."""
         online = any(each.stage is Stage.ONLINE and each.attachment.node_id for each in self.stream.replicas)
         if not (self.leads and self.lease.has_managers and online):
             return False

@@ -131,16 +131,16 @@ def grant(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
 
 
 def _answered(node: Instance, token: int, run_id: str, epoch: int, now_ms: int) -> None:
-    if node.lease_run_id and run_id != node.lease_run_id:
-        note_restart(node, epoch)
+    if node.lease_run_id and run_id != node.lease_run_id and epoch <= node.lease_epoch:
+        note_restart(node)  # a higher epoch comes from a leader's order, so after the restart
     node.lease_token, node.token_ms = token, now_ms
     node.lease_run_id, node.lease_epoch = run_id, epoch
 
 
-def note_restart(node: Instance, epoch: int) -> None:
+def note_restart(node: Instance) -> None:
     """Note that a node runs anew: if it led under a lease, a leader must confirm it."""
     if node is leading(node.group) and applies(node.group):
-        node.restarted_in_epoch = max(epoch, node.lease_epoch)
+        node.restarted_in_epoch = node.lease_epoch
 
 
 def _take_list(sentinel: Sentinel, node: Instance, told: VoterList) -> None:

@@ -14,7 +14,7 @@ as most of the other Sentinels have been heard lately: nobody promotes a node th
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, granting, hand_over, orders
+from holdfast.sentinel import asking, down, hand_over, orders
 from holdfast.sentinel.effects import RunScript
 from holdfast.sentinel.hello import Hello
 from holdfast.sentinel.info_reply import InfoReply, parse_info
@@ -61,8 +61,6 @@ def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_
     instance.standing, instance.lease_lost = told.standing, told.lease == "lost"
     if told.run_id and instance.run_id and told.run_id != instance.run_id:
         sentinel.tell("+reboot", instance, level="notice")
-        if instance.node_id:
-            granting.note_restart(instance, instance.lease_epoch)
         if isinstance(instance, Primary):
             if instance.options.reboot_down_after_ms:
                 instance.rebooted_ms = now_ms

@@ -15,97 +15,137 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from holdfast.node.server import ServerNode
 from holdfast.replication.lease import Grant, Lease
-from holdfast.sentinel import election, granting
+from holdfast.sentinel import granting
 from holdfast.sim import World
 from tests.sentinel.simulated import SimulatedGroup
 
 ROUNDS = 7
 DRIFT = 0.04
 """Each clock runs within this of the true one, so no two are further than 10 % apart."""
+Watch = Callable[[float], None]
 
 
-def run_seed(seed: int, adapt: Callable[[ServerNode], None] = lambda node: None) -> list[str]:
-    """Run one seed; return what went wrong."""
+def run_seed(
+    seed: int, adapt: Callable[[ServerNode], None] = lambda node: None, fault: Fault | None = None
+) -> list[str]:
+    """Run one seed, with any faults or this one alone; return what went wrong."""
     with World(seed) as world:
         luck = world.luck("faults")
-        long_lease = {"down_after_ms": 600, "extra": "sentinel primary-lease-ms mymaster 1500\n"}
-        made = SimulatedGroup(world, adapt=adapt, **(long_lease if seed % 2 else {}))
-        world.run_until(made.knows_all, 60)
-        everyone = [*made.names, *made.sentinels]
-        for name in everyone:
-            world.drift(name, luck.uniform(1 - DRIFT, 1 + DRIFT))
-        world.run_until(lambda: made.lease_held(), 30)
         wrong: list[str] = []
+
+        def judge() -> bool:
+            leading = made.leading()
+            if len(leading) > 1:
+                wrong.append(f"{world.now:.2f} {leading} take writes")
+            return bool(wrong)
+
+        def judged(node: ServerNode) -> None:
+            adapt(node)
+            keeper: Any = node.replication.lease
+            grant = keeper.grant
+
+            def granted(session: object, words: list[str]) -> object:
+                reply = grant(session, words)
+                judge()
+                return reply
+
+            keeper.grant = granted
+
+        long_lease = {"down_after_ms": 600, "extra": "sentinel primary-lease-ms mymaster 1500\n"}
+        made = SimulatedGroup(world, adapt=judged, **(long_lease if seed % 2 else {}))
+        world.run_until(made.knows_all, 60)
+        for name in (*made.names, *made.sentinels):
+            world.drift(name, luck.uniform(1 - DRIFT, 1 + DRIFT))
+        world.run_until(made.lease_held, 30)
 
         def watch(seconds: float) -> None:
             end = world.now + seconds
-
-            def look() -> bool:
-                leading = made.leading()
-                if len(leading) > 1:
-                    wrong.append(f"{world.now:.2f} {leading} take writes")
-                return bool(wrong) or world.now >= end
-
-            world.run_until(look, seconds + 1)
+            world.run_until(lambda: judge() or world.now >= end, seconds + 1)
 
         for _ in range(ROUNDS):
-            _fault(world, luck, made, everyone, watch)
+            (fault or luck.choice(FAULTS))(world, luck, made, watch)
+            watch(luck.uniform(0.1, 2.5))
             if wrong:
                 return wrong
         world.run_until(made.agreed, 90)
         return wrong
 
 
-def _fault(
-    world: World,
-    luck: random.Random,
-    made: SimulatedGroup,
-    everyone: list[str],
-    watch: Callable[[float], None],
-) -> None:
+# ---- faults ----
+
+
+def _primary(made: SimulatedGroup) -> str:
     leading = made.leading()
-    primary = leading[0] if leading else made.names[0]
-    sentinels = list(made.sentinels)
-    match luck.randrange(6):
-        case 0:  # the primary with a minority of the Sentinels, perhaps with a replica
-            side = [primary, *luck.sample(sentinels, luck.randrange(2))]
-            side += luck.sample([each for each in made.names if each != primary], luck.randrange(2))
-            world.partition(side, [each for each in everyone if each not in side])
-            watch(luck.uniform(0.5, 5))
-            world.heal_all()
-        case 1:
-            world.pause(primary)
-            watch(luck.uniform(0.2, 4))
-            world.resume(primary)
-        case 2:  # cut off, while a Sentinel forgets what it granted
-            side = [primary]
-            world.partition(side, [each for each in everyone if each not in side])
-            for name in luck.sample(sentinels, 2):
-                world.restart(name)
-            watch(luck.uniform(0.5, 4))
-            world.heal_all()
-        case 3:
-            victim = luck.choice(everyone)
-            world.kill(victim)
-            watch(luck.uniform(0.05, 3))
-            world.start(victim)
-        case 4:  # no Sentinel hears the primary, its replicas do
-            world.partition([primary], sentinels)
-            watch(luck.uniform(0.5, 5))
-            if luck.random() < 0.5:
-                world.partition([primary], [each for each in made.names if each != primary])
-                watch(luck.uniform(0.2, 3))
-            world.heal_all()
-        case 5:
-            victim = luck.choice(everyone)
-            world.partition([victim], [each for each in everyone if each != victim])
-            watch(luck.uniform(0.5, 5))
-            world.heal_all()
-    watch(luck.uniform(0.1, 2.5))
+    return leading[0] if leading else made.names[0]
+
+
+def _others(made: SimulatedGroup, side: list[str]) -> list[str]:
+    return [each for each in (*made.names, *made.sentinels) if each not in side]
+
+
+def minority(world: World, luck: random.Random, made: SimulatedGroup, watch: Watch) -> None:
+    """Cut off the primary with at most one Sentinel and at most one replica."""
+    primary = _primary(made)
+    side = [primary, *luck.sample(list(made.sentinels), luck.randrange(2))]
+    side += luck.sample([each for each in made.names if each != primary], luck.randrange(2))
+    world.partition(side, _others(made, side))
+    watch(luck.uniform(0.5, 5))
+    world.heal_all()
+
+
+def paused(world: World, luck: random.Random, made: SimulatedGroup, watch: Watch) -> None:
+    """Stop the primary's process; it goes on later and reads what waited."""
+    primary = _primary(made)
+    world.pause(primary)
+    watch(luck.uniform(0.2, 4))
+    world.resume(primary)
+
+
+def forgetful(world: World, luck: random.Random, made: SimulatedGroup, watch: Watch) -> None:
+    """Cut off the primary, and restart two Sentinels."""
+    side = [_primary(made)]
+    world.partition(side, _others(made, side))
+    for name in luck.sample(list(made.sentinels), 2):
+        world.restart(name)
+    watch(luck.uniform(0.5, 4))
+    world.heal_all()
+
+
+def killed(world: World, luck: random.Random, made: SimulatedGroup, watch: Watch) -> None:
+    """Kill anybody; it comes back."""
+    victim = luck.choice([*made.names, *made.sentinels])
+    world.kill(victim)
+    watch(luck.uniform(0.05, 3))
+    world.start(victim)
+
+
+def unwatched(world: World, luck: random.Random, made: SimulatedGroup, watch: Watch) -> None:
+    """Let no Sentinel hear anybody, so that the replicas grant; then all but the primary meet again."""
+    primary, sentinels = _primary(made), list(made.sentinels)
+    for name in sentinels:
+        world.partition([name], _others(made, [name]))
+    watch(luck.uniform(1.5, 5))
+    world.heal_all()
+    world.partition([primary], _others(made, [primary]))
+    watch(luck.uniform(0.5, 4))
+    world.heal_all()
+
+
+def cut_off(world: World, luck: random.Random, made: SimulatedGroup, watch: Watch) -> None:
+    """Cut off anybody."""
+    victim = luck.choice([*made.names, *made.sentinels])
+    world.partition([victim], _others(made, [victim]))
+    watch(luck.uniform(0.5, 5))
+    world.heal_all()
+
+
+Fault = Callable[[World, random.Random, SimulatedGroup, Watch], None]
+FAULTS: tuple[Fault, ...] = (minority, paused, forgetful, killed, unwatched, cut_off)
 
 
 # ---- deliberate faults ----
@@ -171,40 +211,54 @@ def _grants_whatever_it_voted(sentinel: Any, node: Any) -> bool:
     return bool(node.lease_token) and node is granting.leading(node.group)
 
 
-MUTATIONS: dict[str, Callable[[], Any]] = {
-    "the leader does not wait": lambda: _replaced(granting, "wait_until_ms", lambda primary: 0),
-    "a restarted Sentinel forgets its grants": lambda: _replaced(
-        granting, "after_start", lambda primary, now_ms: None
+@dataclass(frozen=True)
+class Mutation:
+    """A rule that is dropped, and under which fault that shows."""
+
+    drop: Callable[[], Any]
+    fault: Fault
+
+
+MUTATIONS: dict[str, Mutation] = {
+    "the leader does not wait": Mutation(
+        lambda: _replaced(granting, "wait_until_ms", lambda primary: 0), minority
     ),
-    "a vote does not end the granting": lambda: _replaced(granting, "may_grant", _grants_whatever_it_voted),
-    "one vote is a majority": lambda: _replaced(
-        election, "winner", lambda votes, voters, quorum: next(iter(votes), "")
+    "a restarted Sentinel forgets its grants": Mutation(
+        lambda: _replaced(granting, "after_start", lambda primary, now_ms: None), forgetful
     ),
-    "a grant counts from its arrival": lambda: _in_nodes(_lease_of(RenewedByArrival)),
-    "one grant is a majority": lambda: _in_nodes(_lease_of(WithoutMajority)),
-    "a replica that granted leads at once": lambda: _in_nodes(_promises_nothing),
-    "one replica grants for all": lambda: _in_nodes(_one_replica_is_enough),
+    "a vote does not end the granting": Mutation(
+        lambda: _replaced(granting, "may_grant", _grants_whatever_it_voted), minority
+    ),
+    "a grant counts from its arrival": Mutation(lambda: _in_nodes(_lease_of(RenewedByArrival)), paused),
+    "one grant is a majority": Mutation(lambda: _in_nodes(_lease_of(WithoutMajority)), minority),
+    "a replica that granted leads at once": Mutation(lambda: _in_nodes(_promises_nothing), unwatched),
+    "one replica grants for all": Mutation(lambda: _in_nodes(_one_replica_is_enough), minority),
 }
 
 
+def seen(name: str, seed: int) -> list[str]:
+    """Run one seed with a mutation and its fault; return what the judge saw."""
+    mutation = MUTATIONS[name]
+    with mutation.drop() as adapt:
+        try:
+            return run_seed(seed, adapt, mutation.fault)
+        except AssertionError as error:
+            print(name, seed, "did not end:", error, flush=True)
+            return []
+
+
 def main() -> None:
-    """Run seeds FIRST to LAST, under a mutation if one is named; print what is wrong."""
+    """Run seeds FIRST to LAST, or find the first that sees a mutation."""
     first, last = int(sys.argv[1]), int(sys.argv[2])
-    wanted = sys.argv[3] if len(sys.argv) > 3 else ""
-    for seed in range(first, last, 2 if wanted else 1):
-        if not wanted:
-            try:
-                print(seed, run_seed(seed), flush=True)
-            except AssertionError as error:
-                print(seed, "did not end:", error, flush=True)
-            continue
-        with MUTATIONS[wanted]() as adapt:
-            wrong = run_seed(seed, adapt)
-        if wrong:
-            print(f"{wanted}: seen in seed {seed}: {wrong[0]}", flush=True)
-            return
-    if wanted:
-        print(f"{wanted}: not seen", flush=True)
+    if len(sys.argv) > 3:
+        found = next((seed for seed in range(first, last) if seen(sys.argv[3], seed)), None)
+        print(f"{sys.argv[3]}: {'not seen' if found is None else f'seen in seed {found}'}", flush=True)
+        return
+    for seed in range(first, last):
+        try:
+            print(seed, run_seed(seed), flush=True)
+        except AssertionError as error:
+            print(seed, "did not end:", error, flush=True)
 
 
 if __name__ == "__main__":

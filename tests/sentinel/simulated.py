@@ -118,6 +118,10 @@ class SimulatedGroup:
         lists = {node.sentinel.primaries["mymaster"].voter_list.number for node in self.sentinels.values()}
         return self.nodes.running["n0"].replication.lease.word == "held" and lists == {(0, 1)}
 
+    def voter_lists(self) -> list[frozenset[str]]:
+        """Return whom each Sentinel counts as voters."""
+        return [node.sentinel.primaries["mymaster"].voter_list.ids for node in self.sentinels.values()]
+
     def leading(self) -> list[str]:
         """Return the living nodes that lead and take writes."""
         return [

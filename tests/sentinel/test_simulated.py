@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.sentinel import observation
 from holdfast.sim import World
 from tests.sentinel.simulated import SimulatedGroup
 
@@ -187,3 +188,38 @@ def test_a_primary_told_to_end_hands_over_first_and_nothing_is_lost() -> None:
         world.run_until(lambda: not world.process("n0").running, 5)
         leader = made.leading()[0]
         assert made.nodes.running[leader].engine.key_count(0) == 50
+
+
+def test_two_of_five_sentinels_that_were_told_to_forget_the_others_elect_nobody() -> None:
+    with World(9) as world:
+        made = settle(world, sentinels=5, extra="sentinel failover-timeout mymaster 10000\n")
+        world.run_until(lambda: made.nodes.running["n0"].replication.lease.word == "held", 20)
+        world.run_until(lambda: all(len(each) == 5 for each in made.voter_lists()), 20)
+        for node in made.sentinels.values():
+            node.sentinel.primaries["mymaster"].options.quorum = 2
+        world.partition(["n0", "s0", "s1", "s2"], ["n1", "n2", "s3", "s4"])
+        for name in ("s3", "s4"):
+            node = made.sentinels[name]
+            observation.reset(node.sentinel, node.sentinel.primaries["mymaster"], node.now_ms())
+            node.run_effects()
+        assert watch(made, 20) == []
+        assert made.leading() == ["n0"]
+        world.heal_all()
+        world.run_until(made.agreed, 30)
+
+
+def test_a_sixth_sentinel_joins_the_list_and_a_dead_one_leaves_it_when_most_are_told() -> None:
+    with World(10) as world:
+        made = under_lease(world)
+        world.start("s3", made._program(world.hosts["n0"].interface.addresses[0], 1000, 2))
+        world.run_until(lambda: all(len(each) == 4 for each in made.voter_lists()), 20)
+        gone = made.sentinels["s3"].sentinel.my_id
+        world.kill("s3")
+        world.run(5)
+        assert all(len(each) == 4 for each in made.voter_lists()), "nobody leaves by age"
+        for name in ("s0", "s1", "s2"):
+            primary = made.sentinels[name].sentinel.primaries["mymaster"]
+            primary.unwanted_voters |= {gone}
+        del made.sentinels["s3"]
+        world.run_until(lambda: all(len(each) == 3 for each in made.voter_lists()), 10)
+        assert made.leading() == ["n0"]

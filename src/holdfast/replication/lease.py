@@ -23,7 +23,8 @@ Rules:
 - The lease holds while a majority of the list has granted under this very list. While a list
   replaces another one, it needs a majority of each; it is alone in force when a majority of
   each has told its number.
-- A new primary writes the list it finds again under its own epoch, before anything else.
+- A new primary takes the highest list that it is told, and when a majority of that list has told
+  it too, so that it is the last one, writes it again under its own epoch, before anything else.
 - The first list needs the same wish of everybody who is in it.
 - Voters are never forgotten by age. Fewer than three make no lease; a majority may decline it.
 """
@@ -144,7 +145,8 @@ class Lease:
     def take(self, grant: Grant, epoch: int, leads: bool, now_us: int) -> None:
         """Take a grant, or what is no grant yet; `leads`: this node is the primary of `epoch`."""
         self._note(grant)
-        if grant.voters.number > self.voters.number and not (leads and self.voters.ids):
+        is_own = leads and bool(self.voters.ids) and self.voters.epoch >= epoch
+        if grant.voters.number > self.voters.number and not is_own:
             self.voters, self.before, self.is_in_force = grant.voters, None, True
         if leads:
             self._write_list(epoch)
@@ -176,6 +178,8 @@ class Lease:
                 if len(wish) >= VOTERS_MIN and all(self._wishes.get(each) == wish for each in wish):
                     self.voters = VoterList(epoch, 1, wish)
                     return
+        elif voters.epoch < epoch and not self._has_told(voters, voters.number):
+            return  # who tells an older list than a majority does may be told first
         elif voters.epoch < epoch:
             self.before, self.voters = voters, VoterList(epoch, 1, voters.ids)
         elif self.is_in_force and self.before is None and self._has_told(voters, voters.number):

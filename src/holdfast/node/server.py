@@ -38,7 +38,7 @@ from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
 from holdfast.server.memory_report import resident_bytes
 from holdfast.server.node import Doors
-from holdfast.server.pauses import Pauses
+from holdfast.server.pauses import LEASE, Pauses
 from holdfast.server.shutdown import Manner, Shutdown
 from holdfast.server.slowlog import LatencyEvents, SlowCommands
 from holdfast.server.traffic import Traffic
@@ -136,6 +136,7 @@ class ServerNode:
         self.clients.on_close.append(replication.connection_closed)
         doors.role = lambda: "replica" if replication.is_replica else "master"
         doors.replicas_lag = replication.replicas_lag
+        doors.leave, doors.has_left, doors.stay = self._leave, replication.has_left, replication.stay
         doors.replica_output_bytes = replication.output_bytes
         doors.change_replication_id = replication.change_replication_id
         doors.save_at_shutdown = self._save_at_shutdown
@@ -178,7 +179,7 @@ class ServerNode:
         engine.tick_open = True
         now_us = self.host.clock.wall_us()
         engine.set_time(now_us // 1000)
-        self.replication.begin_tick()
+        self.replication.lease.begin_tick()
         self.traffic.tick_count += 1
         if self.traffic.tick_count % TICKS_A_MEASUREMENT == 0:
             self._tick_began_us = self.host.clock.boot_us()
@@ -196,15 +197,11 @@ class ServerNode:
         engine = self.engine
         expiry.expire_fast(engine)
         self.replication.before_effects()
-        lease_is_lost = self.replication.lost_lease_in_tick()
         if engine.stream_on:
             self.deliver_effects()
         self.keeper.end_tick()
         self.replication.after_effects()
-        if lease_is_lost:
-            for session in list(engine.pending):  # the outcome is unknown: say nothing rather than OK
-                if isinstance(session.owner, Connection):
-                    session.owner.abort()
+        self.replication.lease.end_tick()
         flush_pending(engine)
         engine.tick_open = False
         if self._tick_began_us:
@@ -256,6 +253,11 @@ class ServerNode:
     async def _save_at_shutdown(self, must: bool) -> str:
         return "" if self.keeper.prepare_shutdown(save=must or None) else "see the log"
 
+    def _leave(self) -> bool:
+        if not self.engine.tick_open:
+            self.open_tick()
+        return self.replication.leave()
+
     def _reload(self, session: Session, save: bool, flush: bool, merge: bool) -> Status:
         self.keeper.reload(save=save, flush=flush)
         return OK
@@ -283,9 +285,10 @@ class ServerNode:
 
     # ---- questions of the engine ----
 
-    def pauses(self, writes: bool) -> bool:
-        """Whether a pause holds back such a request now."""
-        return self.client_pauses.holds(writes)
+    def pauses(self, session: Session, writes: bool) -> bool:
+        """Whether a pause holds back such a request now; who grants the lease never waits for it."""
+        passed_over = LEASE if self.replication.lease.is_manager(session) else ""
+        return self.client_pauses.holds(writes, passed_over)
 
     def emptied(self) -> None:
         """FLUSHALL was executed: its files follow."""

@@ -16,17 +16,20 @@ In a tick: `before_effects` may add to the stream, then the effects are handed o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from holdfast.engine import blocking, effects
+from holdfast.engine.events import publish_message
 from holdfast.engine.state import Session
 from holdfast.engine.values import OK, CommandError, Status
 from holdfast.replication import fence
+from holdfast.replication.attachments import Stage
 from holdfast.replication.empty_primary import Cause
 from holdfast.replication.fence import Standing
 from holdfast.replication.hand_over import HandOver
 from holdfast.replication.history import history_after_start
 from holdfast.replication.information import info_fields, role
-from holdfast.replication.lease import GrantError, Lease, parse_grant
+from holdfast.replication.lease_keeper import LeaseKeeper
 from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
@@ -42,7 +45,7 @@ from holdfast.server.config.configuration import Refused
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
 ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-NO_LEASE = b"NOLEASE too few Sentinels let this primary take writes; the command was not executed"
+HELLO, ASK_ME = b"__sentinel__:hello", b"holdfast: ask me"
 SETTINGS = (
     "min-replicas-max-lag",
     "min-replicas-to-ack",
@@ -51,6 +54,8 @@ SETTINGS = (
     "ack-member-timeout",
     "ack-reads",
     "repl-backlog-size",
+    "primary-lease-ms",
+    "lease-hold-ms",
 )
 DURABILITY = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite")
 
@@ -68,8 +73,7 @@ class Replicator:
         self.serving = Serving(node, self.stream, self.line, self)
         self.upstream = Upstream(node, self.stream, sink, self)
         self.waiting = Waiting(node, self.stream)
-        self.lease = Lease(node.run_id)
-        self._had_lease = True
+        self.lease = LeaseKeeper(node, self.stream, self)
         self.hand_over = HandOver(
             node, self.stream, self._pause_writes, self._follow_target, self._lead_again
         )
@@ -128,6 +132,7 @@ class Replicator:
     def quiet(self) -> None:
         """End all links: from now on the copy stands where it is."""
         self.gate.close()
+        self.lease.stop()
         self.upstream.stop()
         self.line.stop()
 
@@ -147,7 +152,7 @@ class Replicator:
             if configuration["min-replicas-to-ack"]:
                 self.standing.keep()
             self.gate.configure(self.standing.node_id, self._epoch, self.standing.record)
-        self._refresh_guards()
+        self._standing_changed()
 
     @property
     def syncs_first(self) -> bool:
@@ -200,7 +205,7 @@ class Replicator:
         refusal = self.standing.write_refusal
         if refusal is not None or self.is_replica:
             return refusal
-        return self._lease_refusal() or self.gate.refusal
+        return self.lease.refusal or self.gate.refusal
 
     def replicas_lag(self) -> bool:
         """Whether an attached replica still lacks something (a shutdown waits for it)."""
@@ -253,6 +258,7 @@ class Replicator:
     def connection_closed(self, session: Session) -> None:
         """Forget a connection."""
         self.serving.closed(session)
+        self.lease.session_closed(session)
 
     def change_replication_id(self) -> None:
         """Begin a history that nobody can continue (DEBUG CHANGE-REPL-ID)."""
@@ -284,11 +290,31 @@ class Replicator:
         self.hand_over.look()
         self.serving.every_beat()
         self.line.look()
+        self.lease.every_beat()
 
     def every_second(self) -> None:
         """Let time pass; a job of the cron."""
         self.upstream.every_second()
         self.serving.every_second(self.upstream.is_up, not self.hand_over.is_under_way)
+
+    # ---- handing over before the end ----
+
+    def leave(self) -> bool:
+        """Ask the Sentinels to let another lead, as this node is to end; False: no need, or nobody there."""
+        online = any(each.stage is Stage.ONLINE and each.attachment.node_id for each in self.stream.replicas)
+        if not (self.leads and self.lease.has_managers and online):
+            return False
+        self.lease.is_leaving = True
+        publish_message(self.node.engine, HELLO, ASK_ME)
+        return True
+
+    def has_left(self) -> bool:
+        """Tell whether another leads and this node follows it."""
+        return self.standing.node.standing is Standing.REPLICA and self.upstream.is_up
+
+    def stay(self) -> None:
+        """Lead on: the node does not end after all."""
+        self.lease.is_leaving = False
 
     # ---- commands ----
 
@@ -309,7 +335,7 @@ class Replicator:
             raise CommandError("ERR Command is not valid when client is a replica.")
         if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
             raise CommandError("ERR Invalid master port")
-        if self.is_replica and self.followed == (host, int(port)):
+        if self.is_replica and self.followed == (host, int(port)) and self.upstream.target is not None:
             return Status("OK Already connected to specified master")
         self._by_hand(False)
         self.follow_by_hand(host, int(port))
@@ -335,17 +361,19 @@ class Replicator:
         return self.hand_over.command([each.decode("latin-1") for each in arguments[1:]])
 
     def order(self, session: Session, arguments: list[bytes]) -> object:
-        """HOLDFAST FENCE | PROMOTE | FOLLOW | FETCH | ATTACH."""
+        """HOLDFAST FENCE | PROMOTE | FOLLOW | FETCH | ATTACH | LEASE."""
         if arguments[1].upper() == b"LEASE":
-            return self._grant([each.decode("latin-1") for each in arguments[2:]])
+            return self.lease.grant(session, [each.decode("latin-1") for each in arguments[2:]])
         try:
             order = parse_order([each.decode("latin-1") for each in arguments[1:]])
             match order:
                 case fence.FenceOrder():
                     report = self.standing.fence(order)
-                    self._refresh_guards()
-                    return report_fields(report)
+                    self._standing_changed()
+                    return report_fields(replace(report, granted_for_ms=self.lease.promised_ms()))
                 case fence.PromoteOrder():
+                    if left_ms := self.lease.promised_ms():
+                        raise OrderRefused(f"GRANTED {left_ms} ms of a lease that this node granted are left")
                     self.standing.promote(order)
                 case fence.FollowOrder():
                     self.standing.follow(order)
@@ -356,40 +384,12 @@ class Replicator:
         except (OrderError, OrderRefused) as refusal:
             self._follow_again()
             raise CommandError(str(refusal)) from None
-        self._refresh_guards()
+        self._standing_changed()
         return OK
 
-    def _grant(self, words: list[str]) -> object:
-        """HOLDFAST LEASE: take a grant; answer with what the next one must carry."""
-        now_us = self.node.host.clock.boot_us()
-        try:
-            self.lease.take(parse_grant(words), self._epoch, now_us)
-        except GrantError as error:
-            raise CommandError(str(error)) from None
-        self._refresh_guards()
-        return [now_us, self.node.run_id, self._epoch]
-
-    @property
-    def lease_word(self) -> str:
-        """The lease as INFO tells it: off, held or lost."""
-        if self.is_replica or not self.lease.is_on:
-            return "off"
-        return "held" if self.lease.holds(self.node.host.clock.boot_us()) else "lost"
-
-    def begin_tick(self) -> None:
-        """Look at the lease before anything of this tick runs."""
-        if self.lease.is_on or not self._had_lease:
-            self._refresh_guards()
-
-    def lost_lease_in_tick(self) -> bool:
-        """Tell whether the lease ran out while this tick ran: what it wrote must not be acknowledged."""
-        if self.is_replica or not self._had_lease or not self.lease.is_on:
-            return False
-        return not self.lease.holds(self.node.host.clock.boot_us())
-
-    def _lease_refusal(self) -> bytes | None:
-        self._had_lease = self.lease.holds(self.node.host.clock.boot_us())
-        return None if self._had_lease else NO_LEASE
+    def _standing_changed(self) -> None:
+        self._refresh_guards()  # first of all: what the lease's end lets go on must meet the fence
+        self.lease.refresh()
 
     def _follow_again(self) -> None:
         """Go on as a replica where an order failed half-way, as the state file could not be written."""
@@ -444,10 +444,12 @@ class Replicator:
             self.standing.keep()
         self.gate.close()
         self.gate.open(self.standing.node_id, epoch, record, takes_over=True)
+        self.lease.refresh()
         self._refresh_guards()
 
     def _become_forwarding(self) -> None:
         self.gate.close()
+        self.lease.drop()
         self.node.log.role = "S"
         self.node.engine.guard |= GUARD_REPLICA
         self.node.engine.link_up = False
@@ -455,7 +457,7 @@ class Replicator:
         self.stream.keep_from_here()
         self.waiting.end_all(ROLE_CHANGED)
         blocking.refuse_parked(self.node.engine)
-        self._refresh_guards()
+        self._standing_changed()
 
     def _follow_target(self, host: str, port: int) -> None:
         self.followed = (host, port)
@@ -474,12 +476,43 @@ class Replicator:
         self.standing.by_hand(True)
         self.lead_by_hand()
 
+    # ---- Side of the lease ----
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that this node leads or follows in."""
+        return self._epoch
+
+    @property
+    def node_id(self) -> str:
+        """The node's durable name."""
+        return self.standing.node_id
+
+    @property
+    def leads(self) -> bool:
+        """Whether this node is a primary that may take writes."""
+        return not self.is_replica and self.standing.node.standing is Standing.PRIMARY
+
+    @property
+    def writes_prove_themselves(self) -> bool:
+        """Whether acknowledgements of members stand behind every write."""
+        return self.gate.proves_writes
+
+    def lease_changed(self) -> None:
+        """Follow the lease: writes are refused, or go on."""
+        self._refresh_guards()
+
+    def under_lease(self, is_so: bool) -> None:
+        """Remember that a restart must be confirmed by a leader, or need not be any more."""
+        self.standing.under_lease(is_so)
+
     # ---- Hands of the standing ----
 
     def stop_acknowledging(self) -> None:
         """Close the gate; send no acknowledgement any more."""
         self.node.deliver_effects()
         self.gate.close()
+        self.lease.drop()
 
     def stop_writes(self) -> None:
         """Refuse writes from now on."""
@@ -601,6 +634,7 @@ class Replicator:
     def acknowledged(self, replica: RemoteReplica) -> None:
         """Note that a replica has acknowledged."""
         self.gate.acknowledged(replica)
+        self.lease.acknowledged(replica)
         self.waiting.look()
         if self.hand_over.is_under_way:
             self.hand_over.look()
@@ -615,8 +649,9 @@ class Replicator:
         self.gate.went_online(replica)
         self.serving.count_good()
 
-    def primary_asks(self) -> None:
-        """Acknowledge soon: the primary asks."""
+    def primary_asks(self, words: bytes) -> None:
+        """Acknowledge soon: the primary asks, perhaps for a grant."""
+        self.lease.asked_by_primary(words)
         self.upstream.acknowledge_soon()
 
     def sync_refusal(self) -> str | None:

@@ -183,6 +183,18 @@ class NodeStanding:
                 self._write(state)
             self.node = replace(self.node, state=state)
 
+    def under_lease(self, is_so: bool) -> None:
+        """Remember that this primary's writes hang on a lease, or do no more."""
+        if self.node.state.under_lease is is_so:
+            return
+        self.node = replace(self.node, state=replace(self.node.state, under_lease=is_so))
+        self._is_kept = self._is_kept or is_so
+        try:
+            if self._is_kept:
+                self._write(self.node.state)
+        except OrderRefused as refusal:
+            self._node.log.warning(str(refusal))
+
     # ---- orders ----
 
     def fence(self, order: FenceOrder) -> FenceReport:

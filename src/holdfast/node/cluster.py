@@ -24,14 +24,15 @@ from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Link, Node, View
 from holdfast.cluster.nodes_file import NodesFileError, node_line, text_of
 from holdfast.cluster.settings import Settings
-from holdfast.cluster.slots import members, of_slots
+from holdfast.cluster.slots import members
 from holdfast.cluster.store import NodesStore
-from holdfast.commands.databases import count_keys_in_slot, keys_in_slot
+from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.events import publish_message
 from holdfast.engine.request import receive
 from holdfast.engine.state import Session
 from holdfast.engine.values import CommandError
 from holdfast.server.cluster import ClusterLink, ClusterNode
+from holdfast.server.cluster_routes import Routes
 from holdfast.server.listeners import ANY
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class ClusterSide:
         self._runs = False
         self._is_open = False
         self._told: tuple[object, ...] = ()
+        self._is_stale = True
+        """nodes.conf was written since the last telling: an address may be another one."""
         self._read_settings()
         self.view = View(f"{node.host.random.getrandbits(160):040x}", node.host.random, self.settings, 1)
         self.machine = Machine(self.view)
@@ -85,6 +88,8 @@ class ClusterSide:
             node.log.notice(f"No cluster configuration found, I'm {view.me.id}")
         for each in view.nodes.values():
             each.created_ms = each.heard_ms = now_ms
+        self.routes = Routes(node, self)
+        node.engine.publish_hook = self.publish
         primary = view.me.primary
         if view.me.is_replica and primary is not None and primary.host:
             node.configuration.assign("replicaof", (primary.host, primary.port))
@@ -98,9 +103,6 @@ class ClusterSide:
         await self.bus.open(node.loop, addresses, self.settings.bus_port)
         self._is_open = True
         self.view.save(synced=True)
-        self.view.changed_slots = of_slots(
-            slot for slot, owner in enumerate(self.view.owners) if owner is not None
-        )
         self._beat()
 
     def stop(self) -> None:
@@ -276,6 +278,7 @@ class ClusterSide:
             self._look_after(BEAT_MS)
 
     def _persist(self, synced: bool) -> bool:
+        self._is_stale = True
         try:
             self._store.write(text_of(self.view), synced)
         except OSError as error:
@@ -322,8 +325,8 @@ class ClusterSide:
         view = self.view
         told = (view.is_ok, view.me.flags, view.me.primary, view.me.id)
         slots, view.changed_slots = view.changed_slots, 0
-        if slots or told != self._told:
-            self._told = told
+        if slots or self._is_stale or told != self._told:
+            self._told, self._is_stale = told, False
             if self.changed:
                 self._open_tick()
             for each in self.changed:
@@ -333,8 +336,7 @@ class ClusterSide:
         engine = self._node.engine
         self._open_tick()
         for slot in members(slots):
-            while names := keys_in_slot(engine, slot, 1000):
-                self._execute([b"DEL", *names])
+            delete_keys_in_slot(engine, slot)
 
     def _execute(self, words: list[bytes]) -> None:
         """Execute a command of the node's own."""

@@ -159,6 +159,8 @@ class Election:
     asked_ms: int = 0
     """When the votes that are missing were last asked for."""
     asked_times: int = 0
+    is_won: bool = False
+    """The votes are there, and the shard is being fenced."""
     told: str = ""
     """Why we could not start, as last written to the log."""
     told_ms: int = NEVER_MS
@@ -174,6 +176,8 @@ class ManualFailover:
     primary_offset: int = -1
     """On the replica: where the paused primary stands; -1: not yet known."""
     can_start: bool = False
+    is_forced: bool = False
+    """FORCE: an operator takes what is lost upon himself."""
 
 
 class View:
@@ -208,6 +212,13 @@ class View:
         self.primary_heard_ms: int | None = now_ms
         """When the link to our primary last carried something; None: never. Handed in."""
         self.primary_link_up = False
+        self.is_bound = False
+        """Others count on our acknowledgements: the shard is fenced before we lead. Handed in."""
+        self.is_fenced = False
+        """We wait for a leader, and nobody but one can help. Handed in."""
+        self.fenced_since_ms: int | None = None
+        self.primary_is_empty = False
+        """Our primary came back without its history, and we do not follow it. Handed in."""
         self.sent: dict[int, int] = {}
         """Messages by type."""
         self.received: dict[int, int] = {}

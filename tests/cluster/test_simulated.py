@@ -141,6 +141,29 @@ def test_an_empty_primary_that_returns_is_not_followed_and_its_replica_leads() -
         stage.close()
 
 
+def test_a_primary_that_restarts_unseen_is_led_again_by_its_replica() -> None:
+    stage = Stage(9)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f", {"cluster-node-timeout": "5000", **SHARD_SETTINGS})
+        stage.kill("a")
+        assert stage.await_true(lambda: not stage.nodes.latest["d"].replication.is_replica, 5)
+        stage.start_again("a")
+        assert stage.await_true(lambda: agrees(stage), 20)
+        assert stage.await_true(lambda: stage.ask("d", "SET", "{06S}", "one") in ("OK", b"OK"), 5)
+        stage.world.pause("b")
+        stage.world.pause("c")
+        stage.kill("d")
+        stage.start_again("d")  # it waits for a leader now
+        stage.world.run(0.3)
+        stage.world.resume("b")
+        stage.world.resume("c")
+        assert stage.await_true(lambda: agrees(stage), 30)
+        assert stage.ask("a", "GET", "{06S}") in ("one", b"one")
+        assert stage.ask("a", "SET", "{06S}", "two") in ("OK", b"OK")
+    finally:
+        stage.close()
+
+
 def test_garbage_on_the_bus_port_harms_nothing() -> None:
     stage = Stage(8)
     try:

@@ -440,8 +440,9 @@ class Replicator:
 
     @property
     def is_fenced(self) -> bool:
-        """Whether this node waits for a leader's order."""
-        return self.standing.node.standing in (Standing.FENCED, Standing.CANDIDATE)
+        """Whether this node waits for a leader's order, or its primary does."""
+        primary_waits = "FENCED ATTACH refused" in self.upstream.lost_reason
+        return primary_waits or self.standing.node.standing in (Standing.FENCED, Standing.CANDIDATE)
 
     def lead_by_hand(self) -> None:
         """Become a primary, as an operator asks: outside of the promises."""

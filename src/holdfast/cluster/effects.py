@@ -3,7 +3,8 @@
 The contract: run them in order. `Persist` is on stable storage before anything behind it
 happens; if it fails, nothing behind it does: no vote leaves and no slot is claimed that a
 restart would not remember. Replies to clients come last: the command that caused effects
-answers when they have run.
+answers when they have run. The role is no effect: right behind `Persist` whoever runs them
+makes replication follow whom `View.me` follows, so that a step that failed is made up for.
 
 How to read it: one class an effect.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.cluster.messages import Message
-    from holdfast.cluster.model import Link, Node
+    from holdfast.cluster.model import Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,6 @@ class Send:
 
     link: Link
     message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """Be a replica of this node from now on."""
-
-    primary: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """Be a primary from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +101,6 @@ Effect = (
     | Connect
     | Disconnect
     | Send
-    | Follow
-    | Lead
     | ForgetKeys
     | Empty
     | PauseWrites

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from holdfast.cluster import flags
-from holdfast.cluster.effects import Effect, Log
+from holdfast.cluster.effects import Effect, Log, Persist
 from holdfast.cluster.settings import Settings
 from holdfast.cluster.slots import SLOTS, members
 
@@ -32,11 +32,11 @@ class Link:
     outbound: bool
     created_ms: int
     is_up: bool = False
-    """Outbound: connected, so that messages may be sent."""
+    """Connected, so that messages may be sent."""
+    has_answered: bool = False
+    """Outbound: a pong has come over it, so its loss says something."""
     peer_ip: str = ""
     local_ip: str = ""
-    was_up: bool = False
-    """Outbound: it has carried an answer, so its loss says something."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,8 +80,16 @@ class Node:
     inbound: Link | None = None
     in_gossip: int = 0
     """The number of the last ping that told of it."""
+    answered_ms: int = NEVER_MS
+    """When the latest ping of ours was sent that it answered: it was alive after that."""
+    lost_ms: int = 0
+    """When an established link went, with no pong since; 0: it is not so."""
     refused_ms: int = 0
-    """Since when a fresh connect is refused after an established link went; 0: it is not so."""
+    """When, after that, a fresh connect was refused: nobody listens there; 0: it is not so."""
+    is_ours: bool = False
+    """A Holdfast node, by its own word."""
+    has_shard_id: bool = False
+    """It has sent its shard id, so it reads the extensions of 7.2."""
 
     @property
     def is_primary(self) -> bool:
@@ -137,15 +145,20 @@ class Node:
 class Election:
     """This node's own candidacy."""
 
+    since_ms: int = NEVER_MS
+    """When this attempt began."""
     at_ms: int = NEVER_MS
     """When it asks, or asked, for votes."""
     is_sent: bool = False
     rank: int = 0
+    jitter_ms: int = 0
+    """A bit of luck, where others of the shard draw theirs."""
     epoch: int = 0
     voters: set[str] = field(default_factory=set)
     """Ids of primaries that voted for us in `epoch`."""
     asked_ms: int = 0
     """When the votes that are missing were last asked for."""
+    asked_times: int = 0
     told: str = ""
     """Why we could not start, as last written to the log."""
     told_ms: int = NEVER_MS
@@ -199,10 +212,27 @@ class View:
         """Messages by type."""
         self.received: dict[int, int] = {}
         self.suspects = 0
+        """Nodes in PFAIL: all pings tell of them."""
+        self.links_over_limit = 0
+        """Links that were closed as too much waited on them."""
         self.gossip_round = 0
         self.started_ms = now_ms
-        self.must_look = False
-        """Something changed that the state of the cluster, or an election, may hang on."""
+        self.looked_ms = now_ms
+        """When the last beat was."""
+        self.minority_ms = NEVER_MS
+        """When we last were among a minority."""
+        self.in_minority = False
+        """No majority of the primaries was in reach at the last judgement."""
+        self.first_look_ms: int | None = None
+        """When the state was first judged: a primary that starts takes no writes for a while."""
+        self.must_judge = False
+        """Something changed that the state of the cluster hangs on."""
+        self.must_elect = False
+        """Something changed that an election hangs on."""
+        self.must_save = False
+        """nodes.conf is to be written, before anything that is sent."""
+        self.must_sync = False
+        """And fsynced."""
         self.changed_slots = 0
         """Slots whose owner or state changed since the last look at it."""
         self.effects: list[Effect] = []
@@ -298,9 +328,17 @@ class View:
         """Add an effect."""
         self.effects.append(effect)
 
+    def save(self, synced: bool = False) -> None:
+        """Have nodes.conf written before anything of this event is sent."""
+        self.must_save = True
+        self.must_sync = self.must_sync or synced
+
     def take_effects(self) -> list[Effect]:
-        """Return what waits to be run, and forget it."""
+        """Return what waits to be run, and forget it; `Persist` stands first."""
         effects, self.effects = self.effects, []
+        if self.must_save:
+            effects.insert(0, Persist(self.must_sync))
+            self.must_save = self.must_sync = False
         return effects
 
     def log(self, text: str, level: str = "notice") -> None:

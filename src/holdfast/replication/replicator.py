@@ -72,6 +72,8 @@ class Replicator:
             node, self.stream, self._pause_writes, self._follow_target, self._lead_again
         )
         self.followed: tuple[str, int] = ("", 0)
+        self.is_quiet = False
+        """A manual failover of the cluster is under way: nothing is added to the stream by the clock."""
         self._is_started = False
         self._fsynced_stream_offset = 0
         self._came_from_log = False
@@ -253,7 +255,8 @@ class Replicator:
     def every_second(self) -> None:
         """Let time pass; a job of the cron."""
         self.upstream.every_second()
-        self.serving.every_second(self.upstream.is_up, not self.hand_over.is_under_way)
+        may_ping = not self.hand_over.is_under_way and not self.is_quiet
+        self.serving.every_second(self.upstream.is_up, may_ping)
 
     # ---- commands ----
 
@@ -385,6 +388,24 @@ class Replicator:
         self._become_forwarding()
         self.serving.close_all()
         self.upstream.follow(Target(host, port), Cause.ORDERED_BY_HAND, True)
+
+    def follow_in_cluster(self, host: str, port: int) -> None:
+        """Become a replica of this primary, or follow it to another address, as the cluster has it."""
+        try:
+            self.standing.by_hand(False)
+        except OrderRefused as refusal:
+            self.node.log.warning(str(refusal))
+            return
+        self.follow_by_hand(host, port)
+
+    def lead_in_cluster(self) -> None:
+        """Become a primary, as the cluster has it."""
+        try:
+            self.standing.by_hand(True)
+        except OrderRefused as refusal:
+            self.node.log.warning(str(refusal))
+            return
+        self.lead_by_hand()
 
     def lead_by_hand(self) -> None:
         """Become a primary, as an operator asks: outside of the promises."""

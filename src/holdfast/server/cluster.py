@@ -14,6 +14,7 @@ then `Cluster`, first the questions, then the orders.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -68,7 +69,8 @@ class ClusterNode(Protocol):
         """How many slots it has."""
 
 
-class ClusterLink(Protocol):
+@dataclass(frozen=True, slots=True)
+class ClusterLink:
     """A connection of the bus, as CLUSTER LINKS shows it."""
 
     direction: str

@@ -26,18 +26,33 @@ from holdfast.cluster.nodes_file import NodesFileError, node_line, text_of
 from holdfast.cluster.settings import Settings
 from holdfast.cluster.slots import members, of_slots
 from holdfast.cluster.store import NodesStore
-from holdfast.commands.databases import count_keys_in_slot, keys_in_slot
+from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.events import publish_message
 from holdfast.engine.request import receive
 from holdfast.engine.state import Session
 from holdfast.engine.values import CommandError
 from holdfast.server.cluster import ClusterLink, ClusterNode
+from holdfast.server.config import Configuration
 from holdfast.server.listeners import ANY
 
 if TYPE_CHECKING:
     from holdfast.node.server import ServerNode
 
 BUS_PORT_OFFSET = 10_000
+DIRECTIVES = (
+    "cluster-node-timeout",
+    "cluster-require-full-coverage",
+    "cluster-allow-replica-migration",
+    "cluster-migration-barrier",
+    "cluster-replica-validity-factor",
+    "cluster-replica-no-failover",
+    "cluster-announce-ip",
+    "cluster-announce-port",
+    "cluster-announce-bus-port",
+    "cluster-announce-hostname",
+    "cluster-announce-human-nodename",
+    "cluster-ping-interval",
+)
 PAUSE = "cluster failover"
 LATE_MS = 500
 """A tick that comes so long after the last beat looks at the cluster before it executes anything."""
@@ -60,6 +75,7 @@ class ClusterSide:
         self._is_open = False
         self._told: tuple[object, ...] = ()
         self._read_settings()
+        configuration.on_change(DIRECTIVES, self._configured)
         self.view = View(f"{node.host.random.getrandbits(160):040x}", node.host.random, self.settings, 1)
         self.machine = Machine(self.view)
 
@@ -134,6 +150,14 @@ class ClusterSide:
         settings.announce_bus_port = configuration["cluster-announce-bus-port"]
         settings.hostname = configuration["cluster-announce-hostname"] or ""
         settings.human_name = configuration["cluster-announce-human-nodename"] or ""
+
+    def _configured(self, _: Configuration) -> None:
+        """CONFIG SET: take it at once, not at the next beat."""
+        if self._is_open:
+            self._read_settings()
+            self._hand_in()
+            self.machine.beat(self.now_ms())
+            self._run()
 
     def _check_keys(self) -> None:
         """Make the table agree with the keys that were loaded (a primary's)."""
@@ -333,8 +357,7 @@ class ClusterSide:
         engine = self._node.engine
         self._open_tick()
         for slot in members(slots):
-            while names := keys_in_slot(engine, slot, 1000):
-                self._execute([b"DEL", *names])
+            delete_keys_in_slot(engine, slot)
 
     def _execute(self, words: list[bytes]) -> None:
         """Execute a command of the node's own."""

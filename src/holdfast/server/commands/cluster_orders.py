@@ -270,7 +270,7 @@ def register(engine: Engine) -> None:
         ("setslot", -4, "3.0.0", set_slot, "Set the state of a slot.", "O(1)"),
     )  # fmt: skip
     for name, arity, since, function, summary, complexity in index:
-        flags = "admin noscript stale" if name in ("reset", "failover") else writes
+        flags = "admin noscript stale" if name == "reset" else writes
         spec = Spec(
             f"cluster|{name}", arity, flags, group="cluster", since=since, summary=summary,
             complexity=complexity,

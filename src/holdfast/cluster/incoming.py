@@ -212,6 +212,7 @@ def _gossip(view: View, sender: Node, row: Gossip, now_ms: int) -> None:
             node.tls_port = row.tls_port
             if node.is_failed:
                 node.fail_ms = now_ms
+            view.save()
             table.count_suspects(view)
         return
     if sender.is_primary:
@@ -229,6 +230,7 @@ def _gossip(view: View, sender: Node, row: Gossip, now_ms: int) -> None:
         table.close(view, node.link)
         node.host, node.port, node.tls_port, node.bus_port = address
         node.flags &= ~flags.NO_ADDRESS
+        view.save()
 
 
 def _failed(view: View, sender: Node, message: Message, now_ms: int) -> None:

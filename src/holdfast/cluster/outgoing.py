@@ -4,8 +4,9 @@ What it is: the view turned into messages. What it is not: when to send (`machin
 (`codec`).
 
 Gossip: a tenth of the nodes, three at least, drawn by luck, and every node that is under
-suspicion, so that reports add up quickly. Extensions go only to nodes that are known to
-read them: stock nodes of 7.0 write a line to their log for each one that they do not know.
+suspicion, so that reports add up quickly. The host name goes
+to all; the extensions of 7.2 go only to nodes that are known to read them, for those of 7.0
+write a line to their log for each one that they do not know.
 """
 
 from __future__ import annotations
@@ -98,8 +99,7 @@ def broadcast(view: View, message: Message) -> None:
 
 def _extensions(view: View, node: Node, now_ms: int) -> Extensions:
     if not (node.is_ours or node.has_shard_id):
-        reads_hostname = node.flags & flags.EXTENSIONS and view.settings.hostname
-        return Extensions(view.settings.hostname) if reads_hostname else NO_EXTENSIONS
+        return Extensions(view.settings.hostname) if view.settings.hostname else NO_EXTENSIONS
     forgotten = tuple(
         (node_id, max((until_ms - now_ms) // 1000, 1))
         for node_id, until_ms in view.forgotten.items()

@@ -24,7 +24,7 @@ from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Link, Node, View
 from holdfast.cluster.nodes_file import NodesFileError, node_line, text_of
 from holdfast.cluster.settings import Settings
-from holdfast.cluster.slots import members, of_slots
+from holdfast.cluster.slots import members
 from holdfast.cluster.store import NodesStore
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.events import publish_message
@@ -32,6 +32,7 @@ from holdfast.engine.request import receive
 from holdfast.engine.state import Session
 from holdfast.engine.values import CommandError
 from holdfast.server.cluster import ClusterLink, ClusterNode
+from holdfast.server.cluster_routes import Routes
 from holdfast.server.config import Configuration
 from holdfast.server.listeners import ANY
 
@@ -74,6 +75,8 @@ class ClusterSide:
         self._runs = False
         self._is_open = False
         self._told: tuple[object, ...] = ()
+        self._is_stale = True
+        """nodes.conf was written since the last telling: an address may be another one."""
         self._read_settings()
         configuration.on_change(DIRECTIVES, self._configured)
         self.view = View(f"{node.host.random.getrandbits(160):040x}", node.host.random, self.settings, 1)
@@ -101,6 +104,8 @@ class ClusterSide:
             node.log.notice(f"No cluster configuration found, I'm {view.me.id}")
         for each in view.nodes.values():
             each.created_ms = each.heard_ms = now_ms
+        self.routes = Routes(node, self)
+        node.engine.publish_hook = self.publish
         primary = view.me.primary
         if view.me.is_replica and primary is not None and primary.host:
             node.configuration.assign("replicaof", (primary.host, primary.port))
@@ -114,9 +119,6 @@ class ClusterSide:
         await self.bus.open(node.loop, addresses, self.settings.bus_port)
         self._is_open = True
         self.view.save(synced=True)
-        self.view.changed_slots = of_slots(
-            slot for slot, owner in enumerate(self.view.owners) if owner is not None
-        )
         self._beat()
 
     def stop(self) -> None:
@@ -300,6 +302,7 @@ class ClusterSide:
             self._look_after(BEAT_MS)
 
     def _persist(self, synced: bool) -> bool:
+        self._is_stale = True
         try:
             self._store.write(text_of(self.view), synced)
         except OSError as error:
@@ -346,8 +349,8 @@ class ClusterSide:
         view = self.view
         told = (view.is_ok, view.me.flags, view.me.primary, view.me.id)
         slots, view.changed_slots = view.changed_slots, 0
-        if slots or told != self._told:
-            self._told = told
+        if slots or self._is_stale or told != self._told:
+            self._told, self._is_stale = told, False
             if self.changed:
                 self._open_tick()
             for each in self.changed:

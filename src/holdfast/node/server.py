@@ -29,7 +29,6 @@ from holdfast.replication.replicator import Replicator
 from holdfast.server import engine_settings, info_sections
 from holdfast.server.busy import BusyService
 from holdfast.server.clients import Clients
-from holdfast.server.cluster_routes import Routes
 from holdfast.server.commands import declare_server_commands
 from holdfast.server.config import Configuration
 from holdfast.server.connection import Connection, flush_pending, serve_waiting
@@ -124,8 +123,6 @@ class ServerNode:
         self.stopped = asyncio.Event()
         if self.cluster is not None:
             self.cluster.load()
-            Routes(self, self.cluster)
-            self.engine.publish_hook = self.cluster.publish
         await self.listeners.open()
         self.cron.start(self.loop)
         await self.keeper.load()

@@ -113,7 +113,9 @@ class ClusterNode:
     def state(self) -> str:
         """Return cluster_state."""
         info = self.client.execute_command("CLUSTER INFO")
-        return str(info["cluster_state"] if isinstance(info, dict) else info.partition("cluster_state:")[2][:4]).strip()
+        return str(
+            info["cluster_state"] if isinstance(info, dict) else info.partition("cluster_state:")[2][:4]
+        ).strip()
 
     def is_primary(self) -> bool:
         """Whether it calls itself a primary."""

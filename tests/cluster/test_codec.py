@@ -45,7 +45,11 @@ def any_message(draw: st.DrawFn) -> Message:
     elif kind == messages.FAIL:
         body = {"about": draw(IDS)}
     elif kind == messages.UPDATE:
-        body = {"about": draw(IDS), "about_epoch": draw(st.integers(0, 2**64 - 1)), "about_slots": draw(SLOTS)}
+        body = {
+            "about": draw(IDS),
+            "about_epoch": draw(st.integers(0, 2**64 - 1)),
+            "about_slots": draw(SLOTS),
+        }
     elif kind in (messages.PUBLISH, messages.PUBLISHSHARD):
         body = {"channel": draw(st.binary(max_size=30)), "text": draw(st.binary(max_size=300))}
     return Message(

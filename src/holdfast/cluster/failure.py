@@ -48,11 +48,11 @@ def refused(view: View, node: Node, now_ms: int) -> None:
 
 
 def reports(view: View, node: Node, now_ms: int) -> int:
-    """Return how many others say that a node is down, and drop what they said too long ago."""
+    """Return how many primaries with slots say that a node is down; forget what is too old."""
     oldest_ms = now_ms - view.settings.node_timeout * REPORT_VALIDITY
     if node.failure_reports:
         node.failure_reports = {who: at for who, at in node.failure_reports.items() if at >= oldest_ms}
-    return len(node.failure_reports)
+    return sum(each.is_primary and bool(each.slots) for each in node.failure_reports)
 
 
 def agree(view: View, node: Node, now_ms: int) -> bool:

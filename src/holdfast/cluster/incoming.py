@@ -35,10 +35,12 @@ def received(view: View, link: Link, message: Message, now_ms: int) -> None:
             is_sharded = message.type == messages.PUBLISHSHARD
             view.do(Deliver(message.channel, message.text, is_sharded))
         case messages.AUTH_REQUEST:
+            _note_role(view, sender, message)
             voting.asked(view, sender, message, now_ms)
         case messages.AUTH_ACK:
             election.voted(view, sender, message.epoch)
         case messages.MFSTART:
+            _note_role(view, sender, message)  # perhaps it began to follow us a moment ago
             manual.asked_to_pause(view, link, sender, now_ms)
         case messages.UPDATE:
             claims.updated(view, message)

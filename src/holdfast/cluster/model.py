@@ -182,7 +182,7 @@ class View:
     def __init__(self, my_id: str, luck: random.Random, settings: Settings, now_ms: int) -> None:
         self.luck = luck
         self.settings = settings
-        self.me = Node(my_id, flags.MYSELF | flags.PRIMARY, now_ms)
+        self.me = Node(my_id, flags.MYSELF | flags.PRIMARY, now_ms, shard_id=f"{luck.getrandbits(160):040x}")
         self.nodes: dict[str, Node] = {my_id: self.me}
         """All, in handshake too, by id."""
         self.epoch = 0

@@ -62,7 +62,8 @@ def text_of(view: View) -> str:
 
 def _extra(nodes: Iterable[Node]) -> Iterable[str]:
     for each in nodes:
-        yield f"shard-id:{each.id} {each.group.shard_id or each.shard_id}"
+        if each.group.shard_id:
+            yield f"shard-id:{each.id} {each.group.shard_id}"
         if each.human_name:
             yield f"nodename:{each.id} {quoted(each.human_name)}"
 

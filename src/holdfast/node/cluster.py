@@ -100,7 +100,6 @@ class ClusterSide:
                 raise
             node.log.notice(f"Node configuration loaded, I'm {view.me.id}")
         else:
-            view.me.shard_id = table.random_id(view)
             node.log.notice(f"No cluster configuration found, I'm {view.me.id}")
         for each in view.nodes.values():
             each.created_ms = each.heard_ms = now_ms

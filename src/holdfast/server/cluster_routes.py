@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NOBODY, ME = 0, 1
 ALL_SLOTS = (1 << 16384) - 1
+FEW = 100
 ASKED = frozenset(("sort", "migrate"))
 """Their options decide where keys are."""
 CHANNELS = frozenset(("ssubscribe", "sunsubscribe", "spublish"))
@@ -120,7 +121,13 @@ def endpoint(node: ClusterNode, kind: str) -> str | None:
 
 def _members(bits: int) -> list[int]:
     """Return the slots of a set in order."""
-    return [slot for slot, bit in enumerate(reversed(f"{bits:b}")) if bit == "1"] if bits else []
+    if bits.bit_count() > FEW:
+        return [slot for slot, bit in enumerate(reversed(f"{bits:b}")) if bit == "1"]
+    found = []
+    while bits:
+        found.append((bits & -bits).bit_length() - 1)
+        bits &= bits - 1
+    return found
 
 
 # ---- where keys are ----

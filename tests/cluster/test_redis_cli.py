@@ -30,7 +30,7 @@ def cli(*words: object, check: bool = True) -> str:
         capture_output=True,
         text=True,
         timeout=60,
-        stdin=subprocess.DEVNULL,
+        input="yes\n" * 9,
     )
     text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     assert not check or done.returncode == 0, text
@@ -214,6 +214,7 @@ def test_add_node_and_del_node(cluster: Cluster) -> None:
             "--cluster-slots", 20, "--cluster-yes",
         )  # fmt: skip
         until(cluster.agree, "the slots have moved")
+        added.client.config_set("cluster-allow-replica-migration", "no")  # else the last slot makes it a replica
         cli("rebalance", cluster.first, "--cluster-weight", f"{added.id}=0")
         until(cluster.agree, "the slots have moved back")
         for each in (follower, added):

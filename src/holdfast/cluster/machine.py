@@ -153,7 +153,8 @@ class Machine:
         waits_ms = now_ms - node.ping_sent_ms if node.ping_sent_ms else 0
         silent_ms = min(waits_ms, now_ms - node.heard_ms)
         link = node.link
-        if link is not None and silent_ms > timeout_ms // 2 and now_ms - link.created_ms > timeout_ms:
+        is_stuck = silent_ms > timeout_ms // 2 or waits_ms > timeout_ms
+        if link is not None and is_stuck and now_ms - link.created_ms > timeout_ms:
             table.close(view, link)  # perhaps it is the connection, not the node
             self._reconnect(node, now_ms)
             link = node.link

@@ -35,7 +35,8 @@ def node() -> LoneEngine:
     lone = LoneEngine(1, cluster=True)
     slots.enter_cluster_mode(lone.engine)
     declare_key_rules(lone.engine)
-    slots.set_endpoints(lone.engine, [b"", b"", b"10.0.0.2:7002", b"10.0.0.3:7003"], 0)
+    lone.engine.endpoint_of = lambda node: b"10.0.0.%d:700%d" % (node, node)
+    slots.set_nodes(lone.engine, [0, ME, OTHER, THIRD], 0)
     for number in range(16384):
         slots.set_slot(lone.engine, number, ME, 0, False)
     slots.set_slot(lone.engine, slot("away"), OTHER, 0, False)
@@ -209,7 +210,7 @@ def test_a_script_with_a_shebang_keeps_to_one_slot_unless_it_says_otherwise(node
 
 
 def test_a_replica_serves_reads_to_those_who_said_readonly(node: LoneEngine) -> None:
-    slots.set_endpoints(node.engine, [b"", b"", b"10.0.0.2:7002"], OTHER)
+    slots.set_nodes(node.engine, [0, ME, OTHER, THIRD], OTHER)
     assert node.run("GET", "away") == MOVED % slot("away")
     assert node.run("READONLY") == OK
     assert node.run("GET", "away") == NIL

@@ -78,7 +78,7 @@ def add_slots(view: View, slots: int) -> None:
     for slot in members(slots):
         view.open_slot(view.importing, slot, None)
     view.give_slots(slots, view.me)
-    view.save(synced=True)
+    view.save()
     view.must_judge = True
 
 
@@ -88,7 +88,7 @@ def delete_slots(view: View, slots: int) -> None:
         if view.owners[slot] is None:
             raise CommandError(f"ERR Slot {slot} is already unassigned")
     view.give_slots(slots, None)
-    view.save(synced=True)
+    view.save()
     view.must_judge = True
 
 
@@ -110,7 +110,7 @@ def set_migrating(view: View, slot: int, node_id: str) -> None:
     if view.owners[slot] is not view.me:
         raise CommandError(f"ERR I'm not the owner of hash slot {slot}")
     view.open_slot(view.migrating, slot, _target(view, node_id, "I don't know about node"))
-    view.save(synced=True)
+    view.save()
 
 
 def set_importing(view: View, slot: int, node_id: str) -> None:
@@ -119,7 +119,7 @@ def set_importing(view: View, slot: int, node_id: str) -> None:
     if view.owners[slot] is view.me:
         raise CommandError(f"ERR I'm already the owner of hash slot {slot}")
     view.open_slot(view.importing, slot, _target(view, node_id, "I don't know about node"))
-    view.save(synced=True)
+    view.save()
 
 
 def set_stable(view: View, slot: int) -> None:
@@ -127,7 +127,7 @@ def set_stable(view: View, slot: int) -> None:
     _check_primary(view)
     view.open_slot(view.migrating, slot, None)
     view.open_slot(view.importing, slot, None)
-    view.save(synced=True)
+    view.save()
 
 
 def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) -> None:
@@ -145,7 +145,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     imported = node is me and slot in view.importing
     view.give_slot(slot, node)
     view.must_judge = True
-    view.save(synced=True)
+    view.save()
     if was_mine and node is not me and not me.slots and view.settings.allow_replica_migration:
         view.log(f"Configuration change detected. Reconfiguring myself as a replica of {node.id}")
         table.follow(view, node)

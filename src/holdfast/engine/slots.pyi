@@ -23,8 +23,8 @@ def set_key_rules(
 def set_slot(engine: Engine, slot: int, owner: int, target: int, importing: bool) -> None:
     """Set who owns a slot, where it is being moved (0: nowhere), and whether it is being moved to us."""
 
-def set_endpoints(engine: Engine, endpoints: list[bytes], primary: int) -> None:
-    """Set the host:port that redirections tell, by index of the node, and which one is our primary (or 0)."""
+def set_nodes(engine: Engine, nodes: list[object], primary: int) -> None:
+    """Set the nodes by their numbers (what `Engine.endpoint_of` is asked about), and which is our primary (or 0)."""
 
 def set_state(engine: Engine, serves: bool, reads_when_down: bool, channels_when_down: bool) -> None:
     """Set whether the cluster serves, and what is served when it does not."""

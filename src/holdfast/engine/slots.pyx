@@ -48,7 +48,7 @@ def enter_cluster_mode(Engine e):
     if e.slots.rules == NULL:
         abort()
     e.slots.channels_when_down = True
-    e.endpoints = [b"", b""]
+    e.slot_nodes = []
     e.guard |= GUARD_CLUSTER
 
 
@@ -101,9 +101,9 @@ def set_slot(Engine e, int slot, int owner, int target, bint importing):
     refresh(e.slots, slot)
 
 
-def set_endpoints(Engine e, list endpoints, int primary):
-    """Set the host:port that redirections tell, by index of the node, and which one is our primary (or 0)."""
-    e.endpoints = endpoints
+def set_nodes(Engine e, list nodes, int primary):
+    """Set the nodes by their numbers (what `Engine.endpoint_of` is asked about), and which is our primary (or 0)."""
+    e.slot_nodes = nodes
     e.slots.primary = primary
 
 
@@ -348,7 +348,8 @@ cdef int target_of(Engine e, Verdict verdict, int slot) noexcept nogil:
 
 cdef bytes refusal_text(Engine e, Verdict verdict, int slot, int target):
     if verdict == MOVED or verdict == ASK:
-        return b"%s %d %s" % (b"ASK" if verdict == ASK else b"MOVED", slot, e.endpoints[target])
+        return b"%s %d %s" % (
+            b"ASK" if verdict == ASK else b"MOVED", slot, e.endpoint_of(e.slot_nodes[target]))
     if verdict == CROSSSLOT:
         return b"CROSSSLOT Keys in request don't hash to the same slot"
     if verdict == TRYAGAIN:

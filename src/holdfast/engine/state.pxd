@@ -221,7 +221,8 @@ cdef class Engine:
     cdef public object admit_hook
     # cluster mode (see slots.pxd)
     cdef SlotTable* slots           # NULL outside it
-    cdef list endpoints             # bytes host:port of redirections, by index of the node
+    cdef list slot_nodes            # the nodes by their number
+    cdef public object endpoint_of  # callable(node) -> bytes host:port, for redirections
     cdef public object find_keys    # callable(command name, argv) -> positions, for odd commands
     cdef public object evict_hook   # unused where eviction is C
     cdef public int64_t maxmemory

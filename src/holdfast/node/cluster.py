@@ -35,12 +35,27 @@ from holdfast.node.shard_takeover import Member, ShardTakeover
 from holdfast.replication.standing import OrderRefused
 from holdfast.server.cluster import ClusterLink, ClusterNode
 from holdfast.server.cluster_routes import Routes
+from holdfast.server.config import Configuration
 from holdfast.server.listeners import ANY
 
 if TYPE_CHECKING:
     from holdfast.node.server import ServerNode
 
 BUS_PORT_OFFSET = 10_000
+DIRECTIVES = (
+    "cluster-node-timeout",
+    "cluster-require-full-coverage",
+    "cluster-allow-replica-migration",
+    "cluster-migration-barrier",
+    "cluster-replica-validity-factor",
+    "cluster-replica-no-failover",
+    "cluster-announce-ip",
+    "cluster-announce-port",
+    "cluster-announce-bus-port",
+    "cluster-announce-hostname",
+    "cluster-announce-human-nodename",
+    "cluster-ping-interval",
+)
 PAUSE = "cluster failover"
 LATE_MS = 500
 """A tick that comes so long after the last beat looks at the cluster before it executes anything."""
@@ -66,6 +81,7 @@ class ClusterSide:
         self._is_stale = True
         """nodes.conf was written since the last telling: an address may be another one."""
         self._read_settings()
+        configuration.on_change(DIRECTIVES, self._configured)
         self.view = View(f"{node.host.random.getrandbits(160):040x}", node.host.random, self.settings, 1)
         self.machine = Machine(self.view)
 
@@ -140,6 +156,14 @@ class ClusterSide:
         settings.announce_bus_port = configuration["cluster-announce-bus-port"]
         settings.hostname = configuration["cluster-announce-hostname"] or ""
         settings.human_name = configuration["cluster-announce-human-nodename"] or ""
+
+    def _configured(self, _: Configuration) -> None:
+        """CONFIG SET: take it at once, not at the next beat."""
+        if self._is_open:
+            self._read_settings()
+            self._hand_in()
+            self.machine.beat(self.now_ms())
+            self._run()
 
     def _check_keys(self) -> None:
         """Make the table agree with the keys that were loaded (a primary's)."""

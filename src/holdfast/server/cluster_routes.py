@@ -29,14 +29,11 @@ if TYPE_CHECKING:
 
 NOBODY, ME = 0, 1
 ALL_SLOTS = (1 << 16384) - 1
+FEW = 100
 ASKED = frozenset(("sort", "migrate"))
 """Their options decide where keys are."""
 CHANNELS = frozenset(("ssubscribe", "sunsubscribe", "spublish"))
-DIRECTIVES = (
-    "cluster-preferred-endpoint-type",
-    "cluster-allow-reads-when-down",
-    "cluster-allow-pubsubshard-when-down",
-)
+DIRECTIVES = ("cluster-allow-reads-when-down", "cluster-allow-pubsubshard-when-down")
 
 
 class Routes:
@@ -49,6 +46,7 @@ class Routes:
         self._numbers: dict[ClusterNode, int] = {}
         self._free: list[int] = []
         slots.enter_cluster_mode(self.engine)
+        self.engine.endpoint_of = self._endpoint
         declare_key_rules(self.engine)
         self.follow(ALL_SLOTS)
         cluster.changed.append(self.follow)
@@ -69,9 +67,10 @@ class Routes:
             )
         self._take_back()
         primary = cluster.primary_of(cluster.me)
-        slots.set_endpoints(
-            engine, self._endpoints(), self._numbers[primary] if primary is not None else NOBODY
-        )
+        nodes: list[object] = [None] * (max(self._numbers.values()) + 1)
+        for node, number in self._numbers.items():
+            nodes[number] = node
+        slots.set_nodes(engine, nodes, self._numbers[primary] if primary is not None else NOBODY)
         slots.set_state(
             engine,
             cluster.is_ok,
@@ -99,13 +98,10 @@ class Routes:
         for node in [each for each in self._numbers if each not in present]:
             self._free.append(self._numbers.pop(node))
 
-    def _endpoints(self) -> list[bytes]:
-        """Return host:port by number."""
-        kind = self.configuration["cluster-preferred-endpoint-type"]
-        found = [b""] * (max(self._numbers.values(), default=ME) + 1)
-        for node, number in self._numbers.items():
-            found[number] = f"{endpoint(node, kind) or ''}:{node.port}".encode()
-        return found
+    def _endpoint(self, node: ClusterNode) -> bytes:
+        """Return host:port of a node, as redirections tell it."""
+        shown = endpoint(node, self.configuration["cluster-preferred-endpoint-type"]) or ""
+        return f"{shown}:{node.port}".encode()
 
     def _drop_channels(self) -> None:
         """End the subscriptions to shard channels that this shard has no longer."""
@@ -125,7 +121,13 @@ def endpoint(node: ClusterNode, kind: str) -> str | None:
 
 def _members(bits: int) -> list[int]:
     """Return the slots of a set in order."""
-    return [slot for slot, bit in enumerate(reversed(f"{bits:b}")) if bit == "1"] if bits else []
+    if bits.bit_count() > FEW:
+        return [slot for slot, bit in enumerate(reversed(f"{bits:b}")) if bit == "1"]
+    found = []
+    while bits:
+        found.append((bits & -bits).bit_length() - 1)
+        bits &= bits - 1
+    return found
 
 
 # ---- where keys are ----

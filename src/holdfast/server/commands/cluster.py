@@ -7,7 +7,6 @@ told of keys is the engine's. Not here: what changes the cluster (`cluster_order
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import groupby
 
 from holdfast.commands.help import help_command
 from holdfast.commands.slot_keys import count_keys_in_slot, keys_in_slot
@@ -22,6 +21,7 @@ from holdfast.server.commands.words import Args, integer, text
 from holdfast.server.node import node_of
 
 SLOTS = 16384
+Function = Callable[[Session, Args], object]
 HELP = (
     "ADDSLOTS <slot> [<slot> ...]",
     "    Take slots for this node.",
@@ -165,14 +165,14 @@ def slots(session: Session, args: Args) -> object:
     """CLUSTER SLOTS."""
     cluster = cluster_of(session)
     kind = node_of(session).configuration["cluster-preferred-endpoint-type"]
-    found: list[object] = []
-    for owner, run in groupby(range(SLOTS), cluster.owner):
-        if owner is None:
-            continue
-        served = list(run)
-        readable = [each for each in cluster.replicas_of(owner) if _is_readable(cluster, each)]
-        found.append([served[0], served[-1], *[_slot_server(each, kind) for each in (owner, *readable)]])
-    return found
+    found: list[tuple[int, int, list[object]]] = []
+    for owner in cluster.nodes():
+        runs = _runs(owner.slots)
+        if runs:
+            readable = [each for each in cluster.replicas_of(owner) if _is_readable(cluster, each)]
+            servers: list[object] = [_slot_server(each, kind) for each in (owner, *readable)]
+            found += [(first, last, servers) for first, last in runs]
+    return [[first, last, *servers] for first, last, servers in sorted(found, key=lambda run: run[0])]
 
 
 def _is_readable(cluster: Cluster, replica: ClusterNode) -> bool:
@@ -277,7 +277,7 @@ def register(engine: Engine) -> None:
         Spec("cluster", -2, "container", group="cluster", since="3.0.0", summary="The cluster of this node."),
     )
     told = ("nondeterministic_output",)
-    index: tuple[tuple[str, int, str, str, Callable[[Session, Args], object], str, str, tuple[str, ...]], ...] = (
+    index: tuple[tuple[str, int, str, str, Function, str, str, tuple[str, ...]], ...] = (
         ("count-failure-reports", 3, "admin stale", "3.0.0", count_failure_reports,
          "How many nodes report that a node fails.", "O(N) where N is the number of failure reports", told),
         ("countkeysinslot", 3, "stale", "3.0.0", count_keys, "How many keys a slot has here.", "O(1)", ()),

@@ -1,19 +1,18 @@
 """CLUSTER: what changes the cluster (https://redis.io/commands/cluster-setslot/ and around it).
 
-The index of the family is `register`. Here arguments are read, and what concerns keys is
-refused; the rest `node.doors.cluster` decides, and does. Not here: questions (`cluster`).
+The index of the family is `register`. Here arguments are read; `node.doors.cluster` decides,
+and does. Not here: questions (`cluster`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdfast.commands.slot_keys import count_keys_in_slot
 from holdfast.commands.spec import Spec
 from holdfast.engine.registry import add_function
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError, Status
-from holdfast.server.commands.cluster import SLOTS, cluster_of, known_node
+from holdfast.server.commands.cluster import SLOTS, cluster_of
 from holdfast.server.commands.words import Args, integer, text
 
 SYNTAX = "ERR syntax error"
@@ -50,15 +49,7 @@ def forget(session: Session, args: Args) -> object:
 
 def replicate(session: Session, args: Args) -> object:
     """CLUSTER REPLICATE node-id."""
-    cluster = cluster_of(session)
-    primary = known_node(cluster, args[2])
-    if primary.is_myself:
-        raise CommandError("ERR Can't replicate myself")
-    if primary.is_replica:
-        raise CommandError("ERR I can only replicate a master, not a replica.")
-    if cluster.me.is_primary and (cluster.me.slot_count or session.engine.key_count(0)):
-        raise CommandError("ERR To set a master the node must be empty and without assigned slots.")
-    cluster.replicate(primary.id)
+    cluster_of(session).replicate(text(args[2]))
     return OK
 
 
@@ -82,8 +73,6 @@ def reset(session: Session, args: Args) -> object:
     manner = text(args[2]).upper() if len(args) == 3 else "SOFT"
     if manner not in ("HARD", "SOFT"):
         raise CommandError(SYNTAX)
-    if cluster.me.is_primary and session.engine.key_count(0):
-        raise CommandError("ERR CLUSTER RESET can't be called with master nodes containing keys")
     cluster.reset(manner == "HARD")
     return OK
 
@@ -138,33 +127,13 @@ def set_slot(session: Session, args: Args) -> object:
     if action == "STABLE" and len(args) == 4:
         cluster.set_stable(slot)
     elif action in ("MIGRATING", "IMPORTING", "NODE") and len(args) == 5:
-        _open_or_assign(session, slot, action, args[4])
+        order = {
+            "MIGRATING": cluster.set_migrating, "IMPORTING": cluster.set_importing, "NODE": cluster.set_owner
+        }[action]  # fmt: skip
+        order(slot, text(args[4]))
     else:
         raise CommandError("ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP")
     return OK
-
-
-def _open_or_assign(session: Session, slot: int, action: str, name: bytes) -> None:
-    cluster = cluster_of(session)
-    mine = cluster.owner(slot) is cluster.me
-    if action == "MIGRATING" and not mine:
-        raise CommandError(f"ERR I'm not the owner of hash slot {slot}")
-    if action == "IMPORTING" and mine:
-        raise CommandError(f"ERR I'm already the owner of hash slot {slot}")
-    node = known_node(cluster, name, "Unknown node" if action == "NODE" else "I don't know about node")
-    if node.is_replica:
-        raise CommandError("ERR Target node is not a master")
-    if action == "MIGRATING":
-        cluster.set_migrating(slot, node.id)
-    elif action == "IMPORTING":
-        cluster.set_importing(slot, node.id)
-    else:
-        if mine and not node.is_myself and count_keys_in_slot(session.engine, slot):
-            raise CommandError(
-                f"ERR Can't assign hashslot {slot} to a different node while I still hold keys for this "
-                "hash slot."
-            )
-        cluster.set_owner(slot, node.id)
 
 
 def _one_by_one(session: Session, args: Args, *, taken: bool) -> int:
@@ -224,11 +193,7 @@ def bump_epoch(session: Session, args: Args) -> object:
 
 def set_config_epoch(session: Session, args: Args) -> object:
     """CLUSTER SET-CONFIG-EPOCH epoch."""
-    cluster = cluster_of(session)
-    epoch = integer(args[2])
-    if epoch < 0:
-        raise CommandError(f"ERR Invalid config epoch specified: {epoch}")
-    cluster.set_config_epoch(epoch)
+    cluster_of(session).set_config_epoch(integer(args[2]))
     return OK
 
 
@@ -251,7 +216,9 @@ def register(engine: Engine) -> None:
     """The index of the family."""
     writes = "admin stale no_async_loading"
     over_slots = "O(N) where N is the total number of hash slot arguments"
-    over_ranges = "O(N) where N is the total number of the slots between the start slot and end slot arguments."
+    over_ranges = (
+        "O(N) where N is the total number of the slots between the start slot and end slot arguments."
+    )
     index: tuple[tuple[str, int, str, Callable[[Session, Args], object], str, str], ...] = (
         ("addslots", -3, "3.0.0", add_slots, "Take slots for this node.", over_slots),
         ("addslotsrange", -4, "7.0.0", add_ranges, "Take ranges of slots for this node.", over_ranges),
@@ -270,7 +237,7 @@ def register(engine: Engine) -> None:
         ("setslot", -4, "3.0.0", set_slot, "Set the state of a slot.", "O(1)"),
     )  # fmt: skip
     for name, arity, since, function, summary, complexity in index:
-        flags = "admin noscript stale" if name in ("reset", "failover") else writes
+        flags = "admin noscript stale" if name == "reset" else writes
         spec = Spec(
             f"cluster|{name}", arity, flags, group="cluster", since=since, summary=summary,
             complexity=complexity,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench import (
+    group_cluster,
     group_memory,
     group_persistence,
     group_replication,
@@ -38,4 +39,5 @@ GROUPS = (
     Group(group_persistence.GROUP, "Saving, loading, syncing", group_persistence.measure),
     Group(group_start.GROUP, "Start to first PONG", group_start.measure),
     Group(group_replication.GROUP, "Sync, lag, acknowledged writes", group_replication.measure),
+    Group(group_cluster.GROUP, "Requests in cluster mode, one node and three", group_cluster.measure),
 )

@@ -7,7 +7,7 @@ exclusive-or) ends RDB files and DUMP payloads.
 What this is not: protection against intent. Both are linear; anyone can forge
 them.
 
-How to read it: the tables are constants, computed once at import. CRC64 takes
+How to read it: the tables are constants, computed once at import. Both take
 eight bytes a step ("slicing by eight"): table k holds what a byte does to the
 sum when k more bytes follow it. Where the processor multiplies without carries
 (x86-64), long runs are first folded: 128 bits that stand a distance of d bits
@@ -60,7 +60,7 @@ cdef enum:
     FOLDED_BYTES = 64
     FOLD_FROM_BYTES = 256       # shorter runs are not worth it
 
-cdef uint16_t CRC16_TABLE[256]
+cdef uint16_t CRC16_TABLES[8][256]
 cdef uint64_t CRC64_TABLES[8][256]
 cdef uint64_t FAR[2]            # x to the 512 + 63 and to the 512 - 1, reflected: what folding multiplies by
 cdef bint CAN_FOLD = hf_can_fold()
@@ -77,12 +77,14 @@ cdef void compute_tables() noexcept nogil:
         for _ in range(8):
             narrow = <uint16_t>(narrow << 1 ^ 0x1021) if narrow & 0x8000 else <uint16_t>(narrow << 1)
             wide = wide >> 1 ^ reflected if wide & 1 else wide >> 1
-        CRC16_TABLE[byte] = narrow
+        CRC16_TABLES[0][byte] = narrow
         CRC64_TABLES[0][byte] = wide
     for table in range(1, 8):
         for byte in range(256):
             wide = CRC64_TABLES[table - 1][byte]
             CRC64_TABLES[table][byte] = wide >> 8 ^ CRC64_TABLES[0][wide & 255]
+            narrow = CRC16_TABLES[table - 1][byte]
+            CRC16_TABLES[table][byte] = <uint16_t>(narrow << 8) ^ CRC16_TABLES[0][narrow >> 8]
     wide = 1ULL << 63                                   # x to the 0
     for byte in range(512 + 63):
         if byte == 512 - 1:
@@ -98,8 +100,15 @@ cdef uint16_t crc16(const char* p, size_t n) noexcept nogil:
     cdef const uint8_t* at = <const uint8_t*>p
     cdef const uint8_t* end = at + n
     cdef uint16_t crc = 0
+    while end - at >= 8:
+        crc = (
+            CRC16_TABLES[7][(crc >> 8) ^ at[0]] ^ CRC16_TABLES[6][(crc & 255) ^ at[1]]
+            ^ CRC16_TABLES[5][at[2]] ^ CRC16_TABLES[4][at[3]] ^ CRC16_TABLES[3][at[4]]
+            ^ CRC16_TABLES[2][at[5]] ^ CRC16_TABLES[1][at[6]] ^ CRC16_TABLES[0][at[7]]
+        )
+        at += 8
     while at < end:
-        crc = <uint16_t>(crc << 8) ^ CRC16_TABLE[(crc >> 8) ^ at[0]]
+        crc = <uint16_t>(crc << 8) ^ CRC16_TABLES[0][(crc >> 8) ^ at[0]]
         at += 1
     return crc
 

@@ -22,6 +22,7 @@ from holdfast.engine import blocking, effects, expiry, sessions
 from holdfast.engine.registry import rename_command
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, Status
+from holdfast.node.cluster import ClusterSide
 from holdfast.node.whole_copies import whole_copies
 from holdfast.persistence.keeper import Keeper
 from holdfast.replication.replicator import Replicator
@@ -107,6 +108,7 @@ class ServerNode:
         engine_settings.follow(self)
         info_sections.register(self)
         self.replication = Replicator(self, *whole_copies(self))
+        self.cluster = ClusterSide(self) if configuration["cluster-enabled"] else None
         self._open_doors()
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
@@ -119,10 +121,14 @@ class ServerNode:
         """Listen on all addresses; `OSError` when one cannot be had."""
         self.loop = asyncio.get_running_loop()
         self.stopped = asyncio.Event()
+        if self.cluster is not None:
+            self.cluster.load()
         await self.listeners.open()
         self.cron.start(self.loop)
         await self.keeper.load()
         self.replication.start(self.keeper.kept.fields)
+        if self.cluster is not None:
+            await self.cluster.start()
 
     def _open_doors(self) -> None:
         """Let the parts below hear of files and replicas."""
@@ -141,6 +147,7 @@ class ServerNode:
         doors.change_replication_id = replication.change_replication_id
         doors.save_at_shutdown = self._save_at_shutdown
         doors.reload = self._reload
+        doors.cluster = self.cluster
 
     async def stop(self) -> None:
         """Close everything; the node cannot be started again."""
@@ -154,6 +161,8 @@ class ServerNode:
         self.listeners.close()
         if self.engine.tick_open:
             self.end_tick()
+        if self.cluster is not None:
+            self.cluster.stop()
         self.replication.quiet()
         if self.keeper.close():
             self.replication.stopped()
@@ -180,6 +189,8 @@ class ServerNode:
         now_us = self.host.clock.wall_us()
         engine.set_time(now_us // 1000)
         self.replication.lease.begin_tick()
+        if self.cluster is not None:
+            self.cluster.begin_tick()
         self.traffic.tick_count += 1
         if self.traffic.tick_count % TICKS_A_MEASUREMENT == 0:
             self._tick_began_us = self.host.clock.boot_us()

@@ -78,6 +78,8 @@ class Replicator:
             node, self.stream, self._pause_writes, self._follow_target, self._lead_again
         )
         self.followed: tuple[str, int] = ("", 0)
+        self.is_quiet = False
+        """A manual failover of the cluster is under way: nothing is added to the stream by the clock."""
         self._is_started = False
         self._fsynced = ("", 0)
         self.position_is_known = True
@@ -295,7 +297,8 @@ class Replicator:
     def every_second(self) -> None:
         """Let time pass; a job of the cron."""
         self.upstream.every_second()
-        self.serving.every_second(self.upstream.is_up, not self.hand_over.is_under_way)
+        may_ping = not self.hand_over.is_under_way and not self.is_quiet
+        self.serving.every_second(self.upstream.is_up, may_ping)
 
     # ---- handing over before the end ----
 
@@ -355,7 +358,7 @@ class Replicator:
     def failover(self, arguments: list[bytes]) -> object:
         """FAILOVER ..."""
         if self.node.configuration["cluster-enabled"]:
-            raise CommandError("ERR FAILOVER not allowed in cluster mode.")
+            raise CommandError("ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.")
         if self.standing.is_managed:
             raise CommandError("FENCED FAILOVER of a managed node goes through its manager")
         return self.hand_over.command([each.decode("latin-1") for each in arguments[1:]])
@@ -426,6 +429,61 @@ class Replicator:
         self._become_forwarding()
         self.serving.close_all()
         self.upstream.follow(Target(host, port), Cause.ORDERED_BY_HAND, True)
+
+    # ---- in a cluster ----
+
+    def follow_in_cluster(self, host: str, port: int, leader: str) -> None:
+        """Become a replica of this primary, or follow it to another address, as the cluster has it.
+
+        A node that was ever fenced follows by order: only a primary of its epoch, or a later one,
+        will do. Raises `OrderRefused`.
+        """
+        state = self.standing.node.state
+        if not self.standing.is_managed and not self.is_bound():
+            self.standing.by_hand(False)
+            self.follow_by_hand(host, port)
+            return
+        epoch, named = state.fence_epoch, state.fence_leader or leader
+        if self.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
+            epoch, named = state.term_epoch + 1, leader
+        self.standing.follow(fence.FollowOrder(max(epoch, 1), named, host, port, leader))
+        self._refresh_guards()
+
+    def lead_in_cluster(self, epoch: int, leader: str) -> None:
+        """Become a primary without the shard's consent: by the votes alone, or by an operator's word.
+
+        With `min-replicas-to-ack` this is outside of the promises. Raises `OrderRefused`.
+        """
+        if not self.standing.is_managed and not self.is_bound():
+            self.standing.by_hand(True)
+            self.lead_by_hand()
+            return
+        self.fence_in_cluster(fence.FenceOrder(epoch, leader))
+        self.promote_in_cluster(fence.PromoteOrder(epoch, leader, self.standing.position, accept_loss=True))
+
+    def fence_in_cluster(self, order: fence.FenceOrder) -> fence.FenceReport:
+        """Take a fence from ourselves. Raises `OrderRefused`."""
+        try:
+            return self.standing.fence(order)
+        finally:
+            self._refresh_guards()
+
+    def fetch_in_cluster(self, order: fence.FetchOrder) -> None:
+        """Fetch the tail of a better copy. Raises `OrderRefused`."""
+        self.standing.fetch(order)
+
+    def promote_in_cluster(self, order: fence.PromoteOrder) -> None:
+        """Lead. Raises `OrderRefused`."""
+        try:
+            self.standing.promote(order)
+        finally:
+            self._refresh_guards()
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether this node waits for a leader's order, or its primary does."""
+        primary_waits = "FENCED ATTACH refused" in self.upstream.lost_reason
+        return primary_waits or self.standing.node.standing in (Standing.FENCED, Standing.CANDIDATE)
 
     def lead_by_hand(self) -> None:
         """Become a primary, as an operator asks: outside of the promises."""

@@ -18,6 +18,7 @@ from holdfast.server.log import Log
 
 if TYPE_CHECKING:
     from holdfast.server.clients import Clients
+    from holdfast.server.cluster import Cluster
     from holdfast.server.cron import Cron
     from holdfast.server.info import InfoSections
     from holdfast.server.listeners import Listeners
@@ -91,6 +92,8 @@ class Doors:
         """Called by CONFIG RESETSTAT."""
         self.replica_output_bytes: Callable[[], int] = lambda: 0
         """Bytes that wait for replicas (INFO memory)."""
+        self.cluster: Cluster | None = None
+        """The cluster, with cluster-enabled."""
 
 
 def node_of(session: Session) -> Node:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from holdfast.replication.orders import read_report
 from holdfast.replication.promotion import FetchFirst, Promote, choose_promotion
 from holdfast.sim.nodes import PORT
+from holdfast.sim.scenario.cluster import form_cluster
 from holdfast.sim.scenario.conditions import condition, shown
 from holdfast.sim.scenario.form import ScenarioError, Table, seconds, settings
 from holdfast.sim.scenario.stage import Broken, Stage
@@ -78,6 +79,12 @@ def read(stage: Stage, key: str, name: str) -> str:
 def ask(stage: Stage, name: str, words: str) -> str:
     """Send any command to a node."""
     return shown(stage.ask(name, *shlex.split(words)))
+
+
+@STEPS.form("cluster of {primaries:NAMES}[ with replicas {replicas:NAMES}][ set {words:TEXT}]")
+def cluster(stage: Stage, primaries: str, replicas: str | None = None, words: str | None = None) -> str:
+    """Start a cluster: the slots shared among the primaries, the replicas following them in turn."""
+    return form_cluster(stage, primaries, replicas, settings(words))
 
 
 # ---- links ----

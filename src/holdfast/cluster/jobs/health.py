@@ -123,14 +123,22 @@ def examine(picture: Picture, facts: Mapping[str, Facts]) -> list[Finding]:
             epochs.setdefault(primary.epoch, []).append(primary.address)
     for epoch, addresses in epochs.items():
         if len(addresses) > 1:
-            add(Gravity.WARNING, "epochs", f"{' and '.join(addresses)} have the same configuration epoch {epoch}")
+            add(
+                Gravity.WARNING,
+                "epochs",
+                f"{' and '.join(addresses)} have the same configuration epoch {epoch}",
+            )
     for primary in picture.primaries:
         replicas = picture.replicas_of(primary.id)
         if primary.ranges and not [each for each in replicas if each.id in picture.views]:
             add(Gravity.WARNING, "no-replica", f"{primary.address} has no replica")
-        for each in replicas:
-            if each.host == primary.host and len({node.host for node in picture.nodes.values()}) > 1:
-                add(Gravity.NOTE, "same-host", f"{each.address} shares the host of its primary {primary.address}")
+        for replica in replicas:
+            if replica.host == primary.host and len({node.host for node in picture.nodes.values()}) > 1:
+                add(
+                    Gravity.NOTE,
+                    "same-host",
+                    f"{replica.address} shares the host of its primary {primary.address}",
+                )
         if not primary.ranges:
             add(Gravity.NOTE, "empty", f"{primary.address} is a primary without slots")
     return sorted(found, key=lambda finding: finding.gravity)
@@ -203,7 +211,8 @@ def _examine_views(picture: Picture, found: list[Finding]) -> None:
             found.append(Finding(Gravity.WARNING, "disagree", text))
         strangers = [other for other in picture.views if other not in view.nodes]
         if strangers:
-            text = f"{_name(picture, name)} does not know {', '.join(_name(picture, each) for each in strangers)}"
+            who = ", ".join(_name(picture, each) for each in strangers)
+            text = f"{_name(picture, name)} does not know {who}"
             found.append(Finding(Gravity.WARNING, "strangers", text))
         _examine_flags(picture, view, found)
 

@@ -34,7 +34,9 @@ class Verdict(Enum):
     UNDECIDED = "undecided"
 
 
-def judge(source: bytes | None, target: bytes | None, *, mark_was_kept: bool, keep: Keep = Keep.ASK) -> Verdict:
+def judge(
+    source: bytes | None, target: bytes | None, *, mark_was_kept: bool, keep: Keep = Keep.ASK
+) -> Verdict:
     """Decide on one key by its DUMP at either end (None: it is not there).
 
     `mark_was_kept`: the source had its mark since before the key first travelled, and lost no

@@ -68,7 +68,9 @@ async def fresh(line: Line, view: View, ours: set[str], ranges: tuple[int, int] 
     """Raise NotFresh unless a node is empty and knows nobody but `ours`; slots only as planned."""
     strangers = set(view.nodes) - ours
     if strangers:
-        raise NotFresh(f"{line.address} is in a cluster with {len(strangers)} other nodes: remove it there first")
+        raise NotFresh(
+            f"{line.address} is in a cluster with {len(strangers)} other nodes: remove it there first"
+        )
     if view.me.ranges and view.me.ranges != (ranges,):
         raise NotFresh(f"{line.address} has slots already")
     if await line.ask("DBSIZE") and not view.me.ranges and view.me.is_primary:
@@ -92,7 +94,10 @@ async def meet(lines: Mapping[str, Line], nodes: Mapping[str, tuple[str, int]], 
 
 
 async def join(contact: Contact, host: str, port: int, primary: str, tell: Tell) -> str:
-    """Take a node in, as replica of a primary (its id) or without slots; return its id. Raises as `create`."""
+    """Take a node in, as replica of a primary (its id) or without slots; return its id.
+
+    Raises as `create`.
+    """
     line = await Line.open(host, port, contact.access)
     try:
         view = await ask_view(line, host)
@@ -189,7 +194,7 @@ async def _state_is_ok(contact: Contact, name: str) -> bool:
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], failure: str) -> None:
-    """Ask until it is so. Nodes tell nobody when they have heard of each other: there is no event to await."""
+    """Ask until it is so. Nodes tell nobody what they have heard: there is no event to await."""
     loop = asyncio.get_running_loop()
     until = loop.time() + SETTLE_S
     while True:

@@ -202,7 +202,7 @@ class Mover:
         return [Move(source, target, tuple(slots)) for (source, target), slots in pairs.items()]
 
     async def _agreed(self) -> None:
-        """Wait until gossip has told everybody, replicas too; bounded, for it is no harm if it takes longer."""
+        """Wait until gossip has told everybody, replicas too; not for ever, for later is no harm."""
         loop = asyncio.get_running_loop()
         until = loop.time() + AGREE_S
         while loop.time() < until:
@@ -218,7 +218,9 @@ def successor(before: Picture, now: Picture, name: str) -> str:
     if view is not None:
         return name if view.me.is_primary or view.me.primary_id not in now.views else view.me.primary_id
     heirs = [
-        node.id for node in before.replicas_of(name) if node.id in now.views and now.views[node.id].me.is_primary
+        node.id
+        for node in before.replicas_of(name)
+        if node.id in now.views and now.views[node.id].me.is_primary
     ]
     return heirs[0] if len(heirs) == 1 else name
 

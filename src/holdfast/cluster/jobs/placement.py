@@ -46,11 +46,13 @@ def place(hosts: Mapping[str, str], replicas: int, weights: Mapping[str, float] 
             if spare and len(shards[name]) <= replicas:
                 there = {hosts[each] for each in shards[name]}
                 left = Counter(hosts[each] for each in spare)
-                best = min(spare, key=lambda each: (hosts[each] in there, -left[hosts[each]]))  # noqa: B023
+                best = min(spare, key=lambda each: (hosts[each] in there, -left[hosts[each]]))
                 spare.remove(best)
                 shards[name].append(best)
     for each in spare:  # more nodes than the division needs
-        name = min(primaries, key=lambda name: (hosts[each] in {hosts[e] for e in shards[name]}, len(shards[name])))
+        name = min(
+            primaries, key=lambda name: (hosts[each] in {hosts[e] for e in shards[name]}, len(shards[name]))
+        )
         shards[name].append(each)
     _swap_apart(shards, hosts)
     wanted = shares({name: (weights or {}).get(name, 1.0) for name in primaries})
@@ -82,7 +84,9 @@ def follow(host: str, shards: Mapping[str, Sequence[str]]) -> str:
     """
     if not shards:
         raise NoPlan("there is no primary with slots that could be followed")
-    return min(shards, key=lambda name: (len(shards[name]), host == shards[name][0], host in shards[name], name))
+    return min(
+        shards, key=lambda name: (len(shards[name]), host == shards[name][0], host in shards[name], name)
+    )
 
 
 def _by_turns(hosts: Mapping[str, str]) -> list[str]:

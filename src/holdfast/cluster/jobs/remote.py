@@ -89,7 +89,11 @@ class Line:
         try:
             async with asyncio.timeout(CONNECT_S):
                 reader, writer = await asyncio.open_connection(
-                    host, port, ssl=access.tls, limit=PIECE_BYTES, server_hostname=host if access.tls else None
+                    host,
+                    port,
+                    ssl=access.tls,
+                    limit=PIECE_BYTES,
+                    server_hostname=host if access.tls else None,
                 )
         except (OSError, TimeoutError) as error:
             raise NodeLost(address, str(error) or "no answer to connecting") from error

@@ -77,7 +77,7 @@ class Surgeon:
         self.contact, self.mover, self.tell = contact, mover, tell
 
     async def run(self, remedies: Sequence[Remedy]) -> Outcome | None:
-        """Do remedies in their order; return the outcome of the moves among them. Raises NodeLost, Refused, …"""
+        """Do remedies in their order; return how the moves among them ended. Raises NodeLost, Refused."""
         by_kind = {kind: [each for each in remedies if each.kind is kind] for kind in Kind}
         await self._cover(by_kind[Kind.COVER])
         for remedy in by_kind[Kind.CLEAR]:
@@ -88,7 +88,9 @@ class Surgeon:
             if not outcome.is_complete:
                 return outcome
         for remedy in by_kind[Kind.GATHER]:
-            count = await gather(self.contact, remedy.slot, remedy.node, remedy.target, self.mover.settings.keep)
+            count = await gather(
+                self.contact, remedy.slot, remedy.node, remedy.target, self.mover.settings.keep
+            )
             self.tell(f"slot {remedy.slot}: {count} stray keys are with its owner now")
         return outcome
 
@@ -106,7 +108,9 @@ class Surgeon:
             requests += [["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in slots]
             requests += [["CLUSTER", "BUMPEPOCH"], ["EXEC"]]
             *_, done = await line.ask_all(requests)
-            failed = [each for each in done if isinstance(each, Refusal)] if isinstance(done, list) else [done]
+            failed = (
+                [each for each in done if isinstance(each, Refusal)] if isinstance(done, list) else [done]
+            )
             if failed:
                 raise Refused(line.address, "ADDSLOTS", str(failed[0]))
 

@@ -114,8 +114,8 @@ def parse_view(text: str, contact_host: str) -> View:
                     first, _, last = word.partition("-")
                     ranges.append((int(first), int(last or first)))
             nodes[name] = Node(
-                name, host or contact_host, int(port), frozenset(flags.split(",")), "" if primary == "-" else primary,
-                int(epoch), link == "connected", tuple(ranges), extra.partition(",")[0],
+                name, host or contact_host, int(port), frozenset(flags.split(",")),
+                "" if primary == "-" else primary, int(epoch), link == "connected", tuple(ranges), extra.partition(",")[0],
             )  # fmt: skip
         except ValueError as error:
             raise BadView(f"cannot read {line!r}") from error

@@ -27,8 +27,8 @@ COMPARED_AT_A_TIME = 100
 MIGRATE_MS_LEAST = 1000
 """How long a source waits for a silent target. It serves nobody meanwhile, so it is short."""
 FRUITLESS_ROUNDS = 100
-PASSING = ("IOERR", "LOADING", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "READONLY", "MASTERDOWN", "BUSY", "UNBLOCKED",
-           "NOKEY", "NOREPLICAS", "NOACK", "NOLEASE")  # fmt: skip
+PASSING = ("IOERR", "LOADING", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "READONLY", "MASTERDOWN", "BUSY",
+           "UNBLOCKED", "NOREPLICAS", "NOACK", "NOLEASE")  # fmt: skip
 """Codes that say "not now": look again after a moment."""
 THROUGH_TARGET = "Target instance replied with error: "
 
@@ -118,10 +118,10 @@ class Window:
         """Ask both ends what is so."""
         requests: list[list[Word]] = [["CLUSTER", "NODES"], ["INFO", "server"], ["INFO", "persistence"]]
         requests += [["CLUSTER", "COUNTKEYSINSLOT", slot] for slot in slots]
-        source, target = await asyncio.gather(
-            self._source.ask_all(requests), self._target.ask_all(requests)
-        )
-        views = [_view(line, replies[0]) for line, replies in ((self._source, source), (self._target, target))]
+        source, target = await asyncio.gather(self._source.ask_all(requests), self._target.ask_all(requests))
+        views = [
+            _view(line, replies[0]) for line, replies in ((self._source, source), (self._target, target))
+        ]
         told = _fields(self._source, source[1]) | _fields(self._source, source[2])
         self._run_id, self._keeps_log = told.get("run_id", ""), told.get("aof_enabled") == "1"
         if not views[1].me.is_primary:
@@ -198,7 +198,9 @@ class Window:
         """Return keys that are still at the source, with their sizes."""
         replies = await self._source.ask_all([["CLUSTER", "GETKEYSINSLOT", s, LIST_MOST] for s in slots])
         names = [
-            (slot, name) for slot, reply in zip(slots, replies, strict=True) for name in _names(self._source, reply)
+            (slot, name)
+            for slot, reply in zip(slots, replies, strict=True)
+            for name in _names(self._source, reply)
         ]
         sizes = await self._source.ask_all([["MEMORY", "USAGE", name] for _, name in names])
         return [
@@ -229,7 +231,7 @@ class Window:
         for keys, reply in zip(piece, replies, strict=True):
             if isinstance(reply, Refusal):
                 if "BUSYKEY" in reply and not over:
-                    await self._send_over([key for key in keys])
+                    await self._send_over(list(keys))
                 else:
                     raise _meant(self._source, "MIGRATE", reply)
 

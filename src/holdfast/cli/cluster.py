@@ -32,6 +32,7 @@ from holdfast.cli.cluster_words import (
     finding_words,
     layout_json,
     layout_table,
+    promise_words,
     remedies_json,
     remedies_table,
     status_json,
@@ -119,7 +120,7 @@ def status(seeds: Seeds, door: Door) -> None:
         session.show(status_table(picture, described))
         session.show(f"{len(picture.owners):,} of 16,384 slots are covered, "
                      f"{len(picture.views)} of {len(picture.nodes)} nodes answer.")  # fmt: skip
-        for line in finding_words(found):
+        for line in [*promise_words(described), *finding_words(found)]:
             session.show(line)
         return UNHEALTHY if any(each.gravity is Gravity.ERROR for each in found) else DONE
 

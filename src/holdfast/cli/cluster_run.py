@@ -39,6 +39,8 @@ from holdfast.cluster.jobs.topology import BadView, Picture
 from holdfast.cluster.jobs.window import NotNow, Undecided
 
 SHOW_S = 0.1
+PIPE_COLUMNS = 200
+"""Where no terminal tells how wide it is."""
 STILL_S = 0.7
 """Marks that change within this time belong to a job that is at work."""
 
@@ -57,7 +59,7 @@ class Session:
     def __init__(self, door: Door, seeds: Sequence[tuple[str, int]]) -> None:
         self.door, self.seeds = door, seeds
         self.console = Console(stderr=True)
-        self.out = Console()
+        self.out = Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS)
         self.report: dict[str, Any] = {}
         """What --json prints."""
         self.contact: Contact

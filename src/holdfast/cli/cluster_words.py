@@ -26,7 +26,7 @@ SHOWN_BYTES = 1 << 20
 def status_table(picture: Picture, shards: Sequence[Shard]) -> Table:
     """Return shard by shard: who leads, what it holds, who follows and how far behind."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("primary", "slots", "ranges", "keys", "epoch", "replicas (bytes behind)", "acknowledgement"):
+    for name in ("primary", "slots", "ranges", "keys", "epoch", "replicas (bytes behind)"):
         is_number = name in ("slots", "keys", "epoch")
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for shard in shards:
@@ -42,9 +42,22 @@ def status_table(picture: Picture, shards: Sequence[Shard]) -> Table:
             shard.primary.address + (" [red]down[/]" if gone else ""),
             f"{shard.slots:,}" + (f" [yellow]{shard.open_slots} open[/]" if shard.open_slots else ""),
             shown, "?" if shard.keys is None else f"{shard.keys:,}", str(shard.primary.epoch),
-            "\n".join(replicas) or "-", shard.promise,
+            "\n".join(replicas) or "-",
         )  # fmt: skip
     return table
+
+
+def promise_words(shards: Sequence[Shard]) -> list[str]:
+    """Say what an acknowledged write is worth, shards of the same kind together."""
+    groups: dict[str, list[str]] = {}
+    for shard in shards:
+        if shard.slots:
+            groups.setdefault(shard.promise, []).append(shard.primary.address)
+    everywhere = len(groups) == 1
+    return [
+        f"acknowledgement promise: {promise}" + ("" if everywhere else f" ({', '.join(addresses)})")
+        for promise, addresses in groups.items()
+    ]
 
 
 def finding_words(found: Sequence[Finding]) -> list[str]:

@@ -16,7 +16,7 @@ from holdfast.cluster.jobs.remote import Access, Line, NodeLost, Refusal, Refuse
 from holdfast.cluster.jobs.topology import Picture, View
 
 Tell = Callable[[str], None]
-PAUSE_S = 0.05
+PAUSE_S = 0.1
 SETTLE_S = 60.0
 
 
@@ -48,7 +48,7 @@ async def create(nodes: Mapping[str, tuple[str, int]], layout: Layout, access: A
         for number, address in enumerate(nodes, 1):
             # Fails on a node that has an epoch already (a second run): no harm.
             await lines[address].ask_all([["CLUSTER", "SET-CONFIG-EPOCH", number]])
-        await meet(lines, nodes, tell)
+        await meet(lines, nodes, views, tell)
         tell("making replicas")
         for replica, primary in layout.replicas.items():
             if views[replica].me.primary_id != views[primary].myself:
@@ -77,7 +77,9 @@ async def fresh(line: Line, view: View, ours: set[str], ranges: tuple[int, int] 
         raise NotFresh(f"{line.address} has keys: FLUSHALL it first, if nobody needs them")
 
 
-async def meet(lines: Mapping[str, Line], nodes: Mapping[str, tuple[str, int]], tell: Tell) -> None:
+async def meet(
+    lines: Mapping[str, Line], nodes: Mapping[str, tuple[str, int]], views: Mapping[str, View], tell: Tell
+) -> None:
     """Introduce nodes to the first of them until every one knows all. Raises DidNotSettle."""
     tell("introducing the nodes to each other")
     first, *others = lines
@@ -89,7 +91,7 @@ async def meet(lines: Mapping[str, Line], nodes: Mapping[str, tuple[str, int]], 
         return all(everybody <= set(view.nodes) for view in views)
 
     for address in others:
-        await lines[address].ask("CLUSTER", "MEET", host, port)
+        await lines[address].ask("CLUSTER", "MEET", host, port, views[first].me.bus_port)
     await _until(know_all, "not every node has heard of all others")
 
 
@@ -107,7 +109,7 @@ async def join(contact: Contact, host: str, port: int, primary: str, tell: Tell)
         else:
             await fresh(line, view, {view.myself})
             seed = next(node for node in picture.primaries if node.ranges)
-            await line.ask("CLUSTER", "MEET", seed.host, seed.port)
+            await line.ask("CLUSTER", "MEET", seed.host, seed.port, seed.bus_port)
 
             async def is_known() -> bool:
                 now = await contact.survey()
@@ -140,7 +142,7 @@ async def leave(contact: Contact, name: str, heirs: Mapping[str, str], tell: Tel
     picture = await contact.survey()
     for replica, primary in heirs.items():
         view = picture.views.get(replica)
-        if view is not None and view.me.primary_id == name:
+        if view is not None and view.me.primary_id != primary and not view.me.ranges:
             tell(f"{view.me.address} follows {picture.nodes[primary].address} now")
             await (await contact.line(replica)).ask("CLUSTER", "REPLICATE", primary)
 
@@ -149,6 +151,12 @@ async def leave(contact: Contact, name: str, heirs: Mapping[str, str], tell: Tel
         return not any(node.primary_id == name for view in now.views.values() for node in view.nodes.values())
 
     await _until(follows_nobody, "somebody still follows the node")
+    waited = [replica for replica in heirs if replica in picture.views]
+
+    async def in_step() -> bool:
+        return all([await _is_linked(contact, replica) for replica in waited])
+
+    await _until(in_step, "its replicas have no link to their new primaries")
     tell("telling every node to forget it")
     for other in picture.views:
         if other != name:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 BUDGET_MS = 5.0
 """What one piece may take. A client's longest wait is about twice this."""
-WINDOW_SLOTS = 64
+WINDOW_SLOTS = 256
 WINDOW_KEYS = 2000
 """Slots that are open at once: while one is, a request for several of its keys may have to be
 tried again (TRYAGAIN), so no more are opened than are moved in a moment."""

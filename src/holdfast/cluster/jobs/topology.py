@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 SLOTS = 16384
+BUS_ABOVE = 10000
+"""A bus port is so far above the port of clients, unless a node says otherwise."""
 
 
 class BadView(ValueError):
@@ -36,6 +38,7 @@ class Node:
     ranges: tuple[tuple[int, int], ...] = ()
     """Slots that it serves: first and last, ascending."""
     hostname: str = ""
+    bus_port: int = 0
 
     @property
     def address(self) -> str:
@@ -100,7 +103,8 @@ def parse_view(text: str, contact_host: str) -> View:
         try:
             name, address, flags, primary, _, _, epoch, link, *slots = line.split(" ")
             place, _, extra = address.partition(",")
-            host, _, port = place.partition("@")[0].rpartition(":")
+            client_side, _, bus_port = place.partition("@")
+            host, _, port = client_side.rpartition(":")
             ranges = []
             for word in slots:
                 if not word:
@@ -115,7 +119,8 @@ def parse_view(text: str, contact_host: str) -> View:
                     ranges.append((int(first), int(last or first)))
             nodes[name] = Node(
                 name, host or contact_host, int(port), frozenset(flags.split(",")),
-                "" if primary == "-" else primary, int(epoch), link == "connected", tuple(ranges), extra.partition(",")[0],
+                "" if primary == "-" else primary, int(epoch), link == "connected", tuple(ranges),
+                extra.partition(",")[0], int(bus_port or int(port) + BUS_ABOVE),
             )  # fmt: skip
         except ValueError as error:
             raise BadView(f"cannot read {line!r}") from error

@@ -144,12 +144,14 @@ class Window:
         line, words = {
             Step.MARK_TARGET: (self._target, ["IMPORTING", pair.source]),
             Step.MARK_SOURCE: (self._source, ["MIGRATING", pair.target]),
-            Step.CLAIM: (self._target, ["NODE", pair.target]),
+            Step.CLAIM: (self._target, []),
             Step.TELL_SOURCE: (self._source, ["NODE", pair.target]),
             Step.SETTLE_TARGET: (self._target, ["STABLE"]),
         }[step]
+        if step is Step.CLAIM:
+            await self._claim(slots)
         requests: list[list[Word]] = []
-        for slot in slots:
+        for slot in slots if step is not Step.CLAIM else ():
             requests.append(["CLUSTER", "SETSLOT", slot, *words])
             if step is Step.MARK_SOURCE:
                 # What the operator gave up goes behind the mark, in one piece with it.
@@ -168,6 +170,24 @@ class Window:
             self.pair.tally.slots += len(slots)
         for slot in slots:
             self._ends[slot] = after(step, pair.source, pair.target, *self._ends[slot])
+
+    async def _claim(self, slots: Sequence[int]) -> None:
+        """Make the target the owner, in one transaction that is announced once.
+
+        A node that is given a slot which it imports tells everybody at once, and everybody saves its
+        configuration to disk; slot by slot, that is what holds up clients. So the marks of all but the
+        last are taken away first: the last one takes the new epoch, and announces them all.
+        """
+        requests: list[list[Word]] = [["MULTI"]]
+        requests += [["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in slots[:-1]]
+        requests += [["CLUSTER", "SETSLOT", slot, "NODE", self.pair.target] for slot in slots]
+        *_, done = await self._target.ask_all([*requests, ["EXEC"]])
+        if isinstance(done, Refusal):
+            raise _meant(self._target, "SETSLOT NODE", done)
+        assert isinstance(done, list)
+        for reply in done:
+            if isinstance(reply, Refusal):
+                raise _meant(self._target, "SETSLOT NODE", reply)
 
     async def _tell_others(self) -> None:
         """Let the other primaries know at once what gossip would tell them later; failing is no harm."""

@@ -71,9 +71,10 @@ class Stage:
     def marks(self) -> int:
         """Return how many marks of open slots there are."""
         return sum(
-            self.client(number).execute_command("CLUSTER NODES").__str__().count("[")
+            len(node["migrations"])
             for number, peer in enumerate(self.peers)
             if peer.alive()
+            for node in self.client(number).execute_command("CLUSTER NODES").values()
         )
 
     def slots(self, number: int) -> int:

@@ -252,7 +252,8 @@ def add_and_remove(stage: Stage, luck: random.Random) -> list[str]:
     assert stage.slots(3) == 4096
     code, report = holdfast("remove", stage.addresses[0], stage.id(3), "--yes")
     assert code == 0, report
-    return [f"add with its share of 4,096 slots {added:.1f} s, remove {time.monotonic() - began - added:.1f} s"]
+    removed = time.monotonic() - began - added
+    return [f"add with its share of 4,096 slots {added:.1f} s, remove {removed:.1f} s"]
 
 
 FAULTS: tuple[tuple[str, Callable[[Stage, random.Random], list[str]]], ...] = (
@@ -299,7 +300,7 @@ def main() -> None:
     for name, fault in FAULTS:
         if wanted not in name:
             continue
-        outcomes = []
+        outcomes: list[Outcome] = []
         for seed in range(rounds):
             outcomes.append(under_fault(fault, seed))
             print(name, outcomes[-1], flush=True)
@@ -362,10 +363,9 @@ def fault_row(name: str, outcomes: Sequence[Outcome]) -> str:
         errors.update({text.partition(":")[0]: count for text, count in each.errors.items()})
     notes = "; ".join(dict.fromkeys(note for each in outcomes for note in each.notes))
     told = ", ".join(f"{count} {text}" for text, count in errors.items()) or "0"
-    return (
-        f"| {name} | {len(outcomes)} | {sum(one.lost for one in outcomes)} | "
-        f"{sum(one.doubled for one in outcomes)} | {sum(one.wrong_reads for one in outcomes)} | {told} | {notes} |"
-    )
+    lost, doubled = sum(one.lost for one in outcomes), sum(one.doubled for one in outcomes)
+    wrong = sum(one.wrong_reads for one in outcomes)
+    return f"| {name} | {len(outcomes)} | {lost} | {doubled} | {wrong} | {told} | {notes} |"
 
 
 if __name__ == "__main__":

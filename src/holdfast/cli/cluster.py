@@ -328,7 +328,7 @@ def fix(
     async def work() -> int:
         picture = await session.contact.survey()
         await session.still(picture)
-        found = remedies(await cases_of(session.contact, picture), picture)
+        found = remedies(await cases_of(session.contact, picture, strays=True), picture)
         session.report["plan"] = remedies_json(picture, found)
         if not found:
             session.show("No slot needs anything.")

@@ -94,7 +94,7 @@ class Session:
         Raises Stop where that takes a decision (`holdfast cluster fix` asks for it).
         """
         picture = await self.contact.survey()
-        found = remedies(await cases_of(self.contact, picture), picture)
+        found = remedies(await cases_of(self.contact, picture, strays=False), picture)
         if not found:
             return picture
         await self.still(picture)

@@ -10,6 +10,7 @@ How to read it: `Mover.run`, then `_lane`, then `_through` (one window until it 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from dataclasses import dataclass, field
 from holdfast.cluster.jobs.balance import Move
 from holdfast.cluster.jobs.contact import Contact
 from holdfast.cluster.jobs.keys_at_both import Keep
-from holdfast.cluster.jobs.pace import BUDGET_MS, Allowance, Pace, windows
-from holdfast.cluster.jobs.remote import NodeLost, Refused
+from holdfast.cluster.jobs.pace import BUDGET_MS, Allowance, Pace, window_keys, windows
+from holdfast.cluster.jobs.remote import Line, NodeLost, Refused
 from holdfast.cluster.jobs.slot_move import CannotMove
 from holdfast.cluster.jobs.topology import BadView, Picture
 from holdfast.cluster.jobs.window import NotNow, Pair, Tally, Undecided, Window
@@ -129,7 +130,8 @@ class Mover:
                 replies = await line.ask_all([["CLUSTER", "COUNTKEYSINSLOT", slot] for slot in some])
                 counts += [reply if isinstance(reply, int) else 0 for reply in replies]
             queue = queues.setdefault(move.source, deque())
-            queue.extend((move.source, move.target, window) for window in windows(move.slots, counts))
+            most = window_keys(Pace(), await _average_bytes(line))
+            queue.extend((move.source, move.target, window) for window in windows(move.slots, counts, most))
         return list(queues.values())
 
     async def _lane(self, queue: deque[tuple[str, str, tuple[int, ...]]]) -> None:
@@ -210,6 +212,13 @@ class Mover:
             if all(view.owners == picture.owners for view in picture.views.values()):
                 return
             await asyncio.sleep(PAUSE_S[0])
+
+
+async def _average_bytes(line: Line) -> float:
+    """Return what a key of a node takes, on the average."""
+    memory, keys = await line.ask_all([["INFO", "memory"], ["DBSIZE"]])
+    found = re.search(rb"used_memory_dataset:(\d+)", memory) if isinstance(memory, bytes) else None
+    return int(found[1]) / keys if found and isinstance(keys, int) and keys else 0.0
 
 
 def successor(before: Picture, now: Picture, name: str) -> str:

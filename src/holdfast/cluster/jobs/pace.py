@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 BUDGET_MS = 5.0
 """What one piece may take. A client's longest wait is about twice this."""
-WINDOW_SLOTS = 256
-WINDOW_KEYS = 2000
+WINDOW_SLOTS = 128
+WINDOW_KEYS = 1000
+WINDOW_MS = 150.0
 """Slots that are open at once: while one is, a request for several of its keys may have to be
 tried again (TRYAGAIN), so no more are opened than are moved in a moment."""
 KEYS_MOST = 200
@@ -48,10 +49,10 @@ class Pace:
         return self.factor * self._plain_ms(keys)
 
     def took(self, piece: Sequence[Sequence[Key]], spent_ms: float) -> None:
-        """Learn from a piece: slower at once, faster slowly."""
+        """Learn from a piece: sooner that it is slow than that it is fast."""
         plain = sum(map(self._plain_ms, piece))
         seen = spent_ms / plain
-        share = 0.5 if seen > self.factor else 0.1
+        share = 0.5 if seen > self.factor else 0.3
         self.factor = min(max(self.factor + share * (seen - self.factor), 0.2), 50.0)
 
     def pieces(self, keys: Iterable[Key]) -> Iterator[list[list[Key]]]:
@@ -79,13 +80,19 @@ class Pace:
         return self.key_ms + key.size_bytes * self.megabyte_ms / 1e6
 
 
-def windows(slots: Sequence[int], keys: Sequence[int]) -> list[tuple[int, ...]]:
+def window_keys(pace: Pace, average_bytes: float) -> int:
+    """Say how many keys of this size may be in slots that are opened together."""
+    each_ms = pace.expected_ms([Key(0, b"", int(average_bytes))] * 10) / 10
+    return max(1, min(WINDOW_KEYS, int(WINDOW_MS / each_ms)))
+
+
+def windows(slots: Sequence[int], keys: Sequence[int], keys_most: int = WINDOW_KEYS) -> list[tuple[int, ...]]:
     """Divide slots (with their numbers of keys) into those that are opened together."""
     made: list[tuple[int, ...]] = []
     window: list[int] = []
     held = 0
     for slot, count in zip(slots, keys, strict=True):
-        if window and (len(window) == WINDOW_SLOTS or held + count > WINDOW_KEYS):
+        if window and (len(window) == WINDOW_SLOTS or held + count > keys_most):
             made.append(tuple(window))
             window, held = [], 0
         window.append(slot)

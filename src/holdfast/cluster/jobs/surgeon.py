@@ -42,8 +42,8 @@ async def facts_of(contact: Contact, picture: Picture) -> dict[str, Facts]:
     return {name: facts for name, facts in zip(names, asked, strict=True) if facts is not None}
 
 
-async def keys_of(contact: Contact, picture: Picture) -> dict[str, dict[int, int]]:
-    """Count the keys of each primary in slots that are not its own, or that nobody holds closed.
+async def keys_of(contact: Contact, picture: Picture, *, strays: bool) -> dict[str, dict[int, int]]:
+    """Count the keys of each primary in open slots, and (`strays`) in all that are not its own.
 
     Returns node: slot: count, without zeros. Raises NodeLost.
     """
@@ -51,7 +51,7 @@ async def keys_of(contact: Contact, picture: Picture) -> dict[str, dict[int, int
 
     async def count(name: str) -> dict[int, int]:
         line = await contact.line(name)
-        slots = [s for s in range(SLOTS) if s in open_slots or picture.owners.get(s) != name]
+        slots = [s for s in range(SLOTS) if s in open_slots or (strays and picture.owners.get(s) != name)]
         counts: dict[int, int] = {}
         for start in range(0, len(slots), COUNTED_AT_A_TIME):
             some = slots[start : start + COUNTED_AT_A_TIME]
@@ -65,9 +65,9 @@ async def keys_of(contact: Contact, picture: Picture) -> dict[str, dict[int, int
     return dict(zip(names, await asyncio.gather(*map(count, names)), strict=True))
 
 
-async def cases_of(contact: Contact, picture: Picture) -> list[Case]:
-    """Return the slots with which something is wrong. Raises NodeLost."""
-    return cases(picture, await keys_of(contact, picture))
+async def cases_of(contact: Contact, picture: Picture, *, strays: bool) -> list[Case]:
+    """Return slots with which something is wrong, stray keys if asked for. Raises NodeLost."""
+    return cases(picture, await keys_of(contact, picture, strays=strays))
 
 
 class Surgeon:

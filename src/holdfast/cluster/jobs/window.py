@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 
 from holdfast.cluster.jobs.contact import Contact
 from holdfast.cluster.jobs.keys_at_both import Keep, Verdict, judge
-from holdfast.cluster.jobs.pace import Allowance, Key, Pace
+from holdfast.cluster.jobs.pace import WINDOW_KEYS, Allowance, Key, Pace
 from holdfast.cluster.jobs.remote import ANSWER_S, Line, Refusal, Refused, Reply, Word
 from holdfast.cluster.jobs.slot_move import CannotMove, End, Step, after, next_step
 from holdfast.cluster.jobs.topology import View, parse_view
 
 LIST_MOST = 1000
 """Keys listed at a time, of one slot."""
+SIZED_AT_A_TIME = 200
 COMPARED_AT_A_TIME = 100
 MIGRATE_MS_LEAST = 1000
 """How long a source waits for a silent target. It serves nobody meanwhile, so it is short."""
@@ -68,7 +69,7 @@ class Pair:
     source: str
     target: str
     turn: asyncio.Lock
-    """One piece at a time leaves the source, however many windows are open."""
+    """One window at a time gives its keys away, so that pieces do not add up and slots are not open long."""
     tally: Tally
     allowance: Allowance
     pace: Pace = field(default_factory=Pace)
@@ -87,6 +88,7 @@ class Window:
     _compared: set[int] = field(default_factory=set)
     _drops: dict[int, list[bytes]] = field(default_factory=dict)
     _run_id: str = ""
+    _prepaid: int = 0
     _keeps_log: bool = False
 
     async def move(self) -> None:
@@ -102,8 +104,9 @@ class Window:
                     for slot in slots:
                         await self._compare(slot)
                     self._compared.update(slots)
-                case Step.MOVE_KEYS:
-                    await self._move_keys(slots)
+                case Step.MARK_SOURCE | Step.MOVE_KEYS:
+                    async with pair.turn:
+                        await self._open_and_move(step, slots)
                     await self._look(self.slots)
                 case _:
                     await self._tell(step, slots)
@@ -202,13 +205,29 @@ class Window:
 
     # ------------------------------------------------------------------ keys
 
+    async def _open_and_move(self, step: Step, slots: Sequence[int]) -> None:
+        """Mark slots at the source and move their keys at once.
+
+        The allowance is spent before, not while they are open: a request for two keys of which one is
+        away or never was is refused for as long (TRYAGAIN).
+        """
+        loop, allowance = asyncio.get_running_loop(), self.pair.allowance
+        held = sum(self._ends[slot][0].keys for slot in slots)
+        self._prepaid = min(held, WINDOW_KEYS)
+        await asyncio.sleep(allowance.spend(self._prepaid, loop.time()))
+        if step is Step.MARK_SOURCE:
+            await self._tell(step, slots)
+        await self._move_keys([slot for slot in slots if self._next(slot) is Step.MOVE_KEYS])
+
     async def _move_keys(self, slots: Sequence[int]) -> None:
         pair, loop, fruitless = self.pair, asyncio.get_running_loop(), 0
         while keys := await self._listed(slots):
             before = pair.tally.keys
             for piece in pair.pace.pieces(keys):
                 count = sum(map(len, piece))
-                await asyncio.sleep(pair.allowance.spend(count, loop.time()))
+                paid = min(count, self._prepaid)
+                self._prepaid -= paid
+                await asyncio.sleep(pair.allowance.spend(count - paid, loop.time()))
                 await self._send(piece)
             fruitless = 0 if pair.tally.keys > before else fruitless + 1
             if fruitless > FRUITLESS_ROUNDS:
@@ -222,7 +241,10 @@ class Window:
             for slot, reply in zip(slots, replies, strict=True)
             for name in _names(self._source, reply)
         ]
-        sizes = await self._source.ask_all([["MEMORY", "USAGE", name] for _, name in names])
+        sizes: list[Reply] = []
+        for start in range(0, len(names), SIZED_AT_A_TIME):
+            some = names[start : start + SIZED_AT_A_TIME]
+            sizes += await self._source.ask_all([["MEMORY", "USAGE", name] for _, name in some])
         return [
             Key(slot, name, size if isinstance(size, int) else 0)
             for (slot, name), size in zip(names, sizes, strict=True)
@@ -237,10 +259,9 @@ class Window:
         words += ["REPLACE"] if over else []
         words += pair.contact.access.migrate_words
         requests = [[*words, "KEYS", *(key.name for key in keys)] for keys in piece]
-        async with pair.turn:
-            began = loop.time()
-            replies = await self._source.ask_all(requests, ANSWER_S + len(piece) * timeout_ms / 1000)
-            spent_ms = (loop.time() - began) * 1000
+        began = loop.time()
+        replies = await self._source.ask_all(requests, ANSWER_S + len(piece) * timeout_ms / 1000)
+        spent_ms = (loop.time() - began) * 1000
         pair.pace.took(piece, spent_ms)
         pair.tally.longest_piece_ms = max(pair.tally.longest_piece_ms, spent_ms)
         for keys, reply in zip(piece, replies, strict=True):

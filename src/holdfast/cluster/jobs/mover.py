@@ -10,7 +10,6 @@ How to read it: `Mover.run`, then `_lane`, then `_through` (one window until it 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,8 +17,8 @@ from dataclasses import dataclass, field
 from holdfast.cluster.jobs.balance import Move
 from holdfast.cluster.jobs.contact import Contact
 from holdfast.cluster.jobs.keys_at_both import Keep
-from holdfast.cluster.jobs.pace import BUDGET_MS, Allowance, Pace, window_keys, windows
-from holdfast.cluster.jobs.remote import Line, NodeLost, Refused
+from holdfast.cluster.jobs.pace import BUDGET_MS, Allowance, Pace, Windows
+from holdfast.cluster.jobs.remote import NodeLost, Refused
 from holdfast.cluster.jobs.slot_move import CannotMove
 from holdfast.cluster.jobs.topology import BadView, Picture
 from holdfast.cluster.jobs.window import NotNow, Pair, Tally, Undecided, Window
@@ -94,9 +93,7 @@ class Mover:
         try:
             self._known = await self.contact.survey()
             queues = await self._queues(moves)
-            self._lanes = [
-                loop.create_task(self._lane(queue)) for queue in queues for _ in range(min(LANES, len(queue)))
-            ]
+            self._lanes = [loop.create_task(self._lane(queue)) for queue in queues for _ in range(LANES)]
             await self._gathered(outcome)
         except (NodeLost, Refused, NotNow, BadView) as error:
             outcome.fault = error
@@ -119,9 +116,9 @@ class Mover:
                     outcome.fault = outcome.fault or error
                     self._stopping = True
 
-    async def _queues(self, moves: Sequence[Move]) -> list[deque[tuple[str, str, tuple[int, ...]]]]:
-        """Divide the moves into windows, one queue a source."""
-        queues: dict[str, deque[tuple[str, str, tuple[int, ...]]]] = {}
+    async def _queues(self, moves: Sequence[Move]) -> list[deque[tuple[Move, Windows]]]:
+        """Count the keys of each slot; one queue a source."""
+        queues: dict[str, deque[tuple[Move, Windows]]] = {}
         for move in moves:
             line = await self.contact.line(move.source)
             counts: list[int] = []
@@ -130,18 +127,21 @@ class Mover:
                 replies = await line.ask_all([["CLUSTER", "COUNTKEYSINSLOT", slot] for slot in some])
                 counts += [reply if isinstance(reply, int) else 0 for reply in replies]
             queue = queues.setdefault(move.source, deque())
-            most = window_keys(Pace(), await _average_bytes(line))
-            queue.extend((move.source, move.target, window) for window in windows(move.slots, counts, most))
+            queue.append((move, Windows(deque(zip(move.slots, counts, strict=True)))))
         return list(queues.values())
 
-    async def _lane(self, queue: deque[tuple[str, str, tuple[int, ...]]]) -> None:
+    async def _lane(self, queue: deque[tuple[Move, Windows]]) -> None:
         while queue and not self._cancelled and not self._stopping:
-            source, target, slots = queue.popleft()
-            await self._through(source, target, slots)
+            move, windows = queue[0]
+            slots = windows.take()
+            if not slots:
+                queue.popleft()
+                continue
+            await self._through(move.source, move.target, slots, windows)
             for slot in slots:
                 self._left.pop(slot, None)
 
-    async def _through(self, source: str, target: str, slots: tuple[int, ...]) -> None:
+    async def _through(self, source: str, target: str, slots: tuple[int, ...], windows: Windows) -> None:
         """Move one window, however often it takes. Raises GaveUp, Undecided, CannotMove, Refused."""
         loop = asyncio.get_running_loop()
         marked: dict[int, str] = {}
@@ -150,7 +150,10 @@ class Mover:
         while True:
             try:
                 for owner, some in groups.items():
-                    await Window(self._pair(owner, target), some, marked).move()
+                    window = Window(self._pair(owner, target), some, marked)
+                    await window.move()
+                    if window.open_ms and lost_at is None:
+                        windows.were_open(len(some), window.open_ms)
                 return
             except (NodeLost, NotNow, CannotMove, BadView) as error:
                 now = loop.time()
@@ -212,13 +215,6 @@ class Mover:
             if all(view.owners == picture.owners for view in picture.views.values()):
                 return
             await asyncio.sleep(PAUSE_S[0])
-
-
-async def _average_bytes(line: Line) -> float:
-    """Return what a key of a node takes, on the average."""
-    memory, keys = await line.ask_all([["INFO", "memory"], ["DBSIZE"]])
-    found = re.search(rb"used_memory_dataset:(\d+)", memory) if isinstance(memory, bytes) else None
-    return int(found[1]) / keys if found and isinstance(keys, int) and keys else 0.0
 
 
 def successor(before: Picture, now: Picture, name: str) -> str:

@@ -4,22 +4,23 @@ A stock source and target answer nobody while a MIGRATE runs. So what is sent in
 measured in time: the cost of keys and bytes is estimated, and the estimate is corrected by what
 each piece took. Many small keys travel together; a huge one travels alone, and takes what it takes.
 
-How to read it: `Pace.pieces` packs keys; `Pace.took` learns; `windows` says how many slots are open
+How to read it: `Pace.pieces` packs keys; `Pace.took` learns; `Windows` says how many slots are open
 at once; `Allowance` is the rate limit.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 BUDGET_MS = 5.0
 """What one piece may take. A client's longest wait is about twice this."""
-WINDOW_SLOTS = 128
+WINDOW_MS = 60.0
+"""How long slots should be open. Meanwhile a request for several of their keys, of which one does not
+exist, is refused (TRYAGAIN); clients try it again for some tenths of a second (redis-py: 0.35 s)."""
+WINDOW_SLOTS_LEAST, WINDOW_SLOTS_FIRST, WINDOW_SLOTS_MOST = 4, 48, 128
 WINDOW_KEYS = 1000
-WINDOW_MS = 150.0
-"""Slots that are open at once: while one is, a request for several of its keys may have to be
-tried again (TRYAGAIN), so no more are opened than are moved in a moment."""
 KEYS_MOST = 200
 """Keys of one MIGRATE."""
 
@@ -80,24 +81,33 @@ class Pace:
         return self.key_ms + key.size_bytes * self.megabyte_ms / 1e6
 
 
-def window_keys(pace: Pace, average_bytes: float) -> int:
-    """Say how many keys of this size may be in slots that are opened together."""
-    each_ms = pace.expected_ms([Key(0, b"", int(average_bytes))] * 10) / 10
-    return max(1, min(WINDOW_KEYS, int(WINDOW_MS / each_ms)))
+@dataclass
+class Windows:
+    """Slots of one move, handed out in windows whose size follows how long the last ones were open."""
 
+    slots: deque[tuple[int, int]]
+    """Slot, and how many keys it has."""
+    size: int = WINDOW_SLOTS_FIRST
 
-def windows(slots: Sequence[int], keys: Sequence[int], keys_most: int = WINDOW_KEYS) -> list[tuple[int, ...]]:
-    """Divide slots (with their numbers of keys) into those that are opened together."""
-    made: list[tuple[int, ...]] = []
-    window: list[int] = []
-    held = 0
-    for slot, count in zip(slots, keys, strict=True):
-        if window and (len(window) == WINDOW_SLOTS or held + count > keys_most):
-            made.append(tuple(window))
-            window, held = [], 0
-        window.append(slot)
-        held += count
-    return [*made, tuple(window)] if window else made
+    def take(self) -> tuple[int, ...]:
+        """Return the slots that are moved together next; none: all were taken."""
+        window: list[int] = []
+        held = 0
+        while self.slots and len(window) < self.size:
+            slot, keys = self.slots[0]
+            if window and held + keys > WINDOW_KEYS:
+                break
+            window.append(slot)
+            held += keys
+            self.slots.popleft()
+        return tuple(window)
+
+    def were_open(self, slots: int, open_ms: float) -> None:
+        """Learn how long slots were open, from the first mark at the source to the claim."""
+        by = min(max(WINDOW_MS / max(open_ms, 1.0), 0.4), 1.5)
+        # A window that was cut short by its keys tells nothing of how many slots would fit.
+        if by < 1.0 or slots >= self.size:
+            self.size = int(min(max(slots * by, WINDOW_SLOTS_LEAST), WINDOW_SLOTS_MOST))
 
 
 @dataclass

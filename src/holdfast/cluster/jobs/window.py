@@ -87,6 +87,9 @@ class Window:
     _ends: dict[int, tuple[End, End]] = field(default_factory=dict)
     _compared: set[int] = field(default_factory=set)
     _drops: dict[int, list[bytes]] = field(default_factory=dict)
+    open_ms: float = 0.0
+    """From the first mark at the source to the claim; 0: none was set."""
+    _opened_at: float = 0.0
     _run_id: str = ""
     _prepaid: int = 0
     _keeps_log: bool = False
@@ -166,9 +169,12 @@ class Window:
                     continue  # it gave its last slot away, and follows the target now
                 raise _meant(line, f"{' '.join(map(str, request[:4]))}", reply)
         if step is Step.MARK_SOURCE:
+            self._opened_at = self._opened_at or asyncio.get_running_loop().time()
             self.marked_in_run |= dict.fromkeys(slots, self._run_id)
             self.pair.tally.open_slots += len(slots)
         if step is Step.CLAIM:
+            if self._opened_at:
+                self.open_ms = (asyncio.get_running_loop().time() - self._opened_at) * 1000
             self.pair.tally.open_slots = max(0, self.pair.tally.open_slots - len(slots))
             self.pair.tally.slots += len(slots)
         for slot in slots:

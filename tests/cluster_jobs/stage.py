@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import redis
+from redis.cluster import ClusterNode
 
 from tests.peers import REPOSITORY, Peer, free_port, start_redis_server
 
@@ -47,6 +48,11 @@ class Stage:
     def client(self, number: int) -> redis.Redis:
         """Return a client of one node."""
         return redis.Redis(port=self.peers[number].port, decode_responses=True)
+
+    def cluster_client(self) -> redis.RedisCluster[Any]:
+        """Return a client that follows redirects."""
+        nodes = [ClusterNode("127.0.0.1", peer.port) for peer in self.peers]
+        return redis.RedisCluster(startup_nodes=nodes, decode_responses=True)
 
     def id(self, number: int) -> str:
         """Return a node's id."""

@@ -127,7 +127,7 @@ class Mover:
                 replies = await line.ask_all([["CLUSTER", "COUNTKEYSINSLOT", slot] for slot in some])
                 counts += [reply if isinstance(reply, int) else 0 for reply in replies]
             queue = queues.setdefault(move.source, deque())
-            queue.append((move, Windows(deque(zip(move.slots, counts, strict=True)))))
+            queue.append((move, Windows.of(move.slots, counts)))
         return list(queues.values())
 
     async def _lane(self, queue: deque[tuple[Move, Windows]]) -> None:

@@ -89,6 +89,11 @@ class Windows:
     """Slot, and how many keys it has."""
     size: int = WINDOW_SLOTS_FIRST
 
+    @classmethod
+    def of(cls, slots: Iterable[int], keys: Iterable[int]) -> Windows:
+        """Return windows of slots and their numbers of keys."""
+        return cls(deque(zip(slots, keys, strict=True)))
+
     def take(self) -> tuple[int, ...]:
         """Return the slots that are moved together next; none: all were taken."""
         window: list[int] = []

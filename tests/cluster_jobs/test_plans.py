@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -252,11 +253,17 @@ def test_an_uncovered_slot_goes_to_whoever_has_its_keys() -> None:
 
 
 def test_taking_slots_from_a_node_that_does_not_answer_says_what_could_be_lost() -> None:
-    shown = picture(*THREE, dead=("c",))
+    gone = replace(THREE[2], flags=frozenset({"master", "fail"}))
+    shown = picture(*THREE[:2], gone, dead=("c",))
     found = remedies(cases(shown, {}), shown)
     assert {each.kind for each in found} == {Kind.COVER}
     assert len(found) == 5461 and all("does not answer" in each.risk for each in found)
     assert abs(Counter(each.node for each in found)["a"] - 2730) <= 2
+
+
+def test_a_node_that_answers_the_others_and_not_us_keeps_its_slots() -> None:
+    shown = picture(*THREE, dead=("c",))
+    assert remedies(cases(shown, {}), shown) == []
 
 
 def test_a_move_to_a_node_that_does_not_answer_is_not_taken_back_without_a_word() -> None:

@@ -149,10 +149,11 @@ class Session:
         self.report["resume"] = resume
         fault = outcome.fault
         left = sum(len(move.slots) for move in outcome.left)
-        open_slots = outcome.tally.open_slots
-        state = (
-            f"{open_slots} slots are open: they are served by both ends" if open_slots else "no slot is open"
-        )
+        state = "no slot is open"
+        if outcome.open_slots:
+            state = f"{outcome.open_slots} slots are open, and served by both ends"
+        elif outcome.open_slots is None:
+            state = "no node could be asked which slots are open"
         reason = "Cancelled" if outcome.cancelled and fault is None else f"Stopped: {fault}"
         undecided = isinstance(fault, Undecided)
         how = "choose with --keep source or --keep target; go on with" if undecided else "Go on with"
@@ -227,7 +228,7 @@ def run_command(session: Session, work: Callable[[], Awaitable[int]], *, connect
     except (NodeLost, Refused, NotNow, NotACluster, DidNotSettle, BadView, CannotMove, GaveUp) as error:
         code, reason = STOPPED, str(error)
     except KeyboardInterrupt:
-        code, reason = CANCELLED, "Cancelled before any slot was moved."
+        code, reason = CANCELLED, "Cancelled. The same command goes on."
     if session.door.as_json:
         click.echo(json.dumps({**session.report, "exit_code": code, "reason": reason or None}, indent=2))
     elif reason:

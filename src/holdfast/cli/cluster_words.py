@@ -192,6 +192,7 @@ def outcome_json(picture: Picture, outcome: Outcome) -> dict[str, Any]:
     return {
         **asdict(outcome.tally),
         "seconds": round(outcome.seconds, 3),
+        "open_slots": outcome.open_slots,
         "complete": outcome.is_complete,
         "cancelled": outcome.cancelled,
         "fault": str(outcome.fault) if outcome.fault else None,

@@ -24,6 +24,7 @@ class Contact:
         self.access = access
         self.addresses: dict[str, tuple[str, int]] = {}
         """Node id: where it is reached."""
+        self._seed = ""
         self._lines: dict[str, Line] = {}
         self._opening: dict[str, asyncio.Lock] = {}
 
@@ -35,11 +36,12 @@ class Contact:
         for place, (host, port) in enumerate(seeds):
             try:
                 line = await Line.open(host, port, access)
+                view = await ask_view(line, host)
             except NodeLost:
                 if place + 1 == len(seeds):
                     raise
                 continue
-            view = await ask_view(line, host)
+            contact._seed = view.myself
             contact.addresses[view.myself] = (host, port)
             contact._lines[view.myself] = line
             contact._learn(view)
@@ -86,8 +88,11 @@ class Contact:
 
     def _learn(self, view: View) -> None:
         for node in view.nodes.values():
-            if node.port and not node.flags & {"noaddr", "handshake"}:
-                self.addresses.setdefault(node.id, (node.host, node.port))
+            if not node.port or node.flags & {"noaddr", "handshake"} or node.id == self._seed:
+                continue  # the seed stays where we found it: its own view may have an inner address
+            line = self._lines.get(node.id)
+            if node.id not in self.addresses or (line is not None and line.is_lost):
+                self.addresses[node.id] = (node.host, node.port)
 
     async def _view_or_why(self, name: str) -> View | str:
         try:

@@ -66,7 +66,8 @@ async def create(nodes: Mapping[str, tuple[str, int]], layout: Layout, access: A
 
 async def fresh(line: Line, view: View, ours: set[str], ranges: tuple[int, int] | None = None) -> None:
     """Raise NotFresh unless a node is empty and knows nobody but `ours`; slots only as planned."""
-    strangers = set(view.nodes) - ours
+    known = {name for name, node in view.nodes.items() if "handshake" not in node.flags}
+    strangers = known - ours
     if strangers:
         raise NotFresh(
             f"{line.address} is in a cluster with {len(strangers)} other nodes: remove it there first"

@@ -129,8 +129,8 @@ def _with_owner(case: Case, picture: Picture) -> list[Remedy]:
 def _without_owner(case: Case, picture: Picture, load: dict[str, int]) -> list[Remedy]:
     """A slot that nobody serves: to whoever has its keys, or to whoever has least to do."""
     slot = case.slot
-    if not load:
-        return []
+    if not load or (case.owner and not picture.is_held_for_dead(case.owner)):
+        return []  # it does not answer us, and the cluster hears it: nothing is wrong with the slot
     best = max(load, key=lambda name: (case.keys.get(name, 0), -load[name], name))
     load[best] += 1
     risk = ""

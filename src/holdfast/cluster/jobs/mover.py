@@ -49,6 +49,8 @@ class Outcome:
     seconds: float = 0.0
     left: list[Move] = field(default_factory=list)
     """What was not moved."""
+    open_slots: int | None = 0
+    """Slots that have a mark somewhere; None: nobody could be asked."""
     cancelled: bool = False
     fault: Exception | None = None
     """Why it stopped, if it was not cancelled and is not through."""
@@ -99,7 +101,9 @@ class Mover:
             outcome.fault = error
         outcome.cancelled = self._cancelled and bool(self._left)
         outcome.left = self._moves_left()
-        if not outcome.left:
+        if outcome.left:
+            outcome.open_slots = await self._open_slots()
+        else:
             await self._agreed()
         outcome.seconds = loop.time() - began
         return outcome
@@ -199,6 +203,13 @@ class Mover:
             self._allowance, self._paces.setdefault((source, target), Pace(self.settings.budget_ms)),
             self.settings.keep,
         )  # fmt: skip
+
+    async def _open_slots(self) -> int | None:
+        try:
+            picture = await self.contact.survey()
+        except NodeLost:
+            return None
+        return len({slot for view in picture.views.values() for slot in (*view.migrating, *view.importing)})
 
     def _moves_left(self) -> list[Move]:
         pairs: dict[tuple[str, str], list[int]] = {}

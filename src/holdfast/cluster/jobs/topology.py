@@ -168,7 +168,7 @@ class Picture:
                 if name in view.nodes
                 for slot in expand(view.nodes[name].ranges)
             ).items():
-                if count * 2 > len(self.views) and slot not in claims:
+                if count * 2 > len(self.views) and slot not in claims and name in self.nodes:
                     claims[slot] = [self.nodes[name]]
         return {
             slot: tuple(node.id for node in sorted(each, key=lambda node: (-node.epoch, node.id)))
@@ -185,6 +185,11 @@ class Picture:
         """Return the living primaries, in the order of their first slot, those without slots last."""
         alive = [view.me for view in self.views.values() if view.me.is_primary]
         return sorted(alive, key=lambda node: (node.ranges[0][0] if node.ranges else SLOTS, node.address))
+
+    def is_held_for_dead(self, name: str) -> bool:
+        """Return whether a majority of those that answer has given a node up (FAIL, not mere suspicion)."""
+        words = [view.nodes[name].flags for view in self.views.values() if name in view.nodes]
+        return sum("fail" in flags for flags in words) * 2 > len(words)
 
     def slots_of(self, name: str) -> list[int]:
         """Return the slots of a node, ascending."""

@@ -332,8 +332,9 @@ def fix(
         session.report["plan"] = remedies_json(picture, found)
         for name in picture.unreachable:
             if not picture.is_held_for_dead(name) and name in picture.owners.values():
-                session.say(f"[yellow]warning[/] {picture.nodes[name].address} does not answer us, and the others "
-                            "do not hold it for dead: its slots stay as they are.")  # fmt: skip
+                address = picture.nodes[name].address
+                session.say(f"[yellow]warning[/] {address} does not answer us, and the others hear it: "
+                            "its slots stay as they are.")  # fmt: skip
         if not found:
             session.show("No slot needs anything.")
             return DONE

@@ -19,7 +19,7 @@ BUDGET_MS = 5.0
 WINDOW_MS = 60.0
 """How long slots should be open. Meanwhile a request for several of their keys, of which one does not
 exist, is refused (TRYAGAIN); clients try it again for some tenths of a second (redis-py: 0.35 s)."""
-WINDOW_SLOTS_LEAST, WINDOW_SLOTS_FIRST, WINDOW_SLOTS_MOST = 4, 48, 128
+WINDOW_SLOTS_LEAST, WINDOW_SLOTS_FIRST, WINDOW_SLOTS_MOST = 12, 48, 128
 WINDOW_KEYS = 1000
 KEYS_MOST = 200
 """Keys of one MIGRATE."""
@@ -109,7 +109,7 @@ class Windows:
 
     def were_open(self, slots: int, open_ms: float) -> None:
         """Learn how long slots were open, from the first mark at the source to the claim."""
-        by = min(max(WINDOW_MS / max(open_ms, 1.0), 0.4), 1.5)
+        by = min(max(WINDOW_MS / max(open_ms, 1.0), 0.4), 2.0)
         # A window that was cut short by its keys tells nothing of how many slots would fit.
         if by < 1.0 or slots >= self.size:
             self.size = int(min(max(slots * by, WINDOW_SLOTS_LEAST), WINDOW_SLOTS_MOST))

@@ -171,7 +171,9 @@ class Picture:
                 if count * 2 > len(self.views) and slot not in claims and name in self.nodes:
                     claims[slot] = [self.nodes[name]]
         return {
-            slot: tuple(node.id for node in sorted(each, key=lambda node: (-node.epoch, node.id)))
+            slot: (each[0].id,)
+            if len(each) == 1
+            else tuple(node.id for node in sorted(each, key=lambda node: (-node.epoch, node.id)))
             for slot, each in claims.items()
         }
 

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check-aof": ("holdfast.cli.check:check_aof", "Check an append-only file, and mend its tail."),
     "check-rdb": ("holdfast.cli.check_rdb:check_rdb", "Check an RDB file: every value of it."),
     "vip": ("holdfast.cli.vip:vip", "Hold a virtual address on the host where it should be."),
+    "cluster": ("holdfast.cli.cluster:cluster", "Make, look at, reshard and mend clusters."),
     "sim": ("holdfast.cli.sim:sim", "Play deployments and their faults in virtual time."),
 }
 """Name: (module and attribute of the click command, summary)."""

@@ -18,6 +18,7 @@ import holdfast
 COMMANDS: dict[str, tuple[str, str]] = {
     "check-aof": ("holdfast.cli.check:check_aof", "Check an append-only file, and mend its tail."),
     "check-rdb": ("holdfast.cli.check_rdb:check_rdb", "Check an RDB file: every value of it."),
+    "proxy": ("holdfast.cli.proxy:proxy", "Serve one address in front of many servers."),
     "sim": ("holdfast.cli.sim:sim", "Play deployments and their faults in virtual time."),
 }
 """Name: (module and attribute of the click command, summary)."""

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check-rdb": ("holdfast.cli.check_rdb:check_rdb", "Check an RDB file: every value of it."),
     "vip": ("holdfast.cli.vip:vip", "Hold a virtual address on the host where it should be."),
     "cluster": ("holdfast.cli.cluster:cluster", "Make, look at, reshard and mend clusters."),
+    "proxy": ("holdfast.cli.proxy:proxy", "Serve one address in front of many servers."),
     "sim": ("holdfast.cli.sim:sim", "Play deployments and their faults in virtual time."),
 }
 """Name: (module and attribute of the click command, summary)."""

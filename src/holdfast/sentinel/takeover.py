@@ -213,6 +213,8 @@ def _lead(
             sentinel.log(f"{node.name} refused to lead: {reply}", "warning")
             state.refused = str(reply)
         elif node is primary and primary.takeover is state:
+            # What INFO last said of it is older than the order that it has just taken.
+            node.fence_epoch = max(node.fence_epoch, state.epoch)
             observation.promoted(sentinel, primary, node, at_ms)
 
     sentinel.tell("+selected-slave", node)

@@ -143,9 +143,7 @@ def _table(document: Mapping[str, object], name: str, complain: Complain) -> dic
     return {}
 
 
-def _with_options(
-    deployment: Deployment, document: Mapping[str, object], complain: Complain
-) -> Deployment:
+def _with_options(deployment: Deployment, document: Mapping[str, object], complain: Complain) -> Deployment:
     options = []
     for name, value in _table(document, "options", complain).items():
         if isinstance(value, bool):

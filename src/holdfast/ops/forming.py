@@ -164,4 +164,3 @@ async def _cluster_missing(data: Sequence[Planned], password: str) -> str:
         if info_fields(str(states.get(each.address, ""))).get("cluster_state") != "ok":
             return f"{each.name} does not yet see a working cluster"
     return ""
-

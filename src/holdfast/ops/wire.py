@@ -54,9 +54,7 @@ class Address:
 class Wire:
     """A connection. Not for two tasks at once."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout_s: float
-    ) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout_s: float) -> None:
         self._reader, self._writer, self.timeout_s = reader, writer, timeout_s
         self._replies = ReplyReader()
         self._ready: list[Reply] = []

@@ -26,7 +26,7 @@ import click
 
 from holdfast.cli import exits
 from holdfast.cli.exits import fail
-from holdfast.ops import control, topology
+from holdfast.ops import control, proxy_place, topology
 from holdfast.ops.connection import Connection, how_to_connect
 from holdfast.ops.deployment_file import DeploymentFileError, read_deployment
 from holdfast.ops.files_on_disk import Directory, DirectoryInUse
@@ -122,7 +122,7 @@ def _deployment(
     if given.get("replicas") == 0 and "sentinels" not in given:
         given["sentinels"] = 0
     deployment = replace(deployment, **given)
-    if no_proxy:
+    if no_proxy or not proxy_place.is_there():
         deployment = replace(deployment, proxy=False)
     deployment = replace(deployment, data=os.path.abspath(deployment.data))
     wrong = problems(deployment)

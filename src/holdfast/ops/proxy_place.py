@@ -7,9 +7,15 @@ the command line.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from holdfast.ops.model import Deployment
 from holdfast.ops.wire import Address
+
+
+def is_there() -> bool:
+    """Tell whether this build has a proxy."""
+    return find_spec("holdfast.cli.proxy") is not None
 
 
 def proxy_file(

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -26,7 +27,7 @@ import click
 import holdfast
 from holdfast.cli import exits
 from holdfast.cli.exits import AS_JSON, DATA, GROUP, PASSWORD, deployment_at, directory, fail
-from holdfast.ops import model, topology
+from holdfast.ops import model, proxy_place, topology
 from holdfast.ops.drill import namespaces
 from holdfast.ops.drill.faults import FAULTS, HARMLESS, Fault
 from holdfast.ops.drill.page import page
@@ -36,6 +37,8 @@ from holdfast.ops.drill.run import drill as run_drill
 from holdfast.ops.topology import Topology
 
 HOSTS = 3
+SPAN = 16
+PORTS_AFTER = (0, model.CLUSTER_BUS_AFTER, model.SENTINEL_PORTS_AFTER)
 
 
 @click.command(
@@ -174,7 +177,7 @@ def _file_of(network: namespaces.Network, ack: int) -> str:
         for kind in ("node", "sentinel")
         for number in range(1, len(network.hosts) + 1)
     )
-    proxy = '[processes.proxy]\nhost = "clients"\n'
+    proxy = '[processes.proxy]\nhost = "clients"\n' if proxy_place.is_there() else ""
     return f"min-replicas-to-ack = {ack}\n[hosts]\n{hosts}{clients}{places}{proxy}"
 
 
@@ -220,20 +223,17 @@ def _holdfast(inside: list[str], *words: str, check: bool = True) -> None:
 
 
 def _free_ports() -> int:
-    """Return a stable port whose neighbours are free too: 10 behind it, and 10 for Sentinels."""
+    """Return a stable port that is free, as are those of nodes, their cluster buses and Sentinels."""
     for _ in range(100):
+        first = random.randrange(10_000, 20_000, SPAN)  # below what the system gives to clients
+        wanted = [first + offset + each for offset in PORTS_AFTER for each in range(SPAN)]
         with contextlib.ExitStack() as held:
-            first = held.enter_context(_bound(0)).getsockname()[1]
-            if first + model.SENTINEL_PORTS_AFTER + 10 > model.PORT_MAX:
-                continue
-            wanted = [first + each for each in range(1, 11)]
-            wanted += [first + model.SENTINEL_PORTS_AFTER + each for each in range(10)]
             try:
                 for each in wanted:
                     held.enter_context(_bound(each))
             except OSError:
                 continue
-            return int(first)
+        return first
     fail("no free ports for a deployment of its own")
 
 

@@ -66,7 +66,7 @@ class Wire:
             async with asyncio.timeout(timeout_s):
                 reader, writer = await asyncio.open_connection(address.host, address.port)
         except (OSError, TimeoutError) as error:
-            raise WireError(f"{address}: {error or 'no connection in time'}") from error
+            raise WireError(f"{address}: {str(error) or 'no connection in time'}") from error
         wire = Wire(reader, writer, timeout_s)
         if password:
             try:

@@ -14,7 +14,7 @@ from html import escape
 from holdfast.ops.drill.phases import WORDS
 from holdfast.ops.drill.report import BIN_MS, Report, Strip
 
-WIDTH, LEFT, RIGHT, LANE, PHASE_ROW = 1040.0, 96.0, 24.0, 34.0, 20.0
+WIDTH, LEFT, RIGHT, LANE, PHASE_ROW, LABEL = 1040.0, 96.0, 24.0, 34.0, 20.0, 140.0
 SHOWN_BEFORE_MS, SHOWN_AFTER_MS = 600.0, 1200.0
 TICKS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000)
 
@@ -73,7 +73,7 @@ def timeline(report: Report) -> str:
     parts.append(f'<text class="fault-name" x="{zero - 6:.1f}" y="16">fault</text>')
     for number, (name, at) in enumerate(report.phases):
         x, y = scale.x(at), 16 + PHASE_ROW * number
-        side = "start" if x < WIDTH * 0.7 else "end"
+        side = "start" if x < WIDTH - RIGHT - LABEL else "end"
         offset = 8 if side == "start" else -8
         label = f"{escape(name)} {at:,.0f} ms"
         parts.append(

@@ -36,8 +36,6 @@ _LOG_STAMP = re.compile(r"(\d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d)\.(\d{3}) [*#.-] (
 _LOG_WORDS = (
     ("Marking node", "agreed"),
     ("FAIL message received", "agreed"),
-    ("Start of election delayed", "seen"),
-    ("Starting a failover election", "seen"),
     ("Failover election won", "leader"),
     ("configEpoch set to", "promoted"),
     ("MASTER MODE enabled", "promoted"),

@@ -76,8 +76,8 @@ async def drill(topology: Topology, fault: Fault, scope: Scope, tell: Callable[[
         injected = await faults.inject(fault, topology, workload.writers[0].register)
         healing = asyncio.ensure_future(injected.heal()) if injected.heal else None
         broken_at = time.time() if fault in (Fault.SWITCHOVER, Fault.ROLLING) else fault_at
-        recovered = await _recovered(topology, workload, broken_at, healing, scope.recovery_limit_s)
-        tell("all is well again" if recovered else "it does not become well again")
+        wrong = await _recovered(topology, workload, broken_at, healing, scope.recovery_limit_s)
+        tell(f"it does not become well again: {wrong}" if wrong else "all is well again")
         await asyncio.sleep(scope.after_s)
     except TimeoutError:
         seen = ", ".join(f"{text} ({count})" for text, count in workload.record.errors.most_common(3))
@@ -121,19 +121,22 @@ async def _recovered(
     since: float,
     healing: asyncio.Future[None] | None,
     limit_s: float,
-) -> bool:
-    """Wait until all members are well and all writers write."""
+) -> str:
+    """Wait until all members are well and all writers write; return what is still wrong."""
+    wrong = ""
     try:
         async with asyncio.timeout(limit_s):
             if healing is not None:
                 await healing
-            while not workload.all_write(STEADY_WRITES, max(since, time.time() - 1.0)) or (
-                (await take(topology)).health is not Health.OK
-            ):
+            while True:
+                picture = await take(topology)
+                wrong = "; ".join(picture.problems) or "not all clients can write"
+                all_write = workload.all_write(STEADY_WRITES, max(since, time.time() - 1.0))
+                if all_write and picture.health is Health.OK:
+                    return ""
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        return False
-    return True
+        return wrong
 
 
 async def _of_supervisor(topology: Topology, since: float) -> list[Happening]:

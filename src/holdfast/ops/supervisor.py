@@ -36,6 +36,8 @@ HELD_BACK_POLL_S = 0.05
 READY_POLL_S = 0.02
 STOP_LIMIT_S = 30.0
 HAPPENINGS_KEPT = 1000
+STEADY_AFTER_S = 1.0
+"""A process that ended at its start is believed only after so long."""
 
 
 class State(Enum):
@@ -61,6 +63,8 @@ class Slot:
     failures: int = 0
     restarts: int = 0
     note: str = ""
+    since: float = 0.0
+    """When it was started, by the loop's clock."""
     was_found: bool = False
     """It ran already when we began."""
     was_started: bool = False
@@ -113,7 +117,9 @@ class Supervisor:
             async with asyncio.timeout(limit_s):
                 if self._is_first:
                     await self._form()
-                while missing := await forming.what_is_missing(self.deployment, self.everything):
+                while missing := self._unsteady() or await forming.what_is_missing(
+                    self.deployment, self.everything
+                ):
                     self._complain_of_dead()
                     await asyncio.sleep(READY_POLL_S)
         except TimeoutError:
@@ -161,7 +167,7 @@ class Supervisor:
         name = slot.planned.name
         loop = asyncio.get_running_loop()
         while not self.is_stopping:
-            began = loop.time()
+            slot.since = loop.time()
             if slot.child is None:
                 words, leader = await self._how_to_start(slot)
                 if self.is_stopping:
@@ -175,7 +181,7 @@ class Supervisor:
                     self.tell(name, slot.note)
                     await asyncio.sleep(rules.pause_before_start_s(slot.failures))
                     continue
-                slot.was_started = True
+                slot.was_started, slot.since = True, loop.time()
                 if leader is not None and self.deployment.engine is Engine.HOLDFAST:
                     slot.follower = asyncio.create_task(self._follow(slot.planned.address, leader))
             slot.state, slot.note = State.RUNNING, ""
@@ -186,7 +192,7 @@ class Supervisor:
             self._remember_children()
             if self.is_stopping:
                 return
-            slot.failures = slot.failures + 1 if loop.time() - began < rules.HEALTHY_AFTER_S else 1
+            slot.failures = slot.failures + 1 if loop.time() - slot.since < rules.HEALTHY_AFTER_S else 1
             slot.restarts += 1
             pause_s = rules.pause_before_start_s(slot.failures)
             slot.note = f"{how_it_ended(status)}; starts again in {pause_s:g} s"
@@ -299,10 +305,18 @@ class Supervisor:
                 if each.name == "node-1":
                     await forming.give_first_epoch(each.address, deployment.password, self._complain_of_dead)
 
+    def _unsteady(self) -> str:
+        """Return which of our processes does not stay up: another may answer at its address."""
+        now = asyncio.get_running_loop().time()
+        for name, slot in self.slots.items():
+            if slot.child is None or (slot.failures and now - slot.since < STEADY_AFTER_S):
+                return f"{name} {slot.note or 'does not stay up'}"
+        return ""
+
     def _complain_of_dead(self) -> None:
         """Raise `CannotStart` if a process does not stay up: waiting longer would not help."""
         for name, slot in self.slots.items():
-            if slot.failures >= 3 and slot.child is None:
+            if slot.failures >= 3:
                 lines = self.directory.read_text(self.directory.log_path(name)).splitlines()
                 tail = "\n".join(f"  {each}" for each in lines[-5:])
                 raise CannotStart(f"{name} {slot.note}\n{tail}")

@@ -229,7 +229,8 @@ def _lead(
             sentinel.log(f"{node.name} refused to lead: {reply}", "warning")
             state.refused = str(reply)
             return
-        node.fence_epoch = state.epoch  # the others are told to follow by this epoch
+        # What INFO last said of it is older than the order that it has just taken; others follow by this epoch.
+        node.fence_epoch = max(node.fence_epoch, state.epoch)
         if node is primary and primary.takeover is state:
             observation.promoted(sentinel, primary, node, at_ms)
 

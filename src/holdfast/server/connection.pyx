@@ -47,10 +47,12 @@ cdef class Connection:
 
     def connection_made(self, transport):
         """Take the transport; the node decides whether the client may stay."""
-        adopted = self.transport is not None    # it was served before the loop had time for it
+        earlier = self.transport        # it was served before the loop had time for it
         self.transport = transport
-        if not adopted:
+        if earlier is None:
             self.node.connection_opened(self)
+        elif self.closed or earlier.get_extra_info("peername")[:2] != transport.get_extra_info("peername")[:2]:
+            transport.abort()           # sent away meanwhile, or another client's
 
     def get_buffer(self, sizehint):
         """Return the buffer to read into."""

@@ -27,6 +27,7 @@ from holdfast.replication.hand_over import HandOver
 from holdfast.replication.history import history_after_start
 from holdfast.replication.information import info_fields, role
 from holdfast.replication.lease import GrantError, Lease, parse_grant
+from holdfast.replication.left_overs import delete_left_overs
 from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
@@ -87,6 +88,7 @@ class Replicator:
 
         Raises `StateFileError`.
         """
+        delete_left_overs(self.node)
         self._came_from_log = bool(self.node.configuration["appendonly"])
         if self._came_from_log:
             # The append-only file goes further than the fields of its base, by an unknown number of bytes.

@@ -51,7 +51,7 @@ cdef class Connection:
         self.transport = transport
         if earlier is None:
             self.node.connection_opened(self)
-        elif self.closed or earlier.get_extra_info("peername")[:2] != transport.get_extra_info("peername")[:2]:
+        elif self.closed or peer_of(earlier) != peer_of(transport):
             transport.abort()           # sent away meanwhile, or another client's
 
     def get_buffer(self, sizehint):
@@ -215,6 +215,11 @@ cdef class Connection:
     def write_buffer_bytes(self):
         """Reply bytes that the transport holds."""
         return self.transport.get_write_buffer_size() if self.transport is not None and not self.closed else 0
+
+
+cdef object peer_of(transport):
+    """Address and port of the other end; "" on a unix socket."""
+    return transport.get_extra_info("peername")[:2]
 
 
 def flush_pending(Engine engine):

@@ -30,6 +30,7 @@ from holdfast.replication.hand_over import HandOver
 from holdfast.replication.history import history_after_start
 from holdfast.replication.information import info_fields, role
 from holdfast.replication.lease_keeper import LeaseKeeper
+from holdfast.replication.left_overs import delete_left_overs
 from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
@@ -100,6 +101,7 @@ class Replicator:
 
         Raises `StateFileError`.
         """
+        delete_left_overs(self.node)
         loaded = {name.decode("latin-1"): text.decode("latin-1") for name, text in loaded_fields.items()}
         node, target = self.node, self.node.configuration["replicaof"]
         is_replica = target is not None

@@ -25,6 +25,7 @@ from holdfast.replication.fence import Standing
 from holdfast.replication.node_state import StateFileError
 from holdfast.replication.remote_replica import HIGH_MARK_BYTES
 from holdfast.sim.nodes import Nodes
+from holdfast.sim.sentinels import Sentinels
 from holdfast.sim.swarm import files
 from holdfast.sim.swarm.history import History, Operation, Outcome, Promotion
 from holdfast.sim.swarm.linearizability import first_violation
@@ -62,6 +63,7 @@ class Checks:
         self.epochs = epochs
         self.promise = promise
         self.violations: list[str] = []
+        self.sentinels: Sentinels | None = None
         self.losses_allowed = 0
         """Promotions that lost history openly: all that was acknowledged had lost its memory."""
         self._primaries: dict[int, str] = {}
@@ -104,9 +106,12 @@ class Checks:
     def _read_warnings(self) -> None:
         warnings = self.nodes.warnings
         for _, name, text in warnings[self._warnings_read :]:
-            if any(word in text for word in FAULT_WORDS):
-                self._say(f"{name} logs: {text[:1500]}")
+            self._read_warning(name, text)
         self._warnings_read = len(warnings)
+        if self.sentinels is not None:
+            told, self.sentinels.warnings[:] = list(self.sentinels.warnings), ()
+            for _, name, text in told:
+                self._read_warning(name, text)
         errors = self.nodes.world.errors
         for who, message, error in errors[self._errors_read :]:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -117,6 +122,10 @@ class Checks:
                 continue
             self._say(f"{who}: {message}: {error!r}")
         self._errors_read = len(errors)
+
+    def _read_warning(self, name: str, text: str) -> None:
+        if any(word in text for word in FAULT_WORDS):
+            self._say(f"{name} logs: {text[:1500]}")
 
     def _read_operations(self) -> None:
         """An older primary acknowledges nothing that was asked after a newer one has acknowledged."""
@@ -171,6 +180,13 @@ class Checks:
             return f"{primaries[0]} is {primary.standing.node.standing.value}"
         if primary.fence_refusal() is not None:
             return f"{primaries[0]} refuses writes: {(primary.fence_refusal() or b'').decode()}"
+        strays = [
+            f"{each} names {where}"
+            for each, address in (self.sentinels.named() if self.sentinels else {}).items()
+            if (where := self.nodes.name_of(address)) != primaries[0]
+        ]
+        if strays:
+            return f"{primaries[0]} leads, and {', '.join(strays)}"
         digest = self._digest(primaries[0], serving[primaries[0]])
         apart = self._apart(serving)
         for name, node in serving.items():
@@ -203,7 +219,8 @@ class Checks:
         apart: set[str] = set()
         if self.promise.may_refuse:
             apart = {name for name, node in serving.items() if node.replication.upstream.refusal}
-            apart |= {name for name, node in serving.items() if node.replication.followed[0] in apart}
+            named = self.nodes.name_of
+            apart |= {name for name, node in serving.items() if named(node.replication.followed[0]) in apart}
         return apart
 
     def judge(self, is_converged: bool) -> None:

@@ -119,7 +119,7 @@ class Stage:
             each.get("appendonly") == "yes" and each.get("appendfsync") == "always" for each in all_settings
         )
         reads = all(each.get("ack-reads") == "linearizable" for each in all_settings)
-        return Promise(keeps, always and not managed, keeps and reads, not managed)
+        return Promise(keeps, always and not managed, keeps and reads, needed, not managed)
 
     def watch(self) -> None:
         """Let the judges look again and again from now on."""

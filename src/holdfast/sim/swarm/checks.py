@@ -49,6 +49,8 @@ class Promise:
     keeps_synced: bool = False
     """appendfsync always and no manager: an OK survives every crash of the primary."""
     is_linearizable: bool = False
+    needed: int = 0
+    """N: an acknowledged write has N + 1 holders."""
     may_refuse: bool = False
     """Without a manager, replicas that keep their data from a primary without history stay apart."""
 
@@ -64,6 +66,7 @@ class Checks:
         self.promise = promise
         self.violations: list[str] = []
         self.sentinels: Sentinels | None = None
+        self._without_memory: set[str] = set()
         self.losses_allowed = 0
         """Promotions that lost history openly: all that was acknowledged had lost its memory."""
         self._primaries: dict[int, str] = {}
@@ -84,6 +87,8 @@ class Checks:
     def _look_at(self, name: str, node: ServerNode) -> None:
         replication = node.replication
         state = replication.standing.node.state
+        if state.intact and replication.upstream.is_up:
+            self._without_memory.discard(name)
         if state.fence_epoch < self.epochs.fences.get(name, 0):
             self._say(
                 f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
@@ -116,6 +121,8 @@ class Checks:
         for who, message, error in errors[self._errors_read :]:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 continue  # a process that cannot write what it must remember does not start
+            if type(error) is OSError and "cannot be written" in str(error):
+                continue  # a Sentinel likewise
             if isinstance(error, StateFileError) and "cannot be written" in str(error):
                 continue
             if isinstance(error, LoadFailed) and "No space left" in str(error):
@@ -151,6 +158,10 @@ class Checks:
 
     def crashed(self, name: str) -> None:
         """A process or its machine has gone: its files must be valid."""
+        self._without_memory.add(name)
+        is_first = not self.history.promotions  # later ones wait for a leader, who says what may be lost
+        if self.sentinels and is_first and len(self._without_memory) > self.promise.needed:
+            self.losses_allowed += 1
         lost_power = self.nodes.world.hosts[name].interface.down
         may_tear = lost_power and self.nodes.settings[name].get("appendfsync") != "always"
         for wrong in files.wrong_files(self.nodes.world.hosts[name].disk, may_tear=may_tear):

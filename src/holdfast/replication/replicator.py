@@ -413,12 +413,12 @@ class Replicator:
         if not self.standing.node.may_acknowledge:
             raise OrderRefused(f"FENCED ATTACH refused: fenced at epoch {state.fence_epoch}")
         self.serving.replica_of(session).note(node_id=request.node_id)
-        offset = self.stream.offset
+        shared = self.stream.shared_with(request.replication_id)
         if not self.position_is_known and self.key_count:
             # What the log held is here, though it does not say where in the stream: as of a stock primary,
             # only the loss of all keys shows.
-            offset = max(offset, request.position.offset)
-        return Status(AttachAnswer(state.node_id, state.term_epoch, offset).line())
+            shared = max(shared, request.position.offset)
+        return Status(AttachAnswer(state.node_id, state.term_epoch, self.stream.offset, shared).line())
 
     # ---- roles ----
 
@@ -620,7 +620,9 @@ class Replicator:
     def attach_request(self) -> AttachRequest:
         """Say who this node is."""
         state = self.standing.node.state
-        return AttachRequest(state.node_id, state.fence_epoch, self.standing.position)
+        return AttachRequest(
+            state.node_id, state.fence_epoch, self.standing.position, self.stream.replication_id
+        )
 
     def may_attach(self, epoch: int, position: Position) -> str | None:
         """Return why this primary may not be followed, None if it may."""

@@ -16,6 +16,8 @@ from holdfast.sentinel.reply_reader import Reply, ReplyError, ReplyStatus
 from holdfast.sentinel.settings import BEAT_MS, PLANNED_POLL_MS, PROMPT_ASK_MS, RECONNECT_MS
 
 PENDING_MAX = 100
+FIRST_REPLICAS_MS = 1000
+"""A primary without known replicas is asked so often: who dies before they are known cannot be replaced."""
 PINGS_A_DOWN_AFTER = 5
 """So that the first unanswered PING is sent soon after a node hangs."""
 GOOD_ANSWERS = ("PONG", "LOADING", "MASTERDOWN")
@@ -102,6 +104,8 @@ def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
             return 1000
     elif primary.is_planned or instance.standing in ("candidate", "fenced"):
         return PROMPT_ASK_MS
+    elif not primary.replicas:
+        return FIRST_REPLICAS_MS
     return sentinel.times.info_period
 
 

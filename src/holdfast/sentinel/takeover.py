@@ -153,12 +153,18 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     if waits and now_ms - state.began_ms < REPORTS_WAIT_MS:
         return False
+    if primary.lost_history and len(nodes) > 1:
+        # Its offsets are those of another history, which only replicas' refusal tells: they compare with
+        # nobody's. It follows whoever is chosen among the others.
+        nodes = [each for each in nodes if each is not primary]
+    able = {each.node_id for each in nodes}
+    told = [report for node_id, report in state.reports.items() if node_id in able]
     goes_on = [primary.node_id] if waits_for_leader(primary) and not primary.must_change else []
     ranked = goes_on + [each.node_id for each in selection.ranked(primary, sentinel.times, now_ms)]
     choice = orders.choose(
         state.epoch,
         sentinel.my_id,
-        list(state.reports.values()),
+        told,
         [each.node_id for each in nodes],
         ranked,
         [each.node_id for each in nodes if each.priority != 0 or each is primary]

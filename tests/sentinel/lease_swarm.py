@@ -144,8 +144,17 @@ def cut_off(world: World, luck: random.Random, made: SimulatedGroup, watch: Watc
     world.heal_all()
 
 
+def one_blind(world: World, luck: random.Random, made: SimulatedGroup, watch: Watch) -> None:
+    """Cut one Sentinel off the primary, where its word is enough (quorum 1): the others hear it well."""
+    for node in made.sentinels.values():
+        node.sentinel.primaries["mymaster"].options.quorum = 1
+    world.partition([_primary(made)], [luck.choice(list(made.sentinels))])
+    watch(luck.uniform(1, 5))
+    world.heal_all()
+
+
 Fault = Callable[[World, random.Random, SimulatedGroup, Watch], None]
-FAULTS: tuple[Fault, ...] = (minority, paused, forgetful, killed, unwatched, cut_off)
+FAULTS: tuple[Fault, ...] = (minority, paused, forgetful, killed, unwatched, cut_off, one_blind)
 
 
 # ---- deliberate faults ----
@@ -227,7 +236,7 @@ MUTATIONS: dict[str, Mutation] = {
         lambda: _replaced(granting, "after_start", lambda primary, now_ms: None), forgetful
     ),
     "a vote does not end the granting": Mutation(
-        lambda: _replaced(granting, "may_grant", _grants_whatever_it_voted), minority
+        lambda: _replaced(granting, "may_grant", _grants_whatever_it_voted), one_blind
     ),
     "a grant counts from its arrival": Mutation(lambda: _in_nodes(_lease_of(RenewedByArrival)), paused),
     "one grant is a majority": Mutation(lambda: _in_nodes(_lease_of(WithoutMajority)), minority),

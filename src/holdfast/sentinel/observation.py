@@ -179,6 +179,16 @@ def _replica_follows(sentinel: Sentinel, replica: Instance, now_ms: int) -> None
     primary = replica.group
     if replica.refused_primary and not primary.in_failover and primary.role_reported is Role.PRIMARY:
         _lost_history(sentinel, primary, f"{replica.name} refuses it, {replica.refused_primary}")
+    if (
+        replica.standing == "fenced"  # by a leader that came to nothing: only an order lets it follow again
+        and not primary.in_failover
+        and primary.fence_epoch >= replica.fence_epoch
+        and looks_sane(sentinel, primary, now_ms)
+        and now_ms - replica.converted_ms >= CONVERT_AGAIN_MS
+        and orders.follow(sentinel, replica, primary, now_ms)
+    ):
+        replica.converted_ms = now_ms
+        sentinel.tell("+fix-slave-config", replica, level="notice")
     if not primary.address.is_at(replica.primary_host, replica.primary_port):
         wait_ms = primary.options.failover_timeout_ms
         if (

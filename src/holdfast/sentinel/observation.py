@@ -14,7 +14,7 @@ as most of the other Sentinels have been heard lately: nobody promotes a node th
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, hand_over, orders
+from holdfast.sentinel import asking, down, granting, hand_over, orders
 from holdfast.sentinel.effects import RunScript
 from holdfast.sentinel.hello import Hello
 from holdfast.sentinel.info_reply import InfoReply, parse_info
@@ -163,6 +163,8 @@ def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: in
         sentinel.crash()
         return
     sentinel.tell("+failover-state-reconf-slaves", primary)
+    if replica.node_id:
+        granting.grant(sentinel, replica, now_ms)
     reconfigure_clients(sentinel, primary, "leader", primary.address, replica.address)
     if primary.hand_over is not None:
         primary.converted_ms = now_ms

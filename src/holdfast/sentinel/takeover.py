@@ -45,6 +45,8 @@ class Fetch:
     source: str
     order: tuple[str, ...]
     """With the words HOST and PORT in the place of the source's address."""
+    offset: int = 0
+    """Where it has everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Takeover:
     asked_ms: dict[str, int] = field(default_factory=dict)
     """By name of the instance."""
     fetching: str = ""
+    fetch_until: int = 0
     told_wait: str = ""
     refused: str = ""
     wait_until_ms: int = 0
@@ -146,8 +149,9 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     reachable = [each for each in nodes if each.link.is_up]
     for each in reachable:
         if each.node_id not in state.reports and (
-            now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS
+            now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS or _has_fetched(each, state)
         ):
+            state.fetch_until = 0
             state.asked_ms[each.name] = now_ms
             _fence(sentinel, primary, each, state)
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
@@ -174,7 +178,7 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
                 sentinel.log(f"Nobody can be promoted for {primary.name} yet: {choice.reason}", "warning")
             return False
         case Fetch():
-            _fetch(sentinel, choice, by_id, state)
+            _fetch(sentinel, choice, by_id, state, now_ms)
             return False
         case Lead():
             wait_until_ms = state.wait_until_ms
@@ -202,17 +206,26 @@ def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover
     sentinel.send(node, *orders.fence(state.epoch, sentinel.my_id), on_reply=answered)
 
 
-def _fetch(sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state: Takeover) -> None:
+def _has_fetched(node: Instance, state: Takeover) -> bool:
+    """Tell whether INFO says that a node has the tail by now: its report will say so, too."""
+    return node.node_id == state.fetching and 0 < state.fetch_until <= node.offset
+
+
+def _fetch(
+    sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state: Takeover, now_ms: int
+) -> None:
     node, source = by_id.get(choice.node_id), by_id.get(choice.source)
     if node is None or source is None or not node.link.is_up or state.fetching == choice.node_id:
         if node is not None:
             state.reports.pop(choice.node_id, None)  # ask again how far it has come
         return
-    state.fetching = choice.node_id
+    state.fetching, state.fetch_until = choice.node_id, choice.offset
     state.reports.pop(choice.node_id, None)
+    state.asked_ms[node.name] = now_ms
     address = source.address
     places = {"HOST": sentinel.shown(address), "PORT": str(address.port)}
     sentinel.send(node, *(places.get(word, word) for word in choice.order))
+    asking.ask_info(sentinel, node, now_ms)
 
 
 def _lead(
@@ -229,7 +242,7 @@ def _lead(
             sentinel.log(f"{node.name} refused to lead: {reply}", "warning")
             state.refused = str(reply)
             return
-        node.fence_epoch = state.epoch  # the others are told to follow by this epoch
+        node.fence_epoch = node.lease_epoch = state.epoch  # by this the others follow, and we grant
         if node is primary and primary.takeover is state:
             observation.promoted(sentinel, primary, node, at_ms)
 

@@ -101,6 +101,8 @@ def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
             return PROMPT_ASK_MS
         if instance.link_down_ms:
             return 1000
+    elif instance.fails_writes_since_ms is not None:
+        return min(sentinel.times.info_period, 1000)
     elif primary.is_planned or instance.standing in ("candidate", "fenced"):
         return PROMPT_ASK_MS
     return sentinel.times.info_period

@@ -66,6 +66,10 @@ def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_
                 instance.rebooted_ms = now_ms
             if told.key_count == 0 and instance.key_count and instance.replicas and not told.is_loading:
                 _lost_history(sentinel, instance, "it came back empty")
+    if not told.fails_writes:
+        instance.fails_writes_since_ms = None
+    elif instance.fails_writes_since_ms is None:
+        instance.fails_writes_since_ms = now_ms
     if told.run_id:
         instance.run_id = told.run_id
     if told.key_count is not None and not told.is_loading:
@@ -323,6 +327,7 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     primary.info_sent_ms = -(10**9)
     primary.key_count = successor.key_count if successor is not None else None
     if successor is not None:
+        primary.fails_writes_since_ms = successor.fails_writes_since_ms
         primary.standing, primary.lease_lost = "", False  # what it said last, it said before it led
         primary.lease_token, primary.lease_run_id = successor.lease_token, successor.lease_run_id
         primary.lease_epoch = successor.lease_epoch

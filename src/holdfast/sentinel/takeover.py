@@ -165,9 +165,7 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         list(state.reports.values()),
         [each.node_id for each in nodes],
         ranked,
-        [each.node_id for each in nodes if each.priority != 0 or each is primary]
-        if not primary.must_change
-        else [each.node_id for each in nodes if each.priority != 0 and each is not primary],
+        [each.node_id for each in nodes if _may_lead(primary, each)],
         primary.options.allow_data_loss,
     )
     by_id = {each.node_id: each for each in nodes}
@@ -188,6 +186,12 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
                 sentinel.look_again(wait_until_ms - now_ms)
                 return False
             return _lead(sentinel, primary, choice, by_id, state, now_ms)
+
+
+def _may_lead(primary: Primary, node: Instance) -> bool:
+    if node.fails_writes_since_ms is not None:
+        return False
+    return not primary.must_change if node is primary else node.priority != 0
 
 
 def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover) -> None:

@@ -509,7 +509,6 @@ class Replicator:
 
     def _become_forwarding(self) -> None:
         self.gate.close()
-        self.lease.drop()
         self.node.log.role = "S"
         self.node.engine.guard |= GUARD_REPLICA
         self.node.engine.link_up = False
@@ -517,6 +516,7 @@ class Replicator:
         self.stream.keep_from_here()
         self.waiting.end_all(ROLE_CHANGED)
         blocking.refuse_parked(self.node.engine)
+        self.lease.drop()
         self._standing_changed()
 
     def _follow_target(self, host: str, port: int) -> None:

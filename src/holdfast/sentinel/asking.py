@@ -95,13 +95,16 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
 def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
     """Return how often INFO is asked of a node at present."""
     primary = instance.group
-    if primary.in_failover and primary.hand_over_sent:
+    is_fetching = primary.takeover is not None and primary.takeover.fetch_until > 0
+    if primary.in_failover and (primary.hand_over_sent or is_fetching):
         return PLANNED_POLL_MS
     if instance.role is Role.REPLICA:
         if primary.is_odown or primary.in_failover or primary.is_unsure:
             return PROMPT_ASK_MS
         if instance.link_down_ms:
             return 1000
+    elif instance.fails_writes_since_ms is not None:
+        return min(sentinel.times.info_period, 1000)
     elif primary.is_planned or instance.standing in ("candidate", "fenced"):
         return PROMPT_ASK_MS
     elif not primary.replicas:

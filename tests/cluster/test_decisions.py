@@ -63,6 +63,7 @@ def as_replica(view: View, primary_id: str = A) -> View:
     view.give_slots(view.me.slots, None)
     view.detach(view.nodes[S])
     table.follow(view, view.nodes[primary_id])
+    view.has_foreign_copy, view.primary_heard_ms = False, NOW
     health.judge(view, NOW)
     view.take_effects()
     return view
@@ -369,6 +370,15 @@ def test_a_replica_with_old_data_stays_back(heard_ms_ago: int, factor: int, may:
     view.primary_heard_ms = NOW - heard_ms_ago
     election.consider(view, NOW)
     assert view.election.is_sent is may
+
+
+def test_a_replica_that_holds_another_shards_data_never_leads_even_if_asked_to() -> None:
+    view = as_replica(a_view())
+    table.follow(view, view.nodes[B])
+    assert view.has_foreign_copy
+    orders.failover(view, "FORCE", NOW)
+    election.consider(view, NOW)
+    assert not view.election.is_sent
 
 
 def test_a_vote_counts_once_and_a_majority_wins() -> None:

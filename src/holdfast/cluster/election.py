@@ -55,6 +55,9 @@ def consider(view: View, now_ms: int) -> None:
     ):
         election.told = ""
         return
+    if view.has_foreign_copy:
+        _tell(view, "my data is not of this shard yet", now_ms)
+        return
     if not forced and _is_too_old(view, now_ms):
         _tell(view, "my data is too old", now_ms)
         return

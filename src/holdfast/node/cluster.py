@@ -191,9 +191,19 @@ class ClusterSide:
         loop = self._node.loop
         self._beat_timer = loop.call_later(BEAT_MS / 1000, self._beat)
         self._read_settings()
+        self._close_full_links()
         self._hand_in()
         self.machine.beat(self.now_ms())
         self._run()
+
+    def _close_full_links(self) -> None:
+        """Close links on which too much waits (`cluster-link-sendbuf-limit`); they are opened anew."""
+        limit_bytes = self._node.configuration["cluster-link-sendbuf-limit"]
+        for link in list(self.bus.connections) if limit_bytes else ():
+            if self.bus.buffered(link) > limit_bytes:
+                self._node.log.warning(f"A cluster link is closed: more than {limit_bytes} bytes wait on it")
+                table.close(self.view, link)
+                self.view.links_over_limit += 1
 
     def _look(self) -> None:
         self._look_timer = None
@@ -248,7 +258,10 @@ class ClusterSide:
             view.is_bound = replication.is_bound()
             view.is_fenced = replication.is_fenced
             view.primary_is_empty = bool(upstream.refusal) and not upstream.is_up
-            if upstream.heard_at_ms is not None and (upstream.is_up or view.primary_heard_ms is None):
+            primary = view.me.primary
+            follows_it = primary is not None and replication.followed == (primary.host, primary.port)
+            if upstream.is_up and follows_it:
+                view.has_foreign_copy = False
                 view.primary_heard_ms = upstream.heard_at_ms
 
     # ---- effects ----
@@ -369,7 +382,7 @@ class ClusterSide:
             if not replication.is_replica or replication.followed != target:
                 self._open_tick()
                 leader = me.primary.id
-                self._turn(lambda: replication.follow_in_cluster(*target, leader))
+                self._turn(lambda: replication.follow_in_cluster(*target, leader, self.view.has_foreign_copy))
 
     def _turn(self, turn: Callable[[], None]) -> None:
         try:

@@ -16,6 +16,7 @@ from holdfast.cluster import (
     messages,
     orders,
     outgoing,
+    promise,
     table,
     voting,
 )
@@ -400,6 +401,14 @@ def test_a_vote_counts_once_and_a_majority_wins() -> None:
     assert view.me.is_primary
     assert view.me.config_epoch == view.epoch
     assert view.owners[5000] is view.me
+
+
+def test_shards_with_stock_nodes_are_named() -> None:
+    view = a_view()
+    view.nodes[B].is_ours = view.nodes[R].is_ours = False
+    assert promise.gaps(view) == {A: f"stock-replica:{R}", B: "stock-primary"}
+    view.nodes[R].flags |= flags.NO_FAILOVER
+    assert promise.gaps(view) == {B: "stock-primary"}
 
 
 # ---- orders and strangers ----

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from holdfast.cluster import effects as todo
-from holdfast.cluster import failure, messages, nodes_file, orders, table
+from holdfast.cluster import failure, messages, nodes_file, orders, promise, table
 from holdfast.cluster.bus import Bus, BusConnection
 from holdfast.cluster.machine import BEAT_MS, Machine
 from holdfast.cluster.messages import Message
@@ -486,6 +486,9 @@ class ClusterSide:
             ("cluster_current_epoch", view.epoch),
             ("cluster_my_epoch", view.me.group.config_epoch),
         ]
+        if self._node.configuration["min-replicas-to-ack"]:
+            gaps = ",".join(f"{node_id}={why}" for node_id, why in promise.gaps(view).items())
+            fields.append(("cluster_shards_without_ack_promise", gaps))
         for word, counts in (("sent", view.sent), ("received", view.received)):
             fields += [
                 (f"cluster_stats_messages_{messages.TYPE_NAMES[kind]}_{word}", counts[kind])

@@ -165,7 +165,7 @@ def _ask(view: View, primary: Node, now_ms: int) -> None:
     view.epoch += 1
     election.epoch, election.is_sent = view.epoch, True
     election.at_ms = election.asked_ms = now_ms
-    view.save(synced=True)
+    view.save()  # that we asked may be forgotten: it is the votes that are given once
     view.log(f"Starting a failover election for epoch {view.epoch}.")
     if primary.is_failed:
         outgoing.broadcast(view, outgoing.make(view, messages.FAIL, about=primary.id))

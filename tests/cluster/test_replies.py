@@ -178,7 +178,9 @@ def test_links_have_the_shape_of_redis(pairs: dict[str, list[ClusterNode]]) -> N
     shapes = []
     for kind in (STOCK, OURS):
         with WireClient(pairs[kind][0].port) as client:
-            until(lambda client=client: client.command(b"CLUSTER", b"LINKS").startswith(b"*2\r\n"), "two links")
+            until(
+                lambda client=client: client.command(b"CLUSTER", b"LINKS").startswith(b"*2\r\n"), "two links"
+            )
             reply = client.command(b"CLUSTER", b"LINKS")
         text = re.sub(rb":\d+", b":n", re.sub(rb"[0-9a-f]{40}", b"id", reply))
         shapes.append(sorted(text.split(b"direction")))

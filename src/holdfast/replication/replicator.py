@@ -434,13 +434,17 @@ class Replicator:
 
     # ---- in a cluster ----
 
-    def follow_in_cluster(self, host: str, port: int, leader: str) -> None:
+    def follow_in_cluster(self, host: str, port: int, leader: str, is_foreign: bool) -> None:
         """Become a replica of this primary, or follow it to another address, as the cluster has it.
+
+        `is_foreign`: what this node holds is of another shard, and counts for nothing in this one.
 
         A node that was ever fenced follows by order: only a primary of its epoch, or a later one,
         will do. Raises `OrderRefused`.
         """
         state = self.standing.node.state
+        if is_foreign:
+            self.standing.record = None
         if not self.standing.is_managed and not self.is_bound():
             self.standing.by_hand(False)
             self.follow_by_hand(host, port)
@@ -449,6 +453,8 @@ class Replicator:
         if self.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
             epoch, named = state.term_epoch + 1, leader
         self.standing.follow(fence.FollowOrder(max(epoch, 1), named, host, port, leader))
+        if is_foreign:
+            self.standing.is_known = False
         self._refresh_guards()
 
     def lead_in_cluster(self, epoch: int, leader: str) -> None:

@@ -49,6 +49,13 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Fence the shard in this epoch, fetch what is missing, and lead; then say so (`Machine.took_over`)."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetKeys:
     """Delete the keys of slots that this node has lost (a bit a slot)."""
 
@@ -101,6 +108,7 @@ Effect = (
     | Connect
     | Disconnect
     | Send
+    | TakeOver
     | ForgetKeys
     | Empty
     | PauseWrites

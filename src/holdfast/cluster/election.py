@@ -20,7 +20,7 @@ likes; below it the steps.
 from __future__ import annotations
 
 from holdfast.cluster import flags, messages, outgoing, table
-from holdfast.cluster.effects import LookAgain
+from holdfast.cluster.effects import LookAgain, TakeOver
 from holdfast.cluster.model import Election, Node, View
 
 SIBLING_WAIT_MS = 150
@@ -30,6 +30,10 @@ RANK_MS = 300
 STOCK_DELAY_MS = 500
 STOCK_RANK_MS = 1000
 """What Redis waits at least, and for a rank; kept where a stock sibling is better than we are."""
+FENCED_WAIT_MS = 1000
+"""How long a leader that fenced us may take, before we ask to lead ourselves."""
+RETRY_MS = 500
+"""After the shard could not be taken over."""
 ASK_AGAIN_MS = 100
 ASK_AGAIN_TIMES = 4
 RELOG_MS = 10_000
@@ -40,7 +44,7 @@ def consider(view: View, now_ms: int) -> None:
     """Go on with our candidacy as far as it goes now."""
     view.must_elect = False
     me, primary, election = view.me, view.me.primary, view.election
-    forced = bool(view.manual.end_ms) and view.manual.can_start
+    forced = (bool(view.manual.end_ms) and view.manual.can_start) or _needs_leader(view, now_ms)
     no_failover = view.settings.replica_no_failover and not forced
     if (
         not me.is_replica
@@ -50,6 +54,9 @@ def consider(view: View, now_ms: int) -> None:
         or not (primary.is_failed or forced)
     ):
         election.told = ""
+        return
+    if view.has_foreign_copy:
+        _tell(view, "my data is not of this shard yet", now_ms)
         return
     if not forced and _is_too_old(view, now_ms):
         _tell(view, "my data is too old", now_ms)
@@ -73,6 +80,22 @@ def consider(view: View, now_ms: int) -> None:
     else:
         _ask_again(view, primary, now_ms)
         _tell(view, "waiting for votes, but majority still not reached", now_ms)
+
+
+def _needs_leader(view: View, now_ms: int) -> bool:
+    """Whether the shard has no leader though its primary seems to work.
+
+    It came back without its history, or a fence was taken and its leader is gone: only a
+    higher epoch helps.
+    """
+    if not view.is_fenced or not view.me.is_replica:
+        view.fenced_since_ms = None
+    elif view.fenced_since_ms is None:
+        view.fenced_since_ms = now_ms
+    if view.primary_is_empty:
+        return True
+    since_ms = view.fenced_since_ms
+    return since_ms is not None and now_ms - since_ms > FENCED_WAIT_MS + rank(view) * RANK_MS
 
 
 def voted(view: View, voter: Node, epoch: int) -> None:
@@ -151,7 +174,8 @@ def _ask(view: View, primary: Node, now_ms: int) -> None:
 
 
 def _request(view: View) -> messages.Message:
-    force = messages.FORCE_ACK if view.manual.end_ms else 0
+    primary = view.me.primary
+    force = 0 if primary is not None and primary.is_failed and not view.manual.end_ms else messages.FORCE_ACK
     return outgoing.make(view, messages.AUTH_REQUEST, force)
 
 
@@ -179,10 +203,30 @@ def _count(view: View) -> int:
 
 
 def _win(view: View, now_ms: int) -> None:
-    view.log("Failover election won: I'm the new master.")
     me, election = view.me, view.election
+    if view.is_bound and not view.manual.is_forced:
+        if not election.is_won:
+            election.is_won = True
+            view.log(f"Failover election won, fencing the shard in epoch {election.epoch}.")
+            view.do(TakeOver(election.epoch))
+        return
+    view.log("Failover election won: I'm the new master.")
     me.config_epoch = max(me.config_epoch, election.epoch)
     lead(view, now_ms)
+
+
+def took_over(view: View, epoch: int, leads: bool, now_ms: int) -> None:
+    """The shard was fenced, and this node was promoted in this epoch; or it was not."""
+    me, election = view.me, view.election
+    if not election.is_won or election.epoch != epoch or me.is_primary or me.primary is None:
+        return
+    if leads:
+        view.log("Failover election won: I'm the new master.")
+        me.config_epoch = max(me.config_epoch, epoch)
+        lead(view, now_ms)
+    else:
+        timeout_ms = max(view.settings.node_timeout * 2, LEAST_TIMEOUT_MS)
+        view.election = Election(at_ms=now_ms - timeout_ms * 2 + RETRY_MS, is_sent=True)
 
 
 def lead(view: View, now_ms: int) -> None:

@@ -112,6 +112,11 @@ class Machine:
         incoming.received(self.view, link, message, now_ms)
         self.settle(now_ms)
 
+    def took_over(self, epoch: int, leads: bool, now_ms: int) -> None:
+        """What `TakeOver` asked for is done, or could not be."""
+        election.took_over(self.view, epoch, leads, now_ms)
+        self.settle(now_ms)
+
     # ---- one beat ----
 
     def _slept(self, now_ms: int) -> None:

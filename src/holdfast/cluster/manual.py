@@ -22,7 +22,7 @@ def requested(view: View, force: bool, now_ms: int) -> None:
     primary = view.me.primary
     assert primary is not None
     table.end_manual_failover(view)
-    view.manual = ManualFailover(end_ms=now_ms + TIMEOUT_MS, can_start=force)
+    view.manual = ManualFailover(end_ms=now_ms + TIMEOUT_MS, can_start=force, is_forced=force)
     view.election = Election()
     if force:
         view.log("Forced failover user request accepted.")

@@ -159,6 +159,8 @@ class Election:
     asked_ms: int = 0
     """When the votes that are missing were last asked for."""
     asked_times: int = 0
+    is_won: bool = False
+    """The votes are there, and the shard is being fenced."""
     told: str = ""
     """Why we could not start, as last written to the log."""
     told_ms: int = NEVER_MS
@@ -174,6 +176,8 @@ class ManualFailover:
     primary_offset: int = -1
     """On the replica: where the paused primary stands; -1: not yet known."""
     can_start: bool = False
+    is_forced: bool = False
+    """FORCE: an operator takes what is lost upon himself."""
 
 
 class View:
@@ -190,6 +194,8 @@ class View:
         self.voted_epoch = 0
         """The last epoch that a vote was given in. It is on disk before the vote leaves."""
         self.owners: list[Node | None] = [None] * SLOTS
+        self.unowned = SLOTS
+        """How many slots nobody owns."""
         self.migrating: dict[int, Node] = {}
         self.importing: dict[int, Node] = {}
         self.not_claiming = 0
@@ -205,9 +211,18 @@ class View:
         """Wall clock minus the clock of decisions."""
         self.my_offset = 0
         """This node's place in the replication stream, handed in."""
-        self.primary_heard_ms: int | None = now_ms
-        """When the link to our primary last carried something; None: never. Handed in."""
+        self.primary_heard_ms: int | None = None
+        """When the stream of our primary last carried something; None: never. Handed in."""
+        self.has_foreign_copy = False
+        """What we hold is of another shard: we follow this one, and have not yet its data."""
         self.primary_link_up = False
+        self.is_bound = False
+        """Others count on our acknowledgements: the shard is fenced before we lead. Handed in."""
+        self.is_fenced = False
+        """We wait for a leader, and nobody but one can help. Handed in."""
+        self.fenced_since_ms: int | None = None
+        self.primary_is_empty = False
+        """Our primary came back without its history, and we do not follow it. Handed in."""
         self.sent: dict[int, int] = {}
         """Messages by type."""
         self.received: dict[int, int] = {}
@@ -267,8 +282,10 @@ class View:
         bit = 1 << slot
         if before is not None:
             before.slots &= ~bit
+            self.unowned += 1
         if owner is not None:
             owner.slots |= bit
+            self.unowned -= 1
         self.owners[slot] = owner
         self.not_claiming &= ~bit
         self.changed_slots |= bit

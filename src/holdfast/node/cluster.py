@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from holdfast.cluster import effects as todo
-from holdfast.cluster import failure, messages, nodes_file, orders, table
+from holdfast.cluster import failure, messages, nodes_file, orders, promise, table
 from holdfast.cluster.bus import Bus, BusConnection
 from holdfast.cluster.machine import BEAT_MS, Machine
 from holdfast.cluster.messages import Message
@@ -31,6 +31,8 @@ from holdfast.engine.events import publish_message
 from holdfast.engine.request import receive
 from holdfast.engine.state import Session
 from holdfast.engine.values import CommandError
+from holdfast.node.shard_takeover import Member, ShardTakeover
+from holdfast.replication.standing import OrderRefused
 from holdfast.server.cluster import ClusterLink, ClusterNode
 from holdfast.server.cluster_routes import Routes
 from holdfast.server.config import Configuration
@@ -72,6 +74,7 @@ class ClusterSide:
         self.bus = Bus(self)
         self._beat_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
         self._runs = False
         self._is_open = False
         self._told: tuple[object, ...] = ()
@@ -126,6 +129,8 @@ class ClusterSide:
         for timer in (self._beat_timer, self._look_timer):
             if timer is not None:
                 timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
         self.bus.close()
         self._store.close()
 
@@ -186,9 +191,19 @@ class ClusterSide:
         loop = self._node.loop
         self._beat_timer = loop.call_later(BEAT_MS / 1000, self._beat)
         self._read_settings()
+        self._close_full_links()
         self._hand_in()
         self.machine.beat(self.now_ms())
         self._run()
+
+    def _close_full_links(self) -> None:
+        """Close links on which too much waits (`cluster-link-sendbuf-limit`); they are opened anew."""
+        limit_bytes = self._node.configuration["cluster-link-sendbuf-limit"]
+        for link in list(self.bus.connections) if limit_bytes else ():
+            if self.bus.buffered(link) > limit_bytes:
+                self._node.log.warning(f"A cluster link is closed: more than {limit_bytes} bytes wait on it")
+                table.close(self.view, link)
+                self.view.links_over_limit += 1
 
     def _look(self) -> None:
         self._look_timer = None
@@ -240,7 +255,13 @@ class ClusterSide:
             view.my_offset = replication.end_offset
             upstream = replication.upstream
             view.primary_link_up = upstream.is_up
-            if upstream.heard_at_ms is not None and (upstream.is_up or view.primary_heard_ms is None):
+            view.is_bound = replication.is_bound()
+            view.is_fenced = replication.is_fenced
+            view.primary_is_empty = bool(upstream.refusal) and not upstream.is_up
+            primary = view.me.primary
+            follows_it = primary is not None and replication.followed == (primary.host, primary.port)
+            if upstream.is_up and follows_it:
+                view.has_foreign_copy = False
                 view.primary_heard_ms = upstream.heard_at_ms
 
     # ---- effects ----
@@ -277,6 +298,9 @@ class ClusterSide:
                 case todo.Deliver():
                     self._open_tick()
                     publish_message(node.engine, effect.channel, effect.text, effect.is_sharded)
+                case todo.TakeOver():
+                    if may_send:
+                        self._take_over(effect.epoch)
                 case todo.ForgetKeys():
                     self._forget_keys(effect.slots)
                 case todo.Empty():
@@ -309,6 +333,22 @@ class ClusterSide:
             return False
         return True
 
+    def _take_over(self, epoch: int) -> None:
+        """Fence the shard, and lead it."""
+        view = self.view
+        shard = [each for each in view.others() if each.group is view.me.group and each.host]
+        members = [Member(each.id, each.host, each.port) for each in shard]
+        attempt = ShardTakeover(self._node, epoch, view.me.id, members)
+
+        async def run() -> None:
+            leads = await attempt.run()
+            if self._is_open:
+                self._hand_in()
+                self.machine.took_over(epoch, leads, self.now_ms())
+                self._run()
+
+        self._task = self._node.loop.create_task(run())
+
     def _connect(self, link: Link) -> None:
         peer, node = link.node, self._node
         if peer is None or peer.link is not link:
@@ -336,12 +376,19 @@ class ClusterSide:
         if me.is_primary:
             if replication.is_replica:
                 self._open_tick()
-                replication.lead_in_cluster()
+                self._turn(lambda: replication.lead_in_cluster(me.config_epoch, me.id))
         elif me.primary is not None and me.primary.host:
             target = (me.primary.host, me.primary.port)
             if not replication.is_replica or replication.followed != target:
                 self._open_tick()
-                replication.follow_in_cluster(*target)
+                leader = me.primary.id
+                self._turn(lambda: replication.follow_in_cluster(*target, leader, self.view.has_foreign_copy))
+
+    def _turn(self, turn: Callable[[], None]) -> None:
+        try:
+            turn()
+        except OrderRefused as refusal:
+            self._node.log.warning(f"The role cannot be taken: {refusal}")
 
     def _tell_changes(self) -> None:
         """Tell those who asked that the view has changed."""
@@ -439,6 +486,9 @@ class ClusterSide:
             ("cluster_current_epoch", view.epoch),
             ("cluster_my_epoch", view.me.group.config_epoch),
         ]
+        if self._node.configuration["min-replicas-to-ack"]:
+            gaps = ",".join(f"{node_id}={why}" for node_id, why in promise.gaps(view).items())
+            fields.append(("cluster_shards_without_ack_promise", gaps))
         for word, counts in (("sent", view.sent), ("received", view.received)):
             fields += [
                 (f"cluster_stats_messages_{messages.TYPE_NAMES[kind]}_{word}", counts[kind])

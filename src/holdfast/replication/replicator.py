@@ -391,23 +391,66 @@ class Replicator:
         self.serving.close_all()
         self.upstream.follow(Target(host, port), Cause.ORDERED_BY_HAND, True)
 
-    def follow_in_cluster(self, host: str, port: int) -> None:
-        """Become a replica of this primary, or follow it to another address, as the cluster has it."""
-        try:
-            self.standing.by_hand(False)
-        except OrderRefused as refusal:
-            self.node.log.warning(str(refusal))
-            return
-        self.follow_by_hand(host, port)
+    # ---- in a cluster ----
 
-    def lead_in_cluster(self) -> None:
-        """Become a primary, as the cluster has it."""
-        try:
-            self.standing.by_hand(True)
-        except OrderRefused as refusal:
-            self.node.log.warning(str(refusal))
+    def follow_in_cluster(self, host: str, port: int, leader: str, is_foreign: bool) -> None:
+        """Become a replica of this primary, or follow it to another address, as the cluster has it.
+
+        `is_foreign`: what this node holds is of another shard, and counts for nothing in this one.
+
+        A node that was ever fenced follows by order: only a primary of its epoch, or a later one,
+        will do. Raises `OrderRefused`.
+        """
+        state = self.standing.node.state
+        if is_foreign:
+            self.standing.record = None
+        if not self.standing.is_managed and not self.is_bound():
+            self.standing.by_hand(False)
+            self.follow_by_hand(host, port)
             return
-        self.lead_by_hand()
+        epoch, named = state.fence_epoch, state.fence_leader or leader
+        if self.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
+            epoch, named = state.term_epoch + 1, leader
+        self.standing.follow(fence.FollowOrder(max(epoch, 1), named, host, port, leader))
+        if is_foreign:
+            self.standing.is_known = False
+        self._refresh_guards()
+
+    def lead_in_cluster(self, epoch: int, leader: str) -> None:
+        """Become a primary without the shard's consent: by the votes alone, or by an operator's word.
+
+        With `min-replicas-to-ack` this is outside of the promises. Raises `OrderRefused`.
+        """
+        if not self.standing.is_managed and not self.is_bound():
+            self.standing.by_hand(True)
+            self.lead_by_hand()
+            return
+        self.fence_in_cluster(fence.FenceOrder(epoch, leader))
+        self.promote_in_cluster(fence.PromoteOrder(epoch, leader, self.standing.position, accept_loss=True))
+
+    def fence_in_cluster(self, order: fence.FenceOrder) -> fence.FenceReport:
+        """Take a fence from ourselves. Raises `OrderRefused`."""
+        try:
+            return self.standing.fence(order)
+        finally:
+            self._refresh_guards()
+
+    def fetch_in_cluster(self, order: fence.FetchOrder) -> None:
+        """Fetch the tail of a better copy. Raises `OrderRefused`."""
+        self.standing.fetch(order)
+
+    def promote_in_cluster(self, order: fence.PromoteOrder) -> None:
+        """Lead. Raises `OrderRefused`."""
+        try:
+            self.standing.promote(order)
+        finally:
+            self._refresh_guards()
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether this node waits for a leader's order, or its primary does."""
+        primary_waits = "FENCED ATTACH refused" in self.upstream.lost_reason
+        return primary_waits or self.standing.node.standing in (Standing.FENCED, Standing.CANDIDATE)
 
     def lead_by_hand(self) -> None:
         """Become a primary, as an operator asks: outside of the promises."""

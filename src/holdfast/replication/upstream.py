@@ -141,6 +141,8 @@ class Upstream:
         self.down_since_ms: int | None = None
         self.incoming: Incoming | None = None
         self.session: Session | None = None
+        self.lost_reason = ""
+        """Why the last link ended, or could not be had; "" while the stream flows."""
         self._link: UpstreamLink | None = None
         self._rest = b""
         self._rest_needs = 0
@@ -247,6 +249,7 @@ class Upstream:
         self._end_session()
         if self.target is None:
             return
+        self.lost_reason = reason
         self._node.log.warning(reason)
         if self.is_failover:
             self._overseer.failover_answer(False, reason)
@@ -470,7 +473,7 @@ class Upstream:
         self._rest, self._rest_needs, self._unsettled = b"", 0, b""
         self._stream.keep_from_here()
         self.state = LinkState.CONNECTED
-        self.refusal = ""
+        self.refusal = self.lost_reason = ""
         self.down_since_ms = None
         self._retry_ms = RETRY_FIRST_MS
         self.cause = Cause.RECONNECT

@@ -273,12 +273,15 @@ class ClusterSide:
         self._runs = True
         try:
             while batch := self.view.take_effects():
-                self._run_batch(batch)
-            self._tell_changes()
+                if not self._run_batch(batch):
+                    break  # the file is tried again at the next event
+            else:
+                self._tell_changes()
         finally:
             self._runs = False
 
-    def _run_batch(self, batch: list[todo.Effect]) -> None:
+    def _run_batch(self, batch: list[todo.Effect]) -> bool:
+        """Run one event's effects; return whether they could be stood by."""
         view, node = self.view, self._node
         may_send = True
         if isinstance(batch[0], todo.Persist):
@@ -322,7 +325,7 @@ class ClusterSide:
                     pass
         if not may_send:
             view.save(synced=True)
-            self._look_after(BEAT_MS)
+        return may_send
 
     def _persist(self, synced: bool) -> bool:
         self._is_stale = True

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from tests.cluster.processes import OURS, STOCK, Cluster, until
 
-KEYS = ("{06S}", "{bar}", "{foo}")
-"""One key prefix a shard: slots 0, 5061 and 12182."""
+KEYS = ("{06S}", "{c}", "{a}")
+"""One key prefix a shard: slots 0, 7365 and 15495."""
 REPLY_S = 0.1
 PACE_S = 0.001
 

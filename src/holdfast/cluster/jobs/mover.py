@@ -163,6 +163,8 @@ class Mover:
                 now = loop.time()
                 lost_at = now if lost_at is None else lost_at
                 self.tally.trouble = str(error)
+                if await self._are_there(target, slots, given_up=tuple(groups)):
+                    return
                 if now - lost_at > self.settings.patience_s or (self._cancelled and now - lost_at > 2):
                     if await self._are_there(target, slots):
                         return  # only their old owner was not told: it is gone, and hears it when it returns
@@ -190,10 +192,13 @@ class Mover:
             groups.setdefault(asked[slot] if owner == target else owner, []).append(slot)
         return target, {name: tuple(some) for name, some in groups.items()}
 
-    async def _are_there(self, target: str, slots: Sequence[int]) -> bool:
+    async def _are_there(self, target: str, slots: Sequence[int], given_up: Sequence[str] = ()) -> bool:
+        """Return whether the target owns the slots (and the cluster holds all of `given_up` for dead)."""
         try:
             picture = await self.contact.survey()
         except NodeLost:
+            return False
+        if any(not picture.is_held_for_dead(name) for name in given_up):
             return False
         return target in picture.views and all(picture.owners.get(slot) == target for slot in slots)
 

@@ -105,6 +105,7 @@ class Mover:
             outcome.open_slots = await self._open_slots()
         else:
             await self._agreed()
+            await self._tidied({slot for move in moves for slot in move.slots})
         outcome.seconds = loop.time() - began
         return outcome
 
@@ -208,6 +209,18 @@ class Mover:
             self._allowance, self._paces.setdefault((source, target), Pace(self.settings.budget_ms)),
             self.settings.keep,
         )  # fmt: skip
+
+    async def _tidied(self, moved: set[int]) -> None:
+        """Clear marks of moved slots at nodes that heard of the claim by gossip: it leaves marks behind."""
+        try:
+            picture = await self.contact.survey()
+            for name, view in picture.views.items():
+                left = [slot for slot in view.migrating if slot in moved and view.owner(slot) != name]
+                if left and view.me.is_primary:
+                    line = await self.contact.line(name)
+                    await line.ask_all([["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in left])
+        except (NodeLost, Refused, BadView):
+            pass  # no harm while the slot is another's; `fix` clears them, too
 
     async def _open_slots(self) -> int | None:
         try:

@@ -124,6 +124,7 @@ class ProxyNode:
         """Listen. Raises OSError when an address cannot be had."""
         self.loop = asyncio.get_running_loop()
         self.exchange.loop = self.loop
+        self.exchange.start_polling()
         self.stopped = asyncio.Event()
         try:
             await self.apply(self.files)
@@ -158,6 +159,7 @@ class ProxyNode:
             _retire(door.target)
         for task in self._dialing:
             task.cancel()
+        self.exchange.stop_polling()
         self.stopped.set()
 
     def drain(self) -> None:

@@ -55,6 +55,8 @@ cdef int client_made(Client client) except -1:
     client.transport.set_write_buffer_limits(0)
     client.fd = descriptor_of(client.transport)
     client.registry.connection_opened(client)
+    if client.fd >= 0 and not client.closed:
+        client.exchange.loop.call_soon(client.adopt)
     return 0
 
 
@@ -94,8 +96,7 @@ cdef int client_take(Client client, const char* p, size_t n) except -1:
     if s.out.len or s.flags & (S_CLOSING | S_CLOSE_AFTER):
         wake(s)
     if not client.paused_reading and must_hold(client) and not client.closed:
-        client.paused_reading = True
-        client.transport.pause_reading()
+        client.read_on(False)
     return 0
 
 
@@ -207,8 +208,7 @@ cdef int client_resume(Client client) except -1:
         client.until_idle = False
     proceed(client)
     if client.paused_reading and not must_hold(client) and not client.closed:
-        client.paused_reading = False
-        client.transport.resume_reading()
+        client.read_on(True)
     if s.out.len or s.flags & (S_CLOSING | S_CLOSE_AFTER | S_ENDED):
         wake(s)
     return 0
@@ -388,12 +388,12 @@ cdef int client_flush(Client client) except -1:
             s.flags |= S_CLOSE_AFTER
         client.left_at_end = s.input.len
     if s.flags & S_CLOSE_AFTER and client.pending == 0 and not s.out.len:
+        client_gone(client, None)
         client.transport.close()
-        return client_gone(client, None)
+        return 0
     if (client.paused_reading or s.input.len) and not client.until_idle and not s.out.len:
         if client.paused_reading and not must_hold(client):
-            client.paused_reading = False
-            client.transport.resume_reading()
+            client.read_on(True)
         if s.input.len and s.input.len >= s.input_need:
             client.exchange.go_on(client)
     return 0
@@ -403,9 +403,9 @@ cdef int client_flush(Client client) except -1:
 
 cdef int client_abort(Client client) except -1:
     if not client.closed:
+        client_gone(client, None)
         if client.transport is not None:
             client.transport.abort()
-        client_gone(client, None)
     return 0
 
 
@@ -417,6 +417,9 @@ cdef int client_gone(Client client, object why) except -1:
     if client.closed:
         return 0
     client.closed = True
+    if client.polled:
+        client.polled = False
+        client.exchange.poller.forget(client.fd)
     client.head = NULL
     client.tail = NULL
     while slot != NULL:

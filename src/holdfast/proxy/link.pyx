@@ -161,6 +161,8 @@ cdef int link_made(Link link) except -1:
     link.lane.backend.server_connections += 1
     link.transport.set_write_buffer_limits(0)
     link.fd = descriptor_of(link.transport)
+    if link.fd >= 0:
+        link.exchange.loop.call_soon(link.adopt)
     return link_mark(link)
 
 
@@ -323,9 +325,8 @@ cdef int pause_for(Link link, Slot* slot) except -1:
     cdef Client client = <Client>slot.client
     if link.slow_client is None and not link.paused_reading:
         link.slow_client = client
-        link.paused_reading = True
         link.retired = not link.private
-        link.transport.pause_reading()
+        link.read_on(False)
         client.exchange.loop.call_later(SLOW_MS / 1000, _close_slow, link, client, client.session.bytes_out)
     return 0
 
@@ -343,8 +344,7 @@ def _close_slow(Link link, Client client, unsigned long long taken):
 cdef int link_release_reading(Link link) except -1:
     link.slow_client = None
     if link.paused_reading and not link.closed:
-        link.paused_reading = False
-        link.transport.resume_reading()
+        link.read_on(True)
     return 0
 
 
@@ -372,6 +372,9 @@ cdef int link_fail(Link link, int errno_, bytes text) except -1:
         return 0
     memset(&again, 0, sizeof(Ring))
     link.closed = True
+    if link.polled:
+        link.polled = False
+        link.exchange.poller.forget(link.fd)
     if link.transport is not None:
         link.transport.abort()
     if link.timer is not None:

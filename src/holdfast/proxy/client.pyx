@@ -45,7 +45,7 @@ cdef enum:
     KEEP_OUTPUT = 64 * 1024     # an empty reply buffer larger than this is given back
     KEEP_INPUT = 64 * 1024
     INPUT_PAUSE = 1 << 20       # a client that may not go on is read ahead no more than this
-    PENDING_MOST = 10000        # requests of one client without a reply
+    PENDING_MOST = 1000        # requests of one client without a reply
     STREAM_FROM = 1 << 20       # a request that lacks more than this goes through as it arrives
 
 
@@ -111,7 +111,7 @@ cdef inline bint must_hold(Client client) noexcept:
 cdef size_t run(Client client, const char* p, size_t n) except <size_t>-1:
     """Route the whole requests in [p, p + n); return how many bytes they took."""
     cdef Session s = client.session
-    cdef size_t at = 0, used = 0
+    cdef size_t at = 0, used = 0, before
     cdef Batch batch
     cdef Call c
     cdef int rc, i
@@ -127,12 +127,14 @@ cdef size_t run(Client client, const char* p, size_t n) except <size_t>-1:
                     if not may_run(client):
                         return at
                 continue
+        before = s.out.len
         rc = parse_request(s, p + at, n - at, &used, &c)
         if rc == 0:
             if s.input_need > STREAM_FROM and begin_stream(client, p + at, n - at):
                 at += pass_stream(client, p + at, n - at)
             break
         if rc < 0:
+            client_answered(client, before)
             s.flags |= S_CLOSE_AFTER
             return n
         if c.argc:
@@ -203,7 +205,7 @@ cdef int client_resume(Client client) except -1:
             client.unpin = False
             link = client.pinned
             client.pinned = None
-            client.pinned_shard = -1
+            client.pinned_shard = None
             give_back(link, True)
         client.until_idle = False
     proceed(client)

@@ -43,7 +43,7 @@ cdef enum:
     KEEP_OUT = 256 * 1024       # an empty buffer larger than this is given back
     IDLE_MOST = 32              # private connections that are kept for later
     SLOW_BYTES = 64 << 20
-    SLOW_MS = 10000
+    SLOW_MS = 2000
     LINE_MOST = 64 * 1024       # of an error
 
 
@@ -134,7 +134,7 @@ cdef int link_end(Link link, Slot* slot) except -1:
     if pool.timeout_ms and not slot.flags & SLOT_UNTIMED:
         slot.due_ms = link.exchange.now_ms + pool.timeout_ms
         if link.timer is None:
-            link.timer = link.exchange.loop.call_later(pool.timeout_ms / 1000, link.time_out)
+            link.timer = link.exchange.loop.call_later(pool.timeout_ms / 1000.0, link.time_out)
     if not link.dirty:
         link_mark(link)
     return 0
@@ -327,7 +327,7 @@ cdef int pause_for(Link link, Slot* slot) except -1:
         link.slow_client = client
         link.retired = not link.private
         link.read_on(False)
-        client.exchange.loop.call_later(SLOW_MS / 1000, _close_slow, link, client, client.session.bytes_out)
+        client.exchange.loop.call_later(SLOW_MS / 1000.0, _close_slow, link, client, client.session.bytes_out)
     return 0
 
 
@@ -335,7 +335,7 @@ def _close_slow(Link link, Client client, unsigned long long taken):
     if link.slow_client is not client or client.closed:
         return
     if client.session.bytes_out != taken:
-        link.exchange.loop.call_later(SLOW_MS / 1000, _close_slow, link, client, client.session.bytes_out)
+        link.exchange.loop.call_later(SLOW_MS / 1000.0, _close_slow, link, client, client.session.bytes_out)
         return
     client.door.client_err += 1
     client_abort(client)
@@ -358,7 +358,7 @@ cdef int link_timer_fired(Link link) except -1:
     if slot.due_ms <= now + 0.5:
         link_fail(link, errno.ETIMEDOUT, None)
     else:
-        link.timer = link.exchange.loop.call_later((slot.due_ms - now) / 1000, link.time_out)
+        link.timer = link.exchange.loop.call_later((slot.due_ms - now) / 1000.0, link.time_out)
     return 0
 
 

@@ -169,8 +169,8 @@ cdef class Client:
     cdef readonly Link pinned           # a connection of its own (WATCH, blocking commands, a huge request)
     cdef bint unpin                     # give it back when idle
     cdef bint broken_watch              # it was lost while keys were watched
-    cdef int pinned_shard
-    cdef int multi_shard                # of the transaction being gathered, -1: none yet
+    cdef Shard pinned_shard             # where that connection leads
+    cdef Shard multi_shard              # of the transaction being gathered; None: no key has told yet
     cdef bint streaming                 # a huge request goes through as it arrives
     cdef Scan stream                    # how far it is
     cdef Link slowing                   # stopped reading for this client's sake

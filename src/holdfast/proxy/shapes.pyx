@@ -344,8 +344,6 @@ cdef class Client:
         self.session = Session(exchange.engine, self)
         self.number = <uint32_t>self.session.id
         self.fd = -1
-        self.multi_shard = -1
-        self.pinned_shard = -1
 
     # ---- asyncio.BufferedProtocol ----
 

@@ -12,7 +12,6 @@ python -m tests.reliability.sentinel_outage [runs [part of a case's name]]
 
 from __future__ import annotations
 
-import itertools
 import signal
 import statistics
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import redis
 
+from holdfast.ops.drill.phases import longest_gap
 from tests.sentinel.group import Group, group, until
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability" / "sentinel.md"
@@ -82,7 +82,7 @@ class Writer:
     def outage_ms(self, fault: float) -> float:
         """Return the longest gap between acknowledgements that ends after the fault."""
         times = [at for at, _ in self.acknowledged]
-        return max((after - before) * 1000 for before, after in itertools.pairwise(times) if after > fault)
+        return longest_gap(times, fault, times[-1]).ms
 
 
 @dataclass(frozen=True)

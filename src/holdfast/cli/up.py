@@ -285,7 +285,7 @@ class _Show:
         console = self._live_screen.console
         note = "Ctrl-C stops all in order; `holdfast drill` in another terminal breaks something on purpose"
         while not stop_wanted.is_set():
-            screen = whole(picture, list(self._events), self._connection, note, console.height)
+            screen = whole(picture, list(self._events), self._connection, note, console.width, console.height)
             self._live_screen.update(screen, refresh=True)
             self._changed.clear()
             changed = asyncio.create_task(self._changed.wait())

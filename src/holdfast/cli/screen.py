@@ -78,7 +78,10 @@ def members(picture: Picture, width: int) -> Table:
         table.add_row(
             each.name,
             each.address.removeprefix("127.0.0.1") if is_narrow else each.address,
-            Text(each.role if is_narrow else _role(each), style="bold cyan" if each.role == "primary" else ""),
+            Text(
+                each.role if is_narrow else _role(each),
+                style="bold cyan" if each.role == "primary" else "",
+            ),
             Text(each.health, style="green" if each.is_ok else "bold red"),
             _number(each.offset),
             _bytes(each.lag),

@@ -88,7 +88,7 @@ def test_the_report_says_the_same_in_words_in_json_and_as_well_formed_svg() -> N
     assert told["lost"] == 7 and told["phases"]["promoted"] == 300.0
     html = page(made, "Holdfast")
     assert "7 acknowledged writes lost" in html and "3 data nodes &lt;ours&gt;" in html
-    assert not re.search(r'(?:src|href)=|url\(|@import', html)  # nothing from elsewhere
+    assert not re.search(r"(?:src|href)=|url\(|@import", html)  # nothing from elsewhere
     drawing = html[html.index("<svg") : html.index("</svg>") + 6]
     root = ElementTree.fromstring(drawing)
     gaps = [each for each in root.iter() if each.get("class") == "gap"]

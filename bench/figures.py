@@ -39,6 +39,7 @@ class Compare(StrEnum):
     RATIO_AT_MOST = "ratio ≤"
     RATIO_AT_LEAST = "ratio ≥"
     CANDIDATE_AT_MOST = "≤"
+    CANDIDATE_AT_LEAST = "≥"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Goal:
             return False
         if self.compare is Compare.CANDIDATE_AT_MOST:
             return figure.candidate.median <= self.bound
+        if self.compare is Compare.CANDIDATE_AT_LEAST:
+            return figure.candidate.median >= self.bound
         ratio = figure.ratio
         if ratio is None:
             return False

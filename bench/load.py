@@ -10,7 +10,7 @@ import csv
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PROGRAM = "redis-benchmark"
 PROCESSES_MOST = 4
@@ -35,12 +35,23 @@ class Load:
 def run(load: Load, port: int, cores: frozenset[int]) -> float:
     """Put the load on a server; return its requests per second, the processes' rates added up."""
     processes = max(1, min(PROCESSES_MOST, len(cores), load.clients))
+    parts = [
+        replace(
+            load,
+            clients=share(load.clients, processes, index),
+            requests=share(load.requests, processes, index),
+        )
+        for index in range(processes)
+    ]
+    return run_together([(part, port) for part in parts], cores)
+
+
+def run_together(loads: Sequence[tuple[Load, int]], cores: frozenset[int]) -> float:
+    """Run a process for each load and port at once; return their requests per second, added up."""
     running = []
-    for index in range(processes):
-        clients = share(load.clients, processes, index)
-        requests = share(load.requests, processes, index)
-        command = [PROGRAM, "-h", "127.0.0.1", "-p", str(port), "--csv", "-c", str(clients)]
-        command += ["-n", str(requests), "-P", str(load.pipeline), "-r", str(load.keys), *load.words]
+    for load, port in loads:
+        command = [PROGRAM, "-h", "127.0.0.1", "-p", str(port), "--csv", "-c", str(load.clients)]
+        command += ["-n", str(load.requests), "-P", str(load.pipeline), "-r", str(load.keys), *load.words]
         running.append(
             subprocess.Popen(
                 command,

@@ -162,18 +162,31 @@ def require_peer(name: str) -> str:
     pytest.skip(message)
 
 
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+BUS_PORT_AHEAD = 10000
+"""A cluster node's bus listens so far above its port, unless it is told otherwise."""
+
+
+def free_port(*, with_bus: bool = False) -> int:
+    """Return a TCP port of 127.0.0.1 that nothing listened on a moment ago, nor on its bus port."""
+    while True:
+        with socket.socket() as probe, socket.socket() as bus:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            if not with_bus:
+                return port
+            if port + BUS_PORT_AHEAD > 65535:
+                continue
+            try:
+                bus.bind(("127.0.0.1", port + BUS_PORT_AHEAD))
+            except OSError:
+                continue
+            return port
 
 
 def _start(command: list[str], options: Sequence[str], port: int) -> Peer:
     attempts = 1 if port else 3  # a free port can be taken between choosing and binding
     for attempt in range(attempts):
-        chosen = port or free_port()
+        chosen = port or free_port(with_bus="--cluster-enabled" in options)
         directory = Path(tempfile.mkdtemp(prefix="holdfast-peer-"))
         given = list(options)
         quiet = [

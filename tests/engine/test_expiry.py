@@ -112,7 +112,7 @@ def test_the_cycle_ends_when_its_time_is_over_and_says_so() -> None:
 @pytest.mark.parametrize("guard", [GUARD_REPLICA, GUARD_PAUSED, GUARD_FENCED])
 def test_a_node_that_may_not_delete_hides_expired_keys(guard: int) -> None:
     class Pauses:
-        def pauses(self, writes: bool) -> bool:
+        def pauses(self, session: object, writes: bool) -> bool:
             return False
 
     node = LoneEngine()
@@ -156,7 +156,7 @@ def test_what_is_freed_lazily_is_freed_in_slices_and_wholly(cluster: bool) -> No
 
 
 def test_a_running_scan_of_slots_sees_every_key_and_a_slot_tells_its_own() -> None:
-    from holdfast.commands import databases
+    from holdfast.commands import slot_keys
 
     node = LoneEngine(cluster=True)
     keys = {f"key:{number}" for number in range(500)} | {f"{{tag}}{number}" for number in range(500)}
@@ -171,8 +171,8 @@ def test_a_running_scan_of_slots_sees_every_key_and_a_slot_tells_its_own() -> No
         if cursor == "0":
             break
     assert seen - {""} == keys
-    assert databases.count_keys_in_slot(node.engine, 8338) == 500  # CLUSTER KEYSLOT tag
-    assert len(databases.keys_in_slot(node.engine, 8338, 20)) == 20
+    assert slot_keys.count_keys_in_slot(node.engine, 8338) == 500  # CLUSTER KEYSLOT tag
+    assert len(slot_keys.keys_in_slot(node.engine, 8338, 20)) == 20
     drawn = [node.run("RANDOMKEY") for _ in range(400)]
     tagged = sum(b"{tag}" in reply for reply in drawn)
     assert 120 < tagged < 280

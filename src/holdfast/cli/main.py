@@ -18,6 +18,9 @@ import holdfast
 COMMANDS: dict[str, tuple[str, str]] = {
     "check-aof": ("holdfast.cli.check:check_aof", "Check an append-only file, and mend its tail."),
     "check-rdb": ("holdfast.cli.check_rdb:check_rdb", "Check an RDB file: every value of it."),
+    "vip": ("holdfast.cli.vip:vip", "Hold a virtual address on the host where it should be."),
+    "cluster": ("holdfast.cli.cluster:cluster", "Make, look at, reshard and mend clusters."),
+    "proxy": ("holdfast.cli.proxy:proxy", "Serve one address in front of many servers."),
     "down": ("holdfast.cli.deployment:down", "Stop a deployment in order, losing nothing."),
     "drill": ("holdfast.cli.drill:drill", "Break something on purpose, and tell what clients saw."),
     "logs": ("holdfast.cli.deployment:logs", "Print the log of a process."),

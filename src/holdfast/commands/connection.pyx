@@ -8,7 +8,7 @@ from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_not_integer, reply_ok, reply_slice, reply_status)
-from holdfast.engine.state cimport GUARD_SUBSCRIBED, S_CLOSE_AFTER, Call, Engine, Session
+from holdfast.engine.state cimport GUARD_CLUSTER, GUARD_SUBSCRIBED, S_CLOSE_AFTER, Call, Engine, Session
 
 from holdfast.commands.spec import Spec
 
@@ -47,6 +47,8 @@ cdef int select(Session s, Call* c) except -1:
         reply_not_integer(s)
     elif number < -2147483648 or number > 2147483647:
         reply_error(s, b"ERR value is out of range, value must between -2147483648 and 2147483647")
+    elif number != 0 and s.engine.guard & GUARD_CLUSTER:
+        reply_error(s, b"ERR SELECT is not allowed in cluster mode")
     elif number < 0 or number >= s.engine.ks.db_count:
         reply_error(s, b"ERR DB index is out of range")
     else:

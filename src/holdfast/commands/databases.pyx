@@ -205,37 +205,6 @@ cdef int swapdb(Session s, Call* c) except -1:
     return 0
 
 
-# ---- slots (cluster mode) ----
-
-def count_keys_in_slot(Engine e, int slot):
-    """Return how many keys a slot has."""
-    cdef Database* db = &e.ks.dbs[0]
-    cdef Table* t
-    if not 0 <= slot < db.tables:
-        raise ValueError(f"no slot {slot}")
-    t = &db.table[slot]
-    return t.count[0] + t.count[1]
-
-
-def keys_in_slot(Engine e, int slot, Py_ssize_t limit):
-    """Return up to `limit` keys of a slot."""
-    cdef Database* db = &e.ks.dbs[0]
-    cdef TableCursor walk
-    cdef Record* r
-    cdef Slice key
-    cdef list found = []
-    if not 0 <= slot < db.tables:
-        raise ValueError(f"no slot {slot}")
-    table_walk(&db.table[slot], &walk)
-    while len(found) < limit:
-        r = <Record*>table_walk_next(&walk)
-        if r == NULL:
-            break
-        key = record_key_slice(r)
-        found.append(key.ptr[:key.len])
-    return found
-
-
 cpdef int register(Engine e) except -1:
     """The index of the family."""
     everywhere = ("request_policy:all_shards", "response_policy:all_succeeded")

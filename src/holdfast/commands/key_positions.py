@@ -1,7 +1,7 @@
 """Where the keys of a call are: COMMAND GETKEYS, and whoever routes by key.
 
-What it is: the walk over a command's key specifications, with the three commands
-whose options decide (SORT ... STORE, SET ... GET, BITFIELD without writes), as
+What it is: the walk over a command's key specifications, with the four commands
+whose options decide (SORT ... STORE, SET ... GET, BITFIELD without writes, MIGRATE ... KEYS), as
 Redis's own functions for them do. What it is not: the hot path of routing.
 
 How to read it: `keys_of` is the door.
@@ -112,4 +112,17 @@ def _bitfield(call: list[bytes]) -> Found:
     return [(1, ["RO", "access"])]
 
 
-_SPECIAL = {"sort": _sort, "set": _set, "bitfield": _bitfield}
+def _migrate(call: list[bytes]) -> Found | None:
+    """MIGRATE: what follows KEYS if the one key is empty; None where both are given."""
+    flags = ["RW", "access", "delete"]
+    skipped = {b"auth": 1, b"auth2": 2}
+    place = 6
+    while place < len(call):
+        word = call[place].lower()
+        if word == b"keys":
+            return None if call[3] else [(key, flags) for key in range(place + 1, len(call))]
+        place += 1 + skipped.get(word, 0)
+    return [(3, flags)]
+
+
+_SPECIAL = {"sort": _sort, "set": _set, "bitfield": _bitfield, "migrate": _migrate}

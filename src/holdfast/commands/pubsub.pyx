@@ -18,7 +18,7 @@ from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_array_at, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_later,
     reply_null,
-    reply_push, reply_slice, reply_status, reply_text)
+    reply_push, reply_slice, reply_status, reply_text, wake)
 from holdfast.engine.state cimport S_DENY_BLOCKING, S_EXECUTING, Call, Engine, Session
 
 from holdfast.commands.spec import KeySpec, Spec
@@ -115,6 +115,16 @@ cdef int punsubscribe(Session s, Call* c) except -1:
 
 cdef int sunsubscribe(Session s, Call* c) except -1:
     return end(s, c, SHARD, b"sunsubscribe")
+
+
+def drop_shard_channel(Engine e, bytes name):
+    """End all subscriptions to a shard channel (its slot has left this shard), and tell the clients."""
+    cdef Session s
+    for s in list(e.shard_channels.get(name, ())):
+        unsubscribe(e.shard_channels, own_table(s, SHARD), name, s)
+        confirm(s, SHARD, b"sunsubscribe", name)
+        update_subscribed(s)
+        wake(s)
 
 
 cdef int send(Session s, Call* c, bint sharded) except -1:

@@ -36,6 +36,7 @@ cdef class World:
     cdef bint read_only, allow_oom, out_of_memory
     cdef readonly bint wrote    # it called a command that writes
     cdef int replicate          # as redis.set_repl said
+    cdef int slot               # cluster mode: of the keys so far, -1: none
     cdef int64_t started_us, pumped_us
     cdef readonly bint busy     # it runs longer than busy-reply-threshold
     cdef public bint killed

@@ -30,16 +30,19 @@ from holdfast.commands.scripting_lua cimport (
 from holdfast.commands.scripting_reply cimport push_error, push_reply, reply_error_line, reply_from_lua
 from holdfast.commands.scripting_sandbox cimport open_libraries, seal
 from holdfast.engine.buf cimport Slice, buf_free, buf_reserve, slice_bytes
+from holdfast.engine.checksum cimport key_slot
 from holdfast.engine.dispatch cimport call_command
 from holdfast.engine.effects cimport effect_none, unit_close, unit_open
 from holdfast.engine.keyspace cimport ExpiryMode
 from holdfast.engine.numbers cimport format_double, format_int64
 from holdfast.engine.registry cimport find_command
 from holdfast.engine.reply cimport reply_error, reply_error_bytes
+from holdfast.engine.slots cimport DOWN, DOWN_READS_ONLY, SERVED, Verdict, judge
 from holdfast.engine.state cimport (
     CMD_CONTAINER, CMD_DENYOOM, CMD_MAY_REPLICATE, CMD_NOSCRIPT, CMD_STALE, CMD_WRITE,
     GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_MIN_REPLICAS, GUARD_MISCONF, GUARD_REPLICA,
-    S_DENY_BLOCKING, S_EXECUTING, S_LOADER, S_PRIMARY, S_SCRIPT, Call, Command, Engine, Session)
+    S_ASKING, S_DENY_BLOCKING, S_EXECUTING, S_LOADER, S_PRIMARY, S_READONLY, S_SCRIPT, Call, Command,
+    Engine, Session)
 
 cdef enum:
     HANDLER = 1                 # places on the main stack
@@ -204,11 +207,26 @@ cdef int may_call(World w, State* L, Call* c) except -1:
             return refuse(w, L, b"OOM command not allowed when used memory > 'maxmemory'.")
     if cmd.flags & CMD_WRITE:
         w.wrote = True
-    if e.guard & GUARD_CLUSTER and e.admit_hook is not None and not from_primary:
-        refusal = e.admit_hook(w.session, (<bytes>cmd.name).decode(), cmd.flags,
-                               [slice_bytes(c.argv[i]) for i in range(c.argc)])
-        if refusal is not None:
-            return refuse(w, L, b"ERR Script attempted to access a non local key in a cluster node")
+    if e.guard & GUARD_CLUSTER and not from_primary:
+        return may_touch_keys(w, L, c)
+    return 0
+
+
+cdef int may_touch_keys(World w, State* L, Call* c) except -1:
+    """The same for the keys of the call, in cluster mode."""
+    cdef int slot = -1
+    cdef Verdict verdict = judge(w.session, c, w.caller.flags & (S_ASKING | S_READONLY), &slot)
+    if verdict == DOWN_READS_ONLY:
+        return refuse(
+            w, L, b"ERR Script attempted to execute a write command while the cluster is down and readonly")
+    if verdict == DOWN:
+        return refuse(w, L, b"ERR Script attempted to execute a command while the cluster is down")
+    if verdict != SERVED:
+        return refuse(w, L, b"ERR Script attempted to access a non local key in a cluster node")
+    if slot >= 0 and not w.running.flags & (SCRIPT_COMPAT | SCRIPT_CROSS_SLOT):
+        if w.slot >= 0 and w.slot != slot:
+            return refuse(w, L, b"ERR Script attempted to access keys that do not hash to the same slot")
+        w.slot = slot
     return 0
 
 
@@ -675,6 +693,7 @@ cdef class World:
         self.session.resp = 2
         self.session.user = s.user
         self.wrote = False
+        self.slot = key_slot(keys[0].ptr, keys[0].len) if key_count and e.guard & GUARD_CLUSTER else -1
         self.replicate = REPLICATE_ALL
         self.started_us = 0
         self.busy = False

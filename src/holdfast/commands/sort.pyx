@@ -94,12 +94,12 @@ cdef Request parse(Session s, Call* c, bint read_only):
             if b"*" not in q.by:
                 q.sorted = False
             elif s.engine.guard & GUARD_CLUSTER:
-                reply_error(s, b"ERR BY option of SORT denied in cluster mode.")
+                reply_error(s, b"ERR BY option of SORT denied in Cluster mode.")
                 return None
             i += 1
         elif arg_is(c.argv[i], b"get") and left >= 1:
-            if s.engine.guard & GUARD_CLUSTER and slice_bytes(c.argv[i + 1]) != b"#":
-                reply_error(s, b"ERR GET option of SORT denied in cluster mode.")
+            if s.engine.guard & GUARD_CLUSTER:
+                reply_error(s, b"ERR GET option of SORT denied in Cluster mode.")
                 return None
             q.gets.append(slice_bytes(c.argv[i + 1]))
             i += 1

@@ -58,7 +58,7 @@ cdef int mget(Session s, Call* c) except -1:
     reply_array(s, c.argc - 1)
     for i in range(1, c.argc):
         if i % PREFETCH_MAX == 1:
-            ks_prefetch(s.db, c.argv + i, min(PREFETCH_MAX, c.argc - i), 1)
+            ks_prefetch(s.db, c.argv + i, min(PREFETCH_MAX, c.argc - i), 1, NULL)
         r = ks_read(&s.engine.ks, s.db, c.argv[i])
         reply_text_of(s, r if r != NULL and type_of(r) == TYPE_STRING else NULL)
     return 0
@@ -216,7 +216,7 @@ cdef void store_pairs(Session s, Call* c) noexcept:
     cdef int i
     for i in range(1, c.argc, 2):
         if i % (2 * PREFETCH_MAX) == 1:
-            ks_prefetch(s.db, c.argv + i, min(PREFETCH_MAX, (c.argc - i) // 2), 2)
+            ks_prefetch(s.db, c.argv + i, min(PREFETCH_MAX, (c.argc - i) // 2), 2, NULL)
         store(s, c.argv[i], c.argv[i + 1], -1, False)
         changed(s, c.argv[i], NOTIFY_STRING, b"set", 1)
 

@@ -23,15 +23,18 @@ from holdfast.engine.monitor cimport feed_monitors
 from holdfast.engine.registry cimport find_command
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_status, wake
 from holdfast.engine.request cimport encode_call, proceed
+from holdfast.engine.slot_table cimport KEYS_NONE, KEYS_QUEUED
+from holdfast.engine.slots cimport SERVED, judge, note_queued, plainly_served, refusal_text, target_of
 from holdfast.engine.state cimport (
     CMD_ADMIN, CMD_ALLOW_BUSY, CMD_CONTAINER, CMD_DENYOOM, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH,
     CMD_NO_MULTI,
     CMD_READONLY, CMD_SKIP_MONITOR, CMD_SKIP_SLOWLOG, CMD_STALE, CMD_TRANSACTION, CMD_WRITE,
-    GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_GATED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS,
+    GUARD_ASKING, GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_GATED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS,
     GUARD_MISCONF,
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_PAUSED, GUARD_PRIMARY,
     GUARD_REPLICA, GUARD_SENTINEL, GUARD_SUBSCRIBED,
-    S_BLOCKED, S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PRIMARY, S_REPLY_OFF,
+    S_ASKING, S_BLOCKED, S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PAUSED,
+    S_PRIMARY, S_REPLY_OFF,
     S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
     S_RETRY, Call, Command, Engine, Session)
 
@@ -85,6 +88,7 @@ cdef int discard_transaction(Session s) except -1:
     buf_free(&s.queue)
     s.queued = 0
     s.queued_flags = 0
+    s.queued_slot = -1
     s.flags &= ~(S_MULTI | S_DIRTY_EXEC)
     s.guard &= ~GUARD_MULTI
     unwatch(s)
@@ -155,13 +159,21 @@ cdef int execute(Session s, Call* c) except -1:
     cdef size_t before
     cdef int64_t dirty = e.dirty
     cdef Command* cmd = look_up(s, c)
+    cdef uint32_t guard = e.guard | s.guard
     if not s.flags & S_RETRY:
         e.stat_commands += 1
     if cmd == NULL:
+        if guard & GUARD_ASKING:
+            end_asking(s)
         return 0
-    if not (e.guard | s.guard):
+    if not guard:
         return call_command(s, c)
+    if guard == GUARD_CLUSTER and plainly_served(e, c):
+        call_command(s, c)
+        e.ks.dbs.known_key = NULL
+        return 0
     before = s.out.len
+    s.guard &= ~GUARD_ASKING            # ASKING sets it anew
     if s.guard & GUARD_MUTED:
         if s.flags & S_REPLY_SKIP_NEXT:
             s.flags = (s.flags & ~S_REPLY_SKIP_NEXT) | S_REPLY_SKIP
@@ -169,6 +181,9 @@ cdef int execute(Session s, Call* c) except -1:
         call_command(s, c)
     e.ks.expiry_mode = EXPIRY_DELETE
     e.ks.no_touch = False
+    e.ks.dbs.known_key = NULL
+    if guard & GUARD_ASKING and not s.guard & GUARD_ASKING:
+        end_asking(s)
     if s.guard & (GUARD_MUTED | GUARD_PRIMARY):
         if s.flags & (S_REPLY_SKIP | S_REPLY_OFF | S_PRIMARY | S_LOADER):
             s.out.len = before
@@ -179,6 +194,32 @@ cdef int execute(Session s, Call* c) except -1:
         if e.dirty != dirty or (e.gate_reads and must_wait(e, cmd)):
             hold_reply(s, before)
     return 0
+
+
+cdef void end_asking(Session s) noexcept nogil:
+    """ASKING was for this one request; for all of a transaction, or of what a pause holds back."""
+    if s.flags & (S_MULTI | S_PAUSED):
+        s.guard |= GUARD_ASKING
+    else:
+        s.guard &= ~GUARD_ASKING
+        s.flags &= ~S_ASKING
+
+
+cdef bint served_here(Session s, Call* c) except? False:
+    """Whether this node of a cluster serves the call; otherwise its client was sent elsewhere."""
+    cdef Engine e = s.engine
+    cdef int slot = -1
+    verdict = judge(s, c, s.flags, &slot)
+    if verdict == SERVED:
+        return True
+    refusal = refusal_text(e, verdict, slot, target_of(e, verdict, slot))
+    if e.slots.rules[c.command.id].kind == KEYS_QUEUED:     # EXEC: a redirection is told as it is
+        discard_transaction(s)
+        c.command.rejected += 1
+        reply_error_bytes(s, refusal)
+    else:
+        reject_bytes(s, c, refusal)
+    return False
 
 
 cdef bint must_wait(Engine e, Command* cmd) noexcept nogil:
@@ -210,16 +251,14 @@ cdef bint admit(Session s, Call* c) except? False:
     if guard & GUARD_MULTI and flags & CMD_NO_MULTI:
         reject(s, c, b"ERR Command not allowed inside a transaction")
         return False
-    if guard & (GUARD_CLUSTER | GUARD_SENTINEL) and e.admit_hook is not None and not from_primary:
+    if guard & GUARD_CLUSTER and e.slots.rules[cmd.id].kind != KEYS_NONE and not from_primary \
+            and not s.flags & S_RETRY and not served_here(s, c):
+        return False
+    if guard & GUARD_SENTINEL and e.admit_hook is not None and not from_primary:
         refusal = e.admit_hook(
             s, (<bytes>cmd.name).decode(), flags, [slice_bytes(c.argv[i]) for i in range(c.argc)])
         if refusal is not None:
-            if runs_queue:              # a redirection is told as it is
-                discard_transaction(s)
-                cmd.rejected += 1
-                reply_error_bytes(s, refusal)
-            else:
-                reject_bytes(s, c, refusal)
+            reject_bytes(s, c, refusal)
             return False
     if guard & GUARD_MAXMEMORY and not from_primary and not e.guard & GUARD_LOADING:
         if not make_room(e) and flags & CMD_DENYOOM:
@@ -291,14 +330,17 @@ cdef bint subscribed_may(Command* cmd) noexcept nogil:
         or memcmp_name(cmd, b"punsubscribe") or memcmp_name(cmd, b"quit") or memcmp_name(cmd, b"reset"))
 
 
-cdef void queue_call(Session s, Call* c) noexcept:
+cdef int queue_call(Session s, Call* c) except -1:
     if c.raw.len:
         buf_append(&s.queue, c.raw.ptr, c.raw.len)
     else:
         encode_call(&s.queue, c.argv, c.argc)
     s.queued += 1
     s.queued_flags |= c.command.flags
+    if s.engine.slots != NULL:
+        note_queued(s, c)
     reply_status(s, b"QUEUED")
+    return 0
 
 
 cdef extern from *:

@@ -5,6 +5,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from holdfast.engine.buf cimport Slice
+from holdfast.engine.checksum cimport key_slot
 from holdfast.engine.heap cimport Heap
 from holdfast.engine.table cimport HashKey, Table
 
@@ -84,6 +85,10 @@ cdef struct Database:
     double avg_ttl_ms
     size_t expire_cursor
     uint32_t* group_keys    # cluster mode: keys in each run of 128 slots, for a fair draw; else NULL
+    # The slot of one key, where a request has found it already: these very bytes, while it runs.
+    const char* known_key   # NULL: none is known
+    size_t known_len
+    int known_slot
 
 cdef enum ExpiryMode:
     EXPIRY_DELETE = 0   # an expired key is deleted when it is met
@@ -195,6 +200,20 @@ cdef void keyspace_free(Keyspace* ks) noexcept nogil
 # The table that holds the key: the only one, or its slot's.
 cdef Table* table_of(Database* db, const char* p, size_t n) noexcept nogil
 
+
+cdef inline int slot_of(Database* db, const char* p, size_t n) noexcept nogil:
+    if p == db.known_key and n == db.known_len:
+        return db.known_slot
+    return key_slot(p, n)
+
+
+cdef inline void know_slot(Database* db, Slice key, int slot) noexcept nogil:
+    """Remember a slot; `db.known_key = NULL` forgets it before the bytes change."""
+    db.known_key = key.ptr
+    db.known_len = key.len
+    db.known_slot = slot
+
+
 # ---- finding (a Record* is good until the next keyspace call) ----
 # As it stands: no expiry, no touch.
 cdef Record* ks_peek(Keyspace* ks, Database* db, Slice key) noexcept
@@ -203,7 +222,8 @@ cdef Record* ks_read(Keyspace* ks, Database* db, Slice key) noexcept
 # For a write: expired keys are gone, a running snapshot takes its copy first.
 cdef Record* ks_write(Keyspace* ks, Database* db, Slice key) noexcept
 # Let the cache fetch what `count` keys (at most PREFETCH_MAX, every `step`-th slice) need, all at once.
-cdef void ks_prefetch(Database* db, Slice* keys, int count, int step) noexcept nogil
+# In cluster mode their slots go to `slots`, unless it is NULL.
+cdef void ks_prefetch(Database* db, Slice* keys, int count, int step, int* slots) noexcept nogil
 cdef bint ks_is_expired(Keyspace* ks, Record* r) noexcept nogil
 
 # ---- changing ----

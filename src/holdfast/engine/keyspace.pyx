@@ -32,6 +32,12 @@ from holdfast.engine.table cimport (
     table_find, table_hash, table_init, table_pop, table_prefetch_bucket, table_prefetch_entry, table_random,
     table_shrink, table_walk, table_walk_next)
 
+cdef extern from *:
+    """
+    #define hf_prefetch(p) __builtin_prefetch(p)
+    """
+    void hf_prefetch(const void* p) noexcept nogil
+
 cdef enum:
     LFU_START = 5       # counter of a new key, so that it is not evicted at once
     LAZY_WORTH = 64     # allocations of a value from which on it is freed between ticks
@@ -90,7 +96,7 @@ cdef void keyspace_free(Keyspace* ks) noexcept nogil:
 cdef Table* table_of(Database* db, const char* p, size_t n) noexcept nogil:
     if db.tables == 1:
         return db.table
-    return &db.table[key_slot(p, n)]
+    return &db.table[slot_of(db, p, n)]
 
 
 cdef inline void count_keys(Database* db, Table* t, int change) noexcept nogil:
@@ -258,14 +264,25 @@ cdef Record* ks_peek(Keyspace* ks, Database* db, Slice key) noexcept:
     return <Record*>slot[0] if slot != NULL else NULL
 
 
-cdef void ks_prefetch(Database* db, Slice* keys, int count, int step) noexcept nogil:
+cdef void ks_prefetch(Database* db, Slice* keys, int count, int step, int* slots) noexcept nogil:
     cdef Table* tables[PREFETCH_MAX]
     cdef uint64_t hashes[PREFETCH_MAX]
     cdef Slice key
-    cdef int i
+    cdef int i, slot
+    if db.tables > 1:           # 16384 tables do not lie in the cache either
+        for i in range(count):
+            key = keys[i * step]
+            slot = key_slot(key.ptr, key.len)
+            tables[i] = &db.table[slot]
+            hf_prefetch(tables[i])
+            hf_prefetch(<char*>tables[i] + sizeof(Table) - 1)
+            if slots != NULL:
+                slots[i] = slot
+    else:
+        for i in range(count):
+            tables[i] = db.table
     for i in range(count):
         key = keys[i * step]
-        tables[i] = table_of(db, key.ptr, key.len)
         hashes[i] = table_hash(tables[i], key.ptr, key.len)
         table_prefetch_bucket(tables[i], hashes[i])
     for i in range(count):

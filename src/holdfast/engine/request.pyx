@@ -24,7 +24,7 @@ from libc.string cimport memchr, memcmp, memcpy
 from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
 from holdfast.engine.dispatch cimport execute, serve
-from holdfast.engine.keyspace cimport ks_prefetch
+from holdfast.engine.keyspace cimport PREFETCH_MAX, Database, know_slot, ks_prefetch
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, wake
 from holdfast.engine.state cimport (
@@ -333,14 +333,21 @@ cdef inline bint may_run(Session s) noexcept:
 cdef size_t run_batch(Session s, Batch* batch, int count) except <size_t>-1:
     """Execute requests cut ahead, as many as may run; return how many bytes they took."""
     cdef size_t used = 0
-    cdef int i
+    cdef Database* db = s.db
+    cdef int slots[PREFETCH_MAX]
+    cdef bint slots_known = db.tables > 1 and batch.key_count > 1
+    cdef int i, key = 0
     if batch.key_count > 1:
-        ks_prefetch(s.db, batch.keys, batch.key_count, 1)
+        ks_prefetch(db, batch.keys, batch.key_count, 1, slots)
     for i in range(count):
         used += batch.calls[i].raw.len
+        if slots_known and batch.calls[i].argc > 1:
+            know_slot(db, batch.keys[key], slots[key])
+            key += 1
         execute(s, &batch.calls[i])
         if not may_run(s):
             break
+    db.known_key = NULL
     return used
 
 

@@ -10,8 +10,8 @@ from libc.stdint cimport uint32_t
 from holdfast.engine.buf cimport buf_free
 from holdfast.engine.reply cimport wake
 from holdfast.engine.state cimport (
-    GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH, GUARD_PAUSED,
-    GUARD_SUBSCRIBED, S_ASKING, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_DIRTY_CAS,
+    GUARD_ASKING, GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_NO_TOUCH,
+    GUARD_PAUSED, GUARD_SUBSCRIBED, S_ASKING, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_DENY_BLOCKING, S_DIRTY_CAS,
     S_DIRTY_EXEC, S_EXECUTING, S_MONITOR, S_MULTI, S_NO_EVICT, S_NO_TOUCH, S_PAUSED, S_PRIMARY, S_PUBSUB,
     S_READONLY, S_REPLICA,
     S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT, S_UNIX, Engine, Session)
@@ -144,10 +144,11 @@ def reset(Session s):
     buf_free(&s.queue)
     s.queued = 0
     s.queued_flags = 0
+    s.queued_slot = -1
     s.flags &= ~(
         S_MULTI | S_DIRTY_CAS | S_DIRTY_EXEC | S_REPLY_OFF | S_REPLY_SKIP | S_REPLY_SKIP_NEXT | S_ASKING
         | S_READONLY | S_NO_EVICT | S_NO_TOUCH)
-    s.guard &= ~(GUARD_MULTI | GUARD_MUTED | GUARD_NO_TOUCH)
+    s.guard &= ~(GUARD_MULTI | GUARD_MUTED | GUARD_NO_TOUCH | GUARD_ASKING)
     s.db = &s.engine.ks.dbs[0]
     s.resp = 2
     s.name = None

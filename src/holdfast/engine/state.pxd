@@ -7,6 +7,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from holdfast.engine.buf cimport Buf, Slice
 from holdfast.engine.keyspace cimport Database, Keyspace, Record
+from holdfast.engine.slot_table cimport SlotTable
 
 # ---- a command ----
 
@@ -87,6 +88,7 @@ cdef enum Guard:                # bits of Engine.guard and Session.guard; 0 is t
     GUARD_PRIMARY = 1 << 19     # the stream from our primary
     GUARD_MUTED = 1 << 20       # CLIENT REPLY OFF or SKIP
     GUARD_NO_TOUCH = 1 << 21    # CLIENT NO-TOUCH
+    GUARD_ASKING = 1 << 22      # ASKING came before this request
 
 cdef enum SessionFlag:
     S_CLOSING = 1 << 0          # to be closed now
@@ -144,6 +146,7 @@ cdef class Session:
     cdef Buf queue                  # queued requests as RESP
     cdef int queued
     cdef uint64_t queued_flags      # flags of the queued commands, or-ed
+    cdef int queued_slot            # cluster mode: slot of their keys, -1: none, -2: several
     cdef object watched             # list of (db, key), or None
     # blocking
     cdef Buf parked                 # the request to try again, as RESP
@@ -214,8 +217,13 @@ cdef class Engine:
     cdef public int64_t latency_threshold_ms
     cdef public object slow_hook    # callable(session, argv list, usec)
     cdef public bint replica_read_only, replica_serve_stale, link_up
-    # callable(session, command name, flags, argv) -> None or error bytes, for rare guards
+    # callable(session, command name, flags, argv) -> None or error bytes: Sentinel's own commands
     cdef public object admit_hook
+    # cluster mode (see slots.pxd)
+    cdef SlotTable* slots           # NULL outside it
+    cdef list slot_nodes            # the nodes by their number
+    cdef public object endpoint_of  # callable(node) -> bytes host:port, for redirections
+    cdef public object find_keys    # callable(command name, argv) -> positions, for odd commands
     cdef public object evict_hook   # unused where eviction is C
     cdef public int64_t maxmemory
     cdef public int maxmemory_policy

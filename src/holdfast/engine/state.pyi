@@ -82,6 +82,8 @@ class Engine:
     replica_serve_stale: bool
     link_up: bool
     admit_hook: Callable[[Session, str, int, list[bytes]], bytes | None] | None
+    endpoint_of: Callable[[Any], bytes] | None
+    find_keys: Callable[[str, list[bytes]], list[int]] | None
     latency_tracking: bool
     redact: Any
     maxmemory: int

@@ -23,6 +23,7 @@ cdef class Session:
         self.owner = owner
         self.db = &engine.ks.dbs[0]
         self.resp = 2
+        self.queued_slot = -1
         self.id = engine.next_id
         engine.next_id += 1
         self.created_ms = engine.ks.now_ms
@@ -128,6 +129,10 @@ cdef class Engine:
             free(self.commands[i].latency)
         free(self.commands)
         free(self.command_index)
+        if self.slots != NULL:
+            free(self.slots.rules)
+            free(self.slots.positions)
+            free(self.slots)
         free(self.argv)
         buf_free(&self.stream)
 

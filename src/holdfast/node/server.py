@@ -22,6 +22,7 @@ from holdfast.engine import blocking, effects, expiry, sessions
 from holdfast.engine.registry import rename_command
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, Status
+from holdfast.node.cluster import ClusterSide
 from holdfast.node.whole_copies import whole_copies
 from holdfast.persistence.keeper import Keeper
 from holdfast.replication.replicator import Replicator
@@ -38,7 +39,7 @@ from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
 from holdfast.server.memory_report import resident_bytes
 from holdfast.server.node import Doors
-from holdfast.server.pauses import Pauses
+from holdfast.server.pauses import LEASE, Pauses
 from holdfast.server.shutdown import Manner, Shutdown
 from holdfast.server.slowlog import LatencyEvents, SlowCommands
 from holdfast.server.traffic import Traffic
@@ -107,6 +108,7 @@ class ServerNode:
         engine_settings.follow(self)
         info_sections.register(self)
         self.replication = Replicator(self, *whole_copies(self))
+        self.cluster = ClusterSide(self) if configuration["cluster-enabled"] else None
         self._open_doors()
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
@@ -119,25 +121,33 @@ class ServerNode:
         """Listen on all addresses; `OSError` when one cannot be had."""
         self.loop = asyncio.get_running_loop()
         self.stopped = asyncio.Event()
+        if self.cluster is not None:
+            self.cluster.load()
         await self.listeners.open()
         self.cron.start(self.loop)
         await self.keeper.load()
         self.replication.start(self.keeper.kept.fields)
+        if self.cluster is not None:
+            await self.cluster.start()
 
     def _open_doors(self) -> None:
         """Let the parts below hear of files and replicas."""
         replication, keeper, doors = self.replication, self.keeper, self.doors
         keeper.replication_fields = replication.aux_fields
+        keeper.stream_place = replication.stream_place
+        replication.record_changed = keeper.writer.mark_soon
         replication.waiting.fsynced = keeper.synced_offset
         self.info.tell("replication", replication.info)
         self.info.tell("persistence", lambda: keeper.fields().items())
         self.clients.on_close.append(replication.connection_closed)
         doors.role = lambda: "replica" if replication.is_replica else "master"
         doors.replicas_lag = replication.replicas_lag
+        doors.leave, doors.has_left, doors.stay = self._leave, replication.has_left, replication.stay
         doors.replica_output_bytes = replication.output_bytes
         doors.change_replication_id = replication.change_replication_id
         doors.save_at_shutdown = self._save_at_shutdown
         doors.reload = self._reload
+        doors.cluster = self.cluster
 
     async def stop(self) -> None:
         """Close everything; the node cannot be started again."""
@@ -151,8 +161,11 @@ class ServerNode:
         self.listeners.close()
         if self.engine.tick_open:
             self.end_tick()
-        self.replication.stop()
-        self.keeper.close()
+        if self.cluster is not None:
+            self.cluster.stop()
+        self.replication.quiet()
+        if self.keeper.close():
+            self.replication.stopped()
         for connection in list(self.clients.connections.values()):
             connection.abort()
         self.stopped.set()
@@ -175,7 +188,9 @@ class ServerNode:
         engine.tick_open = True
         now_us = self.host.clock.wall_us()
         engine.set_time(now_us // 1000)
-        self.replication.begin_tick()
+        self.replication.lease.begin_tick()
+        if self.cluster is not None:
+            self.cluster.begin_tick()
         self.traffic.tick_count += 1
         if self.traffic.tick_count % TICKS_A_MEASUREMENT == 0:
             self._tick_began_us = self.host.clock.boot_us()
@@ -193,15 +208,11 @@ class ServerNode:
         engine = self.engine
         expiry.expire_fast(engine)
         self.replication.before_effects()
-        lease_is_lost = self.replication.lost_lease_in_tick()
         if engine.stream_on:
             self.deliver_effects()
         self.keeper.end_tick()
         self.replication.after_effects()
-        if lease_is_lost:
-            for session in list(engine.pending):  # the outcome is unknown: say nothing rather than OK
-                if isinstance(session.owner, Connection):
-                    session.owner.abort()
+        self.replication.lease.end_tick()
         flush_pending(engine)
         engine.tick_open = False
         if self._tick_began_us:
@@ -253,6 +264,11 @@ class ServerNode:
     async def _save_at_shutdown(self, must: bool) -> str:
         return "" if self.keeper.prepare_shutdown(save=must or None) else "see the log"
 
+    def _leave(self) -> bool:
+        if not self.engine.tick_open:
+            self.open_tick()
+        return self.replication.leave()
+
     def _reload(self, session: Session, save: bool, flush: bool, merge: bool) -> Status:
         self.keeper.reload(save=save, flush=flush)
         return OK
@@ -280,9 +296,10 @@ class ServerNode:
 
     # ---- questions of the engine ----
 
-    def pauses(self, writes: bool) -> bool:
-        """Whether a pause holds back such a request now."""
-        return self.client_pauses.holds(writes)
+    def pauses(self, session: Session, writes: bool) -> bool:
+        """Whether a pause holds back such a request now; who grants the lease never waits for it."""
+        passed_over = LEASE if self.replication.lease.is_manager(session) else ""
+        return self.client_pauses.holds(writes, passed_over)
 
     def emptied(self) -> None:
         """FLUSHALL was executed: its files follow."""

@@ -108,8 +108,15 @@ def _own_fields(replicator: Replicator) -> dict[str, object]:
         "term_epoch": state.term_epoch,
         "intact": int(state.intact),
     }
-    if replicator.lease.is_on:
-        fields["lease"] = replicator.lease_word
+    lease = replicator.lease
+    if lease.lease.voters.ids:
+        voters = lease.lease.voters
+        fields |= {
+            "lease": lease.word,
+            "lease_voters": len(voters.ids),
+            "lease_voters_number": f"{voters.epoch}.{voters.step}",
+            "lease_unknown_outcomes": lease.unknown_outcomes,
+        }
     if replicator.upstream.refusal:
         fields["master_refused"] = replicator.upstream.refusal
     if gate.gate is not None:

@@ -14,9 +14,10 @@ How to read it: the table, then `parse_order`, then the report both ways.
     HOLDFAST FETCH epoch leader host port node-id pos-epoch pos-offset [LOSS] -> OK
     HOLDFAST ATTACH node-id fence-epoch pos-epoch pos-offset -> +node-id epoch offset
 
-Refusals begin with -FENCED (an epoch is too low or another leader's) or -NOPROMOTE (this
-copy cannot lead). The report is a flat array of name and value, so that fields can be
-added: unknown ones are passed over. ATTACH goes before PSYNC on a replica's link; a stock
+Refusals begin with -FENCED (an epoch is too low or another leader's), -NOPROMOTE (this copy
+cannot lead) or -GRANTED (it granted a lease that has not ended). LEASE is in `lease`. The
+report is a flat array of name and value, so that fields can be added: unknown ones are
+passed over. ATTACH goes before PSYNC on a replica's link; a stock
 primary answers it with an unknown-command error.
 """
 
@@ -122,6 +123,7 @@ def report_fields(report: FenceReport) -> list[str]:
         "intact": "yes" if report.intact else "no",
         "known": "yes" if report.is_known else "no",
         "heard-primary-ms-ago": heard,
+        "granted-for-ms": str(report.granted_for_ms),
     }
     return [word for pair in fields.items() for word in pair]
 
@@ -143,6 +145,7 @@ def read_report(words: Sequence[str]) -> FenceReport:
             fields["intact"] == "yes",
             fields["known"] == "yes",
             _count(heard) if heard else None,
+            _count(fields.get("granted-for-ms", "0")),
         )
     except (KeyError, ValueError) as error:
         raise OrderError(f"ERR broken fence report: {error}") from error

@@ -34,6 +34,8 @@ class Stream:
         """The bytes are a primary's; what this node makes goes to its own files only."""
         self.backlog: Backlog | None = None
         self.replicas: list[RemoteReplica] = []
+        self._fresh: bytes | None = None
+        """What has not been offered to replicas: one piece; empty: several."""
         self.made_bytes = 0
         """Bytes of effects that came in since the last call of `moved`."""
 
@@ -43,6 +45,11 @@ class Stream:
     def offset(self) -> int:
         """The last byte that the stream has; effects of the running tick come later."""
         return self._forwarded if self.is_forwarding else int(self._node.engine.stream_offset)
+
+    @property
+    def replication_id(self) -> str:
+        """The id of the history."""
+        return self._history.replication_id
 
     @property
     def history(self) -> History:
@@ -136,16 +143,28 @@ class Stream:
     def take(self, chunk: bytes) -> None:
         """Add what this node made in a tick."""
         self.made_bytes += len(chunk)
-        self._feed(chunk)
+        self._append(chunk)
 
     def forward(self, chunk: bytes) -> None:
         """Add what the primary sent and this node has applied, verbatim."""
         self._forwarded += len(chunk)
         if self.backlog is not None:
-            self._feed(chunk)
+            self._append(chunk)
 
-    def _feed(self, chunk: bytes) -> None:
+    def _append(self, chunk: bytes) -> None:
         assert self.backlog is not None
         self.backlog.append(chunk)
-        for each in self.replicas:
-            each.fed(chunk)
+        self._fresh = chunk if self._fresh is None else b""
+
+    def send(self) -> None:
+        """Let replicas have what came in since the last call.
+
+        The node's own log has it by now: a node killed at any moment is not behind its replicas.
+        """
+        fresh, self._fresh = self._fresh, None
+        if fresh:
+            for each in self.replicas:
+                each.fed(fresh)
+        elif fresh is not None:
+            for each in self.replicas:
+                each.pump()

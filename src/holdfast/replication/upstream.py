@@ -108,6 +108,11 @@ class Overseer(Protocol):
         """Note that the copy reaches further."""
         ...
 
+    @property
+    def syncs_first(self) -> bool:
+        """Whether each write is on stable storage before it is acknowledged."""
+        ...
+
     def fsynced_offset(self) -> int | None:
         """Return up to where the own AOF is on stable storage, None without AOF."""
         ...
@@ -141,6 +146,8 @@ class Upstream:
         self.down_since_ms: int | None = None
         self.incoming: Incoming | None = None
         self.session: Session | None = None
+        self.lost_reason = ""
+        """Why the last link ended, or could not be had; "" while the stream flows."""
         self._link: UpstreamLink | None = None
         self._rest = b""
         self._rest_needs = 0
@@ -247,6 +254,7 @@ class Upstream:
         self._end_session()
         if self.target is None:
             return
+        self.lost_reason = reason
         self._node.log.warning(reason)
         if self.is_failover:
             self._overseer.failover_answer(False, reason)
@@ -470,7 +478,7 @@ class Upstream:
         self._rest, self._rest_needs, self._unsettled = b"", 0, b""
         self._stream.keep_from_here()
         self.state = LinkState.CONNECTED
-        self.refusal = ""
+        self.refusal = self.lost_reason = ""
         self.down_since_ms = None
         self._retry_ms = RETRY_FIRST_MS
         self.cause = Cause.RECONNECT
@@ -559,8 +567,11 @@ class Upstream:
             return
         if not self._overseer.may_acknowledge():
             return
-        words = [b"REPLCONF", b"ACK", str(self._stream.offset).encode()]
         fsynced = self._overseer.fsynced_offset()
+        reached = self._stream.offset
+        if self._overseer.syncs_first and fsynced is not None:
+            reached = fsynced
+        words = [b"REPLCONF", b"ACK", str(reached).encode()]
         if fsynced is not None:
             words += [b"FACK", str(fsynced).encode()]
         link.send(*words)

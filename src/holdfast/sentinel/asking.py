@@ -84,7 +84,9 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     )
     if now_ms - link.answered_ms > ping_period_ms and now_ms - link.ping_sent_ms > ping_period_ms // 2:
         ping(sentinel, instance, now_ms)
-    if now_ms - instance.published_ms > sentinel.times.publish_period:
+    group = instance.group  # whose writes are paused: PUBLISH would wait, and all behind it
+    is_paused = instance is group and (group.hand_over_sent or group.hand_over is not None)
+    if now_ms - instance.published_ms > sentinel.times.publish_period and not is_paused:
         publish(sentinel, instance, now_ms)
 
 
@@ -151,7 +153,7 @@ def ask_kind(sentinel: Sentinel, other: Instance) -> None:
     """Ask a Sentinel whether it is one of ours."""
 
     def answered(reply: Reply, at_ms: int) -> None:
-        other.is_ours = isinstance(reply, ReplyStatus)
+        other.is_ours = isinstance(reply, ReplyStatus) and not isinstance(reply, ReplyError)
 
     sentinel.send(other, "SENTINEL", "HOLDFAST", on_reply=answered)
 
@@ -210,12 +212,17 @@ def ask_others(sentinel: Sentinel, primary: Primary, now_ms: int, forced: bool =
 def _ask(sentinel: Sentinel, other: Instance, words: tuple[str, ...]) -> None:
     def answered(reply: Reply, at_ms: int) -> None:
         match reply:
-            case [int(down), str(leader), int(epoch)]:
+            case [int(down), str(leader), int(epoch), *more]:
                 other.down_reply_ms = at_ms
                 other.says_down = down == 1
                 if leader != "*":
                     if other.vote_epoch != epoch:
                         sentinel.log(f"{other.name} voted for {leader} {epoch}")
                     other.vote, other.vote_epoch = leader, epoch
+                    other.vote_list, other.vote_wait_until_ms = (0, 0), 0
+                    match more:
+                        case [int(wait_ms), int(list_epoch), int(step)]:
+                            other.vote_list = list_epoch, step
+                            other.vote_wait_until_ms = at_ms + wait_ms
 
     sentinel.send(other, *words, on_reply=answered)

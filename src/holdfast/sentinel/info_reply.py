@@ -27,6 +27,8 @@ class InfoReply:
     is_link_up: bool | None = None
     priority: int | None = None
     offset: int | None = None
+    stream_offset: int | None = None
+    """Of a primary: where its stream ends."""
     is_announced: bool | None = None
     node_id: str = ""
     failover_state: str = ""
@@ -75,6 +77,7 @@ def parse_info(text: str) -> InfoReply:
         is_link_up=None if link is None else link.lower() == "up",
         priority=_integer(fields.get("slave_priority")),
         offset=_integer(fields.get("slave_repl_offset")),
+        stream_offset=_integer(fields.get("master_repl_offset")),
         is_announced=None if announced is None else bool(announced),
         node_id=fields.get("node_id", ""),
         failover_state=fields.get("master_failover_state", ""),

@@ -14,7 +14,7 @@ as most of the other Sentinels have been heard lately: nobody promotes a node th
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, orders
+from holdfast.sentinel import asking, down, hand_over, orders
 from holdfast.sentinel.effects import RunScript
 from holdfast.sentinel.hello import Hello
 from holdfast.sentinel.info_reply import InfoReply, parse_info
@@ -164,6 +164,10 @@ def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: in
         return
     sentinel.tell("+failover-state-reconf-slaves", primary)
     reconfigure_clients(sentinel, primary, "leader", primary.address, replica.address)
+    if primary.hand_over is not None:
+        primary.converted_ms = now_ms
+        orders.follow(sentinel, primary, replica, now_ms)
+        hand_over.end(sentinel, primary)
     asking.publish_everywhere(sentinel, primary, now_ms)
     if primary.hand_over_sent:
         orders.close_clients(sentinel, primary)
@@ -307,12 +311,15 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     primary.info_sent_ms = -(10**9)
     primary.key_count = successor.key_count if successor is not None else None
     if successor is not None:
-        primary.standing, primary.lease_lost = successor.standing, False
+        primary.standing, primary.lease_lost = "", False  # what it said last, it said before it led
         primary.lease_token, primary.lease_run_id = successor.lease_token, successor.lease_run_id
-        primary.lease_epoch, primary.knows_lease = successor.lease_epoch, successor.knows_lease
+        primary.lease_epoch = successor.lease_epoch
+        primary.token_ms, primary.restarted_in_epoch = successor.token_ms, successor.restarted_in_epoch
         primary.granted_ms = -(10**9)
     else:
         primary.standing, primary.lease_token, primary.lease_run_id, primary.lease_epoch = "", 0, "", 0
+        primary.restarted_in_epoch = None
+    primary.is_leaving = False
     primary.fence_epoch = successor.fence_epoch if successor is not None else 0
     primary.sdown_since_ms = primary.odown_since_ms = None
     primary.rebooted_ms, primary.lost_history, primary.script_killed = None, False, False
@@ -338,6 +345,7 @@ def forget_failover(primary: Primary) -> None:
     """End whatever failover is under way, without a word."""
     primary.failover, primary.promoted, primary.takeover = Failover.NONE, None, None
     primary.is_forced = primary.is_planned = primary.hand_over_sent = primary.must_change = False
+    primary.hand_over = None
     primary.failover_start_ms, primary.election_rounds, primary.start_after_ms = None, 0, 0
     for replica in primary.replicas.values():
         replica.is_promoted, replica.reconf = False, Reconf.NONE

@@ -33,6 +33,8 @@ class Lead:
     node_id: str
     order: tuple[str, ...]
     loss: str = ""
+    is_proven: bool = False
+    """Acknowledgements prove that nobody else can acknowledge a write: no lease need be waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,10 @@ class Orders(Protocol):
         """Return the id of the node that reported."""
         ...
 
+    def granted_ms(self, report: object) -> int:
+        """Return how long the lease still lasts that the node itself granted."""
+        ...
+
     def choose(
         self,
         epoch: int,
@@ -98,6 +104,8 @@ class Takeover:
     fetching: str = ""
     told_wait: str = ""
     refused: str = ""
+    wait_until_ms: int = 0
+    """When the leases have ended that the reporting nodes granted."""
 
 
 def applies(sentinel: Sentinel, primary: Primary) -> bool:
@@ -108,14 +116,18 @@ def applies(sentinel: Sentinel, primary: Primary) -> bool:
 
 
 def waits_for_leader(primary: Primary) -> bool:
-    """Tell whether the primary is alive, of ours, and takes no writes until a leader orders it.
+    """Tell whether the primary is alive, of ours, and nothing but a leader's order will help it.
 
-    So it is after a restart, and after a fence whose leader died: nothing but an order ends it.
+    So it is after a restart, after a fence whose leader died, and when it is about to shut down.
     """
     if not primary.link.is_up or primary.is_sdown:
         return False
     has_no_lease = primary.lease_lost and primary.lease_epoch < primary.leader_epoch
-    return primary.standing in ("candidate", "fenced") or has_no_lease
+    return (
+        primary.standing in ("candidate", "fenced")
+        or has_no_lease
+        or (primary.is_leaving or granting.is_unconfirmed(primary))
+    )
 
 
 def is_refused(primary: Primary) -> bool:
@@ -138,9 +150,6 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         ):
             state.asked_ms[each.name] = now_ms
             _fence(sentinel, primary, each, state)
-    if now_ms < granting.wait_until_ms(primary) and primary.node_id not in state.reports:
-        sentinel.look_again(max(1, granting.wait_until_ms(primary) - now_ms))
-        return False
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     if waits and now_ms - state.began_ms < REPORTS_WAIT_MS:
         return False
@@ -168,6 +177,12 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
             _fetch(sentinel, choice, by_id, state)
             return False
         case Lead():
+            wait_until_ms = state.wait_until_ms
+            if primary.node_id not in state.reports and not choice.is_proven:
+                wait_until_ms = max(wait_until_ms, granting.wait_until_ms(primary))
+            if now_ms < wait_until_ms:
+                sentinel.look_again(wait_until_ms - now_ms)
+                return False
             return _lead(sentinel, primary, choice, by_id, state, now_ms)
 
 
@@ -182,6 +197,7 @@ def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover
             report = orders.report([str(each) for each in reply])
             if report is not None:
                 state.reports[orders.reporter(report)] = report
+                state.wait_until_ms = max(state.wait_until_ms, at_ms + orders.granted_ms(report))
 
     sentinel.send(node, *orders.fence(state.epoch, sentinel.my_id), on_reply=answered)
 
@@ -212,14 +228,17 @@ def _lead(
         if isinstance(reply, ReplyError):
             sentinel.log(f"{node.name} refused to lead: {reply}", "warning")
             state.refused = str(reply)
-        elif node is primary and primary.takeover is state:
-            # What INFO last said of it is older than the order that it has just taken.
-            node.fence_epoch = max(node.fence_epoch, state.epoch)
+            return
+        # What INFO last said of it is older than the order that it has just taken; others follow by this epoch.
+        node.fence_epoch = max(node.fence_epoch, state.epoch)
+        if node is primary and primary.takeover is state:
             observation.promoted(sentinel, primary, node, at_ms)
 
     sentinel.tell("+selected-slave", node)
     node.is_promoted = True
     primary.promoted = node
+    if granting.lease_ms(primary):
+        granting.grant(sentinel, node, now)  # so that it knows of the lease before it leads
     sentinel.send(node, *choice.order, on_reply=answered)
     asking.ask_info(sentinel, node, now)
     return True

@@ -28,6 +28,7 @@ cdef extern from "unistd.h":
 
 cdef enum:
     KEEP_OUTPUT = 16 * 1024     # an empty reply buffer larger than this is given back
+    HELD_UNJUDGED = 1024        # short replies that wait for acknowledgements are not judged as a slow client's
     INPUT_PAUSE = 1 << 20       # a session that may not run reads ahead no more than this
 
 
@@ -147,7 +148,7 @@ cdef class Connection:
         if s.input.len and not s.out.len and not s.flags & S_BLOCKED:
             # What had to wait runs in a tick of its own: its effects leave before its replies.
             s.engine.unblocked.append(s)
-        if s.out.len:
+        if s.out.len > HELD_UNJUDGED or (s.out.len and not s.held_count):
             self.node.output_waits(self)
         if s.flags & S_CLOSING:
             self.abort()

@@ -14,6 +14,7 @@ import os
 import platform
 import resource
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.engine import eviction, expiry, sessions, upkeep
@@ -23,6 +24,7 @@ from holdfast.server.info import Fields
 from holdfast.server.memory_report import human, measure
 
 if TYPE_CHECKING:
+    from holdfast.server.cluster import ClusterLink
     from holdfast.server.node import Node
 
 REDIS_VERSION = "7.2.4"
@@ -78,7 +80,7 @@ class ServerSections:
         normal = sum(1 for session in open_now if not session.flags & sessions.REPLICA)
         return [
             ("connected_clients", normal),
-            ("cluster_connections", 0),
+            ("cluster_connections", len(self._links())),
             ("maxclients", node.configuration["maxclients"]),
             ("client_recent_max_input_buffer", max((each.input_bytes for each in open_now), default=0)),
             ("client_recent_max_output_buffer", max((each.output_bytes for each in open_now), default=0)),
@@ -141,7 +143,7 @@ class ServerSections:
             ("mem_total_replication_buffers", node.doors.replica_output_bytes()),
             ("mem_clients_slaves", report.clients_replicas),
             ("mem_clients_normal", report.clients_normal),
-            ("mem_cluster_links", 0),
+            ("mem_cluster_links", sum(each.send_buffer_allocated for each in self._links())),
             ("mem_aof_buffer", 0),
             ("mem_allocator", "libc"),
             ("active_defrag_running", 0),
@@ -320,6 +322,10 @@ class ServerSections:
             if found:
                 shown = ",".join(f"p{at:g}={us:.3f}" for at, us in zip(wanted, found, strict=True))
                 yield f"latency_percentiles_usec_{name}", shown
+
+    def _links(self) -> Sequence[ClusterLink]:
+        cluster = self.node.doors.cluster
+        return cluster.links() if cluster is not None else ()
 
     def cluster(self) -> Fields:
         return [("cluster_enabled", int(self.node.configuration["cluster-enabled"]))]

@@ -65,6 +65,8 @@ class Nodes:
                 if setting == "replicaof":
                     upstream, port = value.split()
                     configuration.assign(setting, (upstream, int(port)))
+                elif setting == "cluster-enabled":  # cannot be set while a node runs
+                    configuration.assign(setting, value == "yes")
                 else:
                     configuration.set_all([setting, value])
             configuration.assign("port", PORT)

@@ -125,6 +125,9 @@ def standings(stage: Stage) -> list[str]:
             words.append(f"{link} with {mine.followed[0]}" if mine.followed[0] else link)
             if mine.upstream.refusal:
                 words.append("refuses it")
+        if node.cluster is not None:
+            served = f"{node.cluster.me.slot_count} slots"
+            words.append(served if node.cluster.is_ok else f"{served}, not serving")
         gate = mine.gate.gate
         if gate is not None:
             words.append(

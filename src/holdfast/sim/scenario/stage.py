@@ -8,6 +8,7 @@ How to read it: `start_node`, `start_manager`, `start_clients`; `mend` undoes al
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -180,7 +181,13 @@ class Stage:
         host = self.world.hosts[name]
         self.world.power_on(name, start=False)
         if not self.world.processes[name].running:
-            dropped = files.mend_tail(host.disk)
+            try:
+                dropped = files.mend_tail(host.disk)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                self.world.record(name, "no room to mend the append-only file: it is not started")
+                return
             if dropped:
                 self.world.record(name, f"{dropped} torn bytes cut off the append-only file")
             self.nodes.latest.pop(name, None)

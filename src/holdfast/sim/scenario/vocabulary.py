@@ -14,6 +14,7 @@ from collections.abc import Callable
 from holdfast.replication.orders import read_report
 from holdfast.replication.promotion import FetchFirst, Promote, choose_promotion
 from holdfast.sim.nodes import PORT
+from holdfast.sim.scenario.cluster import form_cluster
 from holdfast.sim.scenario.conditions import condition, shown
 from holdfast.sim.scenario.form import ScenarioError, Table, seconds, settings
 from holdfast.sim.scenario.stage import Broken, Stage
@@ -80,6 +81,12 @@ def ask(stage: Stage, name: str, words: str) -> str:
     return shown(stage.ask(name, *shlex.split(words)))
 
 
+@STEPS.form("cluster of {primaries:NAMES}[ with replicas {replicas:NAMES}][ set {words:TEXT}]")
+def cluster(stage: Stage, primaries: str, replicas: str | None = None, words: str | None = None) -> str:
+    """Start a cluster: the slots shared among the primaries, the replicas following them in turn."""
+    return form_cluster(stage, primaries, replicas, settings(words))
+
+
 # ---- links ----
 
 
@@ -117,6 +124,12 @@ def heal(stage: Stage, one: str, other: str) -> None:
 def reset(stage: Stage, one: str, other: str) -> None:
     """Reset all connections between two hosts."""
     stage.world.reset(one, other)
+
+
+@STEPS.form("break {one:NAME} to {other:NAME} after {count:COUNT} bytes")
+def break_after(stage: Stage, one: str, other: str, count: str) -> None:
+    """Reset the connection that carries this byte from one host to the other, counted from now."""
+    stage.world.break_after(one, other, int(count))
 
 
 @STEPS.form("half-open {one:NAME} and {other:NAME}")

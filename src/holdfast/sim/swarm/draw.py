@@ -80,6 +80,7 @@ def draw(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
     begins.append(f"at {BEGIN_SECONDS:g} s clients 4 at 10 a second")
     others = ["c1", "c2", *(managers if managed else [])]
     faults = drawn_faults(luck, names, others, managed, fault_seconds)
+    faults += drawn_breaks(random.Random(f"swarm/{seed}/breaks"), names, fault_seconds)
     return Drawn(seed, tuple(names), tuple(starts), managed, tuple(begins), tuple(faults), fault_seconds)
 
 
@@ -126,6 +127,17 @@ def drawn_faults(
         )
         faults += drawn_fault(kind, luck, names, others, when, end)
         when += luck.expovariate(1 / pace)
+    return faults
+
+
+def drawn_breaks(luck: random.Random, names: tuple[str, ...], seconds: float) -> list[Fault]:
+    """Return connections that break at a byte of luck's choice: inside a command, a MULTI, a snapshot."""
+    faults = []
+    for _ in range(luck.choice((0, 0, 1, 3, 8))):
+        one, two = luck.sample(names, 2)
+        when = BEGIN_SECONDS + luck.random() * (seconds - 1)
+        size = luck.randrange(1, luck.choice((50, 1000, 20000)))
+        faults.append(Fault(when, f"break {one} to {two} after {size} bytes"))
     return faults
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from holdfast.engine.state import Session
 from holdfast.node.server import ServerNode
 from holdfast.replication.empty_primary import Cause
+from holdfast.replication.history import History
 from holdfast.sim.swarm.checks import Checks
 
 
@@ -38,8 +39,10 @@ def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
         position, keys = before
         now = node.replication.standing.position
         is_back = upstream.cause is Cause.RECONNECT and keys and position is not None and now < position
-        # A primary that comes back from its log has its data, and cannot know where the stream stood.
-        refuses = node.configuration["replica-refuse-empty-primary"] and not node.configuration["appendonly"]
+        # A primary whose log was torn, or is another server's, has its data, and cannot say where it stands.
+        primary = checks.nodes.latest.get(node.replication.followed[0])
+        can_tell = primary is not None and primary.replication.position_is_known
+        refuses = node.configuration["replica-refuse-empty-primary"] and can_tell
         if is_back and refuses:
             checks.was_wiped(name, keys, f"a primary at {tuple(now)}, being at {tuple(position)}")
 
@@ -49,13 +52,18 @@ def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
 def _observe_serving(checks: Checks, name: str, node: ServerNode) -> None:
     serving: Any = node.replication.serving
     stream: Any = node.replication.stream
-    psync, begin_making = serving.psync, stream.begin_making
+    psync, begin_making, adopt = serving.psync, stream.begin_making, stream.adopt
     former: list[tuple[str, int]] = []
 
     def begin_to_make() -> None:
         if stream.is_forwarding:
             former.append((stream.history.replication_id, stream.offset))
         begin_making()
+
+    def take_over(history: History) -> None:
+        if history.replication_id != stream.history.replication_id:
+            former.clear()  # a primary's history: only the last id before it may be known
+        adopt(history)
 
     def answer(session: Session, words: list[bytes]) -> object:
         history, backlog = stream.history, stream.backlog
@@ -72,4 +80,4 @@ def _observe_serving(checks: Checks, name: str, node: ServerNode) -> None:
             checks.synced_in_full(name, f"byte {byte} of {asked} was asked for")
         return reply
 
-    serving.psync, stream.begin_making = answer, begin_to_make
+    serving.psync, stream.begin_making, stream.adopt = answer, begin_to_make, take_over

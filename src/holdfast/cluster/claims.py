@@ -1,0 +1,103 @@
+"""Who owns which slot, when two say different: the higher config epoch.
+
+What it is: what is done with the slots that a message claims. What it is not: elections,
+or orders of an operator.
+
+Invariants: a slot changes hands only to a claim of a higher config epoch, or when nobody
+claims it; never while we import it. A primary that lost its last slot follows whoever took
+it. Equal epochs of two primaries are told apart by their ids: the smaller id moves on.
+"""
+
+from __future__ import annotations
+
+from holdfast.cluster import messages, outgoing, table
+from holdfast.cluster.effects import ForgetKeys
+from holdfast.cluster.messages import Message
+from holdfast.cluster.model import Node, View
+from holdfast.cluster.slots import of_slots
+
+
+def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
+    """Take note that a primary claims these slots, and no others, in its epoch."""
+    me = view.me
+    if claimant is me:
+        return
+    current = me if me.is_primary else me.primary
+    view.not_claiming = (view.not_claiming & ~(claimed & claimant.slots)) | (claimant.slots & ~claimed)
+    wanted = claimed & ~claimant.slots
+    if view.importing:
+        wanted &= ~of_slots(view.importing)
+    gained = _gained(view, claimant, epoch, wanted) if wanted else 0
+    lost = me.slots & gained
+    taken_from_us = current.slots & gained if current is not None else 0
+    if gained:
+        view.give_slots(gained, claimant)
+        view.save(synced=True)
+        view.must_judge = True
+    may_follow = view.settings.allow_replica_migration or claimed == taken_from_us
+    if taken_from_us and current is not None and not current.slots and may_follow:
+        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {claimant.id}")
+        table.follow(view, claimant)
+    elif me.primary is not None and me.primary.primary not in (None, me):
+        view.log("I'm a sub-replica! Reconfiguring myself as a replica of the grandmaster")
+        assert me.primary.primary is not None
+        table.follow(view, me.primary.primary)
+    elif lost:
+        view.do(ForgetKeys(lost))
+
+
+def _gained(view: View, claimant: Node, epoch: int, wanted: int) -> int:
+    """Return which of the slots are theirs by right."""
+    unowned, weaker = wanted, 0
+    for each in view.nodes.values():
+        if each.slots & wanted:
+            unowned &= ~each.slots
+            if each is not claimant and each.config_epoch < epoch:
+                weaker |= each.slots & wanted
+    return unowned | weaker | (wanted & view.not_claiming)
+
+
+def tell_newer(view: View, sender: Node, message: Message) -> None:
+    """Send UPDATE about those who hold slots by a higher epoch than the sender claims them."""
+    for each in view.nodes.values():
+        if each is sender or not each.slots & message.slots & ~view.not_claiming:
+            continue
+        if each.config_epoch > message.config_epoch:
+            update = outgoing.make(
+                view,
+                messages.UPDATE,
+                about=each.id,
+                about_epoch=each.config_epoch,
+                about_slots=each.slots & ~view.not_claiming,
+            )
+            outgoing.send(view, sender.link, update)
+
+
+def resolve_collision(view: View, other: Node) -> None:
+    """Move to a fresh epoch if another primary has ours and the greater id."""
+    me = view.me
+    if other.config_epoch != me.config_epoch or not other.is_primary or not me.is_primary:
+        return
+    if other.id <= me.id:
+        return
+    view.epoch = view.highest_epoch() + 1
+    me.config_epoch = view.epoch
+    view.save(synced=True)
+    view.log(
+        f"WARNING: configEpoch collision with node {other.id} ({other.human_name}). "
+        f"configEpoch set to {me.config_epoch}",
+        "verbose",
+    )
+
+
+def updated(view: View, message: Message) -> None:
+    """Take an UPDATE: somebody holds slots by a higher epoch than we knew."""
+    node = view.node(message.about)
+    if node is None or node.config_epoch >= message.about_epoch:
+        return
+    if node is view.me:
+        return
+    table.turn_primary(view, node)
+    node.config_epoch = message.about_epoch
+    view.save(synced=True)
+    claim(view, node, message.about_epoch, message.about_slots)

@@ -1,0 +1,230 @@
+"""What an operator orders: CLUSTER's changing subcommands, as decisions over the view.
+
+What it is: for each order its refusals, word for word Redis's, and its effect. What it is
+not: the reading of arguments (the command family).
+
+A refusal is a `CommandError` and leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from holdfast.cluster import election, flags, incoming, manual, messages, outgoing, table
+from holdfast.cluster.effects import Empty
+from holdfast.cluster.model import Election, Node, View
+from holdfast.cluster.slots import members
+from holdfast.engine.values import CommandError
+
+KeyCount = Callable[[int], int]
+"""How many keys a slot has."""
+
+
+def _is_address(host: str) -> bool:
+    parts = host.split(".")
+    if len(parts) == 4 and all(each.isdecimal() and len(each) <= 3 and int(each) < 256 for each in parts):
+        return True
+    return ":" in host and set(host) <= set("0123456789abcdefABCDEF:.") and host.count(":") >= 2
+
+
+def _known(view: View, node_id: str, words: str = "Unknown node") -> Node:
+    node = view.node(node_id)
+    if node is None:
+        raise CommandError(f"ERR {words} {node_id}")
+    return node
+
+
+def meet(view: View, host: str, port: int, bus_port: int, now_ms: int) -> bool:
+    """Begin a handshake; false where the address is none."""
+    if not _is_address(host) or not 0 < port < 65536 or not 0 < bus_port < 65536:
+        return False
+    if not incoming.handshake_under_way(view, host, port, bus_port):
+        node = table.new_node(view, table.random_id(view), flags.HANDSHAKE | flags.MEET, now_ms)
+        node.host, node.port, node.bus_port = host, port, bus_port
+    return True
+
+
+def forget(view: View, node_id: str, now_ms: int) -> None:
+    """Remove a node, and keep gossip from bringing it back for a minute."""
+    if view.node(node_id) is None and table.is_forgotten(view, node_id, now_ms):
+        return
+    node = _known(view, node_id)
+    if node is view.me:
+        raise CommandError("ERR I tried hard but I can't forget myself...")
+    if view.me.primary is node:
+        raise CommandError("ERR Can't forget my master!")
+    table.forget(view, node_id, table.FORGET_MS, now_ms)
+    table.remove(view, node)
+    view.save()
+
+
+def replicate(view: View, node_id: str, has_keys: bool) -> None:
+    """Become a replica of a primary."""
+    node = _known(view, node_id)
+    if node is view.me:
+        raise CommandError("ERR Can't replicate myself")
+    if node.is_replica:
+        raise CommandError("ERR I can only replicate a master, not a replica.")
+    if view.me.is_primary and (view.me.slots or has_keys):
+        raise CommandError("ERR To set a master the node must be empty and without assigned slots.")
+    table.follow(view, node)
+
+
+def add_slots(view: View, slots: int) -> None:
+    """Take unassigned slots."""
+    for slot in members(slots):
+        if view.owners[slot] is not None:
+            raise CommandError(f"ERR Slot {slot} is already busy")
+    for slot in members(slots):
+        view.open_slot(view.importing, slot, None)
+    view.give_slots(slots, view.me)
+    view.save()
+    view.must_judge = True
+
+
+def delete_slots(view: View, slots: int) -> None:
+    """Forget who owns slots."""
+    for slot in members(slots):
+        if view.owners[slot] is None:
+            raise CommandError(f"ERR Slot {slot} is already unassigned")
+    view.give_slots(slots, None)
+    view.save()
+    view.must_judge = True
+
+
+def _target(view: View, node_id: str, words: str) -> Node:
+    node = _known(view, node_id, words)
+    if node.is_replica:
+        raise CommandError("ERR Target node is not a master")
+    return node
+
+
+def _check_primary(view: View) -> None:
+    if view.me.is_replica:
+        raise CommandError("ERR Please use SETSLOT only with masters.")
+
+
+def set_migrating(view: View, slot: int, node_id: str) -> None:
+    """SETSLOT MIGRATING."""
+    _check_primary(view)
+    if view.owners[slot] is not view.me:
+        raise CommandError(f"ERR I'm not the owner of hash slot {slot}")
+    view.open_slot(view.migrating, slot, _target(view, node_id, "I don't know about node"))
+    view.save()
+
+
+def set_importing(view: View, slot: int, node_id: str) -> None:
+    """SETSLOT IMPORTING."""
+    _check_primary(view)
+    if view.owners[slot] is view.me:
+        raise CommandError(f"ERR I'm already the owner of hash slot {slot}")
+    view.open_slot(view.importing, slot, _target(view, node_id, "I don't know about node"))
+    view.save()
+
+
+def set_stable(view: View, slot: int) -> None:
+    """SETSLOT STABLE."""
+    _check_primary(view)
+    view.open_slot(view.migrating, slot, None)
+    view.open_slot(view.importing, slot, None)
+    view.save()
+
+
+def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) -> None:
+    """SETSLOT NODE."""
+    _check_primary(view)
+    me, node = view.me, _target(view, node_id, "Unknown node")
+    was_mine = view.owners[slot] is me
+    if was_mine and node is not me and keys(slot):
+        raise CommandError(
+            f"ERR Can't assign hashslot {slot} to a different node "
+            "while I still hold keys for this hash slot."
+        )
+    if not keys(slot):
+        view.open_slot(view.migrating, slot, None)
+    imported = node is me and slot in view.importing
+    view.give_slot(slot, node)
+    view.must_judge = True
+    view.save()
+    if was_mine and node is not me and not me.slots and view.settings.allow_replica_migration:
+        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {node.id}")
+        table.follow(view, node)
+    if imported:
+        if table.bump_epoch(view):
+            view.log(f"configEpoch updated after importing slot {slot}")
+        view.open_slot(view.importing, slot, None)
+        outgoing.pong_all(view, now_ms)
+
+
+def set_config_epoch(view: View, epoch: int) -> None:
+    """SET-CONFIG-EPOCH: only for a node that knows nobody."""
+    if epoch < 0:
+        raise CommandError(f"ERR Invalid config epoch specified: {epoch}")
+    if len(view.nodes) > 1:
+        raise CommandError(
+            "ERR The user can assign a config epoch only when the node does not know any other node."
+        )
+    if view.me.config_epoch:
+        raise CommandError("ERR Node config epoch is already non-zero")
+    view.me.config_epoch = epoch
+    view.epoch = max(view.epoch, epoch)
+    view.log(f"configEpoch set to {epoch} via CLUSTER SET-CONFIG-EPOCH")
+    view.save(synced=True)
+    view.must_judge = True
+
+
+def reset(view: View, hard: bool, has_keys: bool) -> None:
+    """Forget the cluster; hard: who we are, too."""
+    me = view.me
+    if me.is_primary and has_keys:
+        raise CommandError("ERR CLUSTER RESET can't be called with master nodes containing keys")
+    if me.is_replica:
+        table.turn_primary(view, me)
+        view.do(Empty())
+    table.close_slots(view)
+    table.end_manual_failover(view)
+    for each in view.others():
+        table.remove(view, each)
+    view.give_slots(me.slots, None)
+    view.not_claiming = 0
+    view.forgotten.clear()
+    view.election = Election()
+    if hard:
+        view.epoch = view.voted_epoch = me.config_epoch = 0
+        me.shard_id = table.random_id(view)
+        view.rename(me, table.random_id(view))
+        view.log(f"Node hard reset, now I'm {me.id}")
+    view.save(synced=True)
+    view.must_judge = True
+
+
+def failover(view: View, manner: str, now_ms: int) -> None:
+    """CLUSTER FAILOVER [FORCE | TAKEOVER]."""
+    me = view.me
+    if me.is_primary:
+        raise CommandError("ERR You should send CLUSTER FAILOVER to a replica")
+    if me.primary is None:
+        raise CommandError("ERR I'm a replica but my master is unknown to me")
+    is_reachable = not me.primary.is_failed and me.primary.link is not None
+    if not manner and not is_reachable:
+        raise CommandError("ERR Master is down or failed, please use CLUSTER FAILOVER FORCE")
+    if manner == "TAKEOVER":
+        view.log("Taking over the master (user request).")
+        table.end_manual_failover(view)
+        table.bump_epoch(view)
+        election.lead(view, now_ms)
+    else:
+        manual.requested(view, manner == "FORCE", now_ms)
+
+
+def publish(view: View, channel: bytes, text: bytes, is_sharded: bool) -> None:
+    """Spread a message: to all nodes, or (sharded) to those of this shard."""
+    kind = messages.PUBLISHSHARD if is_sharded else messages.PUBLISH
+    message = outgoing.make(view, kind, channel=channel, text=text)
+    if not is_sharded:
+        outgoing.broadcast(view, message)
+        return
+    group = view.me.group
+    for each in view.others():
+        if each.group is group and not each.in_handshake:
+            outgoing.send(view, each.link, message)

@@ -1,0 +1,78 @@
+"""nodes.conf on disk: one writer, replaced in one step, durable when `synced`.
+
+What it is: the file behind `nodes_file`'s text. What it is not: when it is written.
+
+The lock is that of Redis: flock on the file for as long as the process lives. As the file
+is replaced, each new one is locked before it takes the name. Where a disk has no
+descriptors (the simulator) no other process can come, and there is no lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import posixpath
+
+from holdfast.server.host import Disk, DiskFile
+
+
+class NodesFileLocked(OSError):
+    """Another process uses the file."""
+
+
+class NodesStore:
+    """The file of one node."""
+
+    def __init__(self, disk: Disk, path: str, pid: int) -> None:
+        self._disk = disk
+        self.path = path
+        self._temporary = f"{path}.tmp-{pid}"
+        self._held: DiskFile | None = None
+
+    def open(self) -> str:
+        """Lock the file, and return its text, "" where there is none. Raises `OSError`."""
+        self._held = self._disk.open(self.path, "ab")
+        self._lock(self._held)
+        file = self._disk.open(self.path, "rb")
+        try:
+            return file.read().decode("utf-8", "surrogateescape")
+        finally:
+            file.close()
+
+    def write(self, text: str, synced: bool) -> None:
+        """Replace the file. Raises `OSError`; then the old one stands."""
+        file = self._disk.open(self._temporary, "wb")
+        try:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            if synced:
+                file.sync()
+            self._lock(file)
+            self._disk.rename(self._temporary, self.path)
+        except OSError:
+            file.close()
+            raise
+        held, self._held = self._held, file
+        if held is not None:
+            held.close()
+        if synced:
+            self._disk.sync_dir(posixpath.dirname(self.path))
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def _lock(self, file: DiskFile) -> None:
+        try:
+            descriptor = file.fileno()
+        except OSError:
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise NodesFileLocked(
+                f"Sorry, the cluster configuration file {self.path} is already used by a different "
+                "Redis Cluster node. Please make sure that different nodes use different cluster "
+                "configuration files."
+            ) from None

@@ -1,0 +1,116 @@
+"""nodes.conf: written and read again, by ours and by redis-server, and what a crash leaves of it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from holdfast.cluster import flags, nodes_file, slots
+from holdfast.cluster.model import Node, View
+from holdfast.cluster.nodes_file import NodesFileError
+from holdfast.cluster.settings import Settings
+from holdfast.cluster.store import NodesFileLocked, NodesStore
+from holdfast.server.machine import Machine
+from tests.cluster.processes import OURS, STOCK, Cluster, ClusterNode, until
+from tests.peers import require_peer
+
+A, B, C, D = (letter * 40 for letter in "abcd")
+SECOND = f"{B} 10.0.0.2:7001@17001,,nodename=second,tls-port=0,shard-id={D}"
+FIRST_SLOTS = f"0-99 200 [3->-{B}] [9-<-{B}]"
+OF_REDIS_7_2 = f"""\
+{A} 10.0.0.1:7000@17000,host-a,tls-port=0,shard-id={C} myself,master - 0 0 5 connected {FIRST_SLOTS}
+{SECOND} master,fail - 1700000000000 1700000000001 4 connected 100-199
+{C} 10.0.0.3:7002@17002,,tls-port=0,shard-id={C} slave {A} 0 1700000000002 5 connected
+vars currentEpoch 9 lastVoteEpoch 7
+"""
+
+
+def _view() -> View:
+    return View("e" * 40, random.Random(1), Settings(), 1000)
+
+
+def test_a_file_of_redis_7_2_is_read_whole() -> None:
+    view = _view()
+    nodes_file.load(view, OF_REDIS_7_2, 1000)
+    first, second, replica = (view.nodes[each] for each in (A, B, C))
+    assert view.me is first
+    assert (view.epoch, view.voted_epoch) == (9, 7)
+    assert (first.host, first.port, first.bus_port, first.hostname) == ("10.0.0.1", 7000, 17000, "host-a")
+    assert first.slots == slots.of_range(0, 99) | 1 << 200
+    assert view.owners[150] is second
+    assert view.migrating == {3: second}
+    assert view.importing == {9: second}
+    assert second.is_failed
+    assert second.human_name == "second"
+    assert replica.primary is first
+    assert replica.shard_id == first.shard_id == C
+
+
+def test_what_is_written_is_read_again() -> None:
+    view, again = _view(), _view()
+    nodes_file.load(view, OF_REDIS_7_2, 1000)
+    nodes_file.load(again, nodes_file.text_of(view), 1000)
+    assert nodes_file.text_of(again) == nodes_file.text_of(view)
+    assert again.nodes[B].shard_id == D
+    assert again.nodes[B].human_name == "second"
+
+
+def test_a_node_in_handshake_is_not_written() -> None:
+    view = _view()
+    view.add(Node(A, flags.HANDSHAKE, 0, "10.0.0.9", 1, bus_port=2))
+    assert "10.0.0.9" not in nodes_file.text_of(view)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        OF_REDIS_7_2.replace("myself,", ""),
+        OF_REDIS_7_2.replace(" 0-99 ", " 0-99999 "),
+        OF_REDIS_7_2.replace("master,fail", "boss"),
+        OF_REDIS_7_2.replace("a" * 40, "a" * 39),
+        OF_REDIS_7_2.replace("vars currentEpoch 9", "vars currentEpoch"),
+        "three words only\n",
+    ],
+)
+def test_a_broken_file_is_refused(broken: str) -> None:
+    with pytest.raises(NodesFileError):
+        nodes_file.load(_view(), broken, 1000)
+
+
+def test_the_file_of_a_running_node_is_locked_after_it_was_replaced_too(tmp_path: Path) -> None:
+    disk = Machine().disk
+    path = str(tmp_path / "nodes.conf")
+    first, second = NodesStore(disk, path, 1), NodesStore(disk, path, 2)
+    assert first.open() == ""
+    first.write("one\n", synced=True)
+    with pytest.raises(NodesFileLocked):
+        second.open()
+    first.close()
+    assert second.open() == "one\n"
+    second.close()
+
+
+@pytest.mark.parametrize(("writer", "reader"), [(STOCK, OURS), (OURS, STOCK)])
+def test_each_kind_goes_on_with_the_file_of_the_other(writer: str, reader: str, tmp_path: Path) -> None:
+    require_peer("redis-server")
+    cluster = Cluster(tmp_path, [STOCK, OURS, writer], [OURS])
+    try:
+        cluster.join()
+        node: ClusterNode = cluster.primaries[2]
+        before, own_id = node.table(), node.id
+        node.client.shutdown(nosave=True)
+        node.process.wait()
+        node.kind = reader
+        node.start()
+        until(node.client.ping, "it answers again")
+        after = node.table()
+        assert node.id == own_id
+        assert {port: (row[0], row[3]) for port, row in after.items()} == {
+            port: (row[0], row[3]) for port, row in before.items()
+        }
+        assert node.table()[cluster.primaries[1].port][8] == before[cluster.primaries[1].port][8]
+        until(lambda: node.state() == "ok", "it is part of the cluster again")
+    finally:
+        cluster.close()

@@ -1,0 +1,187 @@
+"""Unchanged nodes as a cluster in virtual time: faults by seed, and what was acknowledged is there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from typing import Any
+
+import pytest
+
+from holdfast.sim.client import connect
+from holdfast.sim.nodes import PORT
+from holdfast.sim.scenario.cluster import agrees, form_cluster
+from holdfast.sim.scenario.stage import Stage
+
+SEEDS = range(int(os.environ.get("CLUSTER_SIM_SEEDS", "4")))
+"""More of them by hand: CLUSTER_SIM_SEEDS=300."""
+PRIMARIES = ("a", "b", "c")
+SHARD_SETTINGS = {"min-replicas-to-ack": "1", "min-replicas-to-ack-timeout": "500"}
+
+
+class Writer:
+    """A client of slot 0 that follows redirections and notes what was acknowledged."""
+
+    def __init__(self, stage: Stage, shard: list[str]) -> None:
+        self.stage, self.shard = stage, shard
+        self.luck = random.Random(stage.world.luck("writer").getrandbits(64))
+        self.by_address = {stage.world.hosts[name].address: name for name in stage.nodes.settings}
+        self.acknowledged: list[int] = []
+        self.tried = 0
+        self.is_ending = False
+
+    async def main(self, host: Any) -> None:
+        """Write until it is told to end."""
+        target, client = self.shard[0], None
+        while not self.is_ending:
+            self.tried += 1
+            try:
+                if client is None:
+                    client = await connect(target, PORT, within=0.3)
+                reply = await client.ask("SET", f"{{06S}}{self.tried}", self.tried, within=1.0)
+            except (OSError, TimeoutError):
+                reply = None
+            if reply in ("OK", b"OK"):
+                self.acknowledged.append(self.tried)
+                continue
+            target = self._next(str(reply))
+            if client is not None:
+                client.close()
+            client = None
+            await asyncio.sleep(0.02)  # virtual
+
+    def _next(self, reply: str) -> str:
+        if reply.startswith("MOVED"):
+            address = reply.split(" ")[2].rpartition(":")[0]
+            return self.by_address.get(address, self.luck.choice(self.shard))
+        return self.luck.choice(self.shard)
+
+
+def _a_fault(stage: Stage, shard: list[str], luck: random.Random) -> None:
+    world, everybody = stage.world, list(stage.nodes.settings)
+    match luck.randrange(6):
+        case 0:
+            luck.shuffle(everybody)
+            at = luck.randrange(1, len(everybody))
+            world.partition(everybody[:at], everybody[at:])
+        case 1:
+            world.heal_all()
+        case 2:
+            world.pause(luck.choice(shard))
+        case 3:
+            for name in shard:
+                world.resume(name)
+        case 4:
+            name = luck.choice(shard)
+            if _all_are_whole(stage, shard):  # never the memory of two holders at once
+                stage.kill(name)
+        case 5:
+            for name in shard:
+                if not stage.nodes.runs(name):
+                    stage.start_again(name)
+
+
+def _all_are_whole(stage: Stage, shard: list[str]) -> bool:
+    nodes = [stage.nodes.serving(name) for name in shard]
+    return all(node is not None and node.replication.standing.node.state.intact for node in nodes) and agrees(
+        stage
+    )
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_acknowledged_write_is_lost(seed: int, replicas: int) -> None:
+    stage = Stage(f"cluster/{seed}/{replicas}")
+    try:
+        following = [f"{name}{number}" for number in range(replicas) for name in PRIMARIES]
+        form_cluster(stage, ", ".join(PRIMARIES), ", ".join(following), SHARD_SETTINGS)
+        shard = ["a", *(f"a{number}" for number in range(replicas))]
+        writer = Writer(stage, shard)
+        stage.world.start("writer", writer.main)
+        luck = random.Random(seed)
+        for _ in range(10):
+            stage.world.run(luck.choice((0.1, 0.6, 1.3, 2.5)))
+            _a_fault(stage, shard, luck)
+        stage.mend()
+        healed = len(writer.acknowledged)
+        assert stage.await_true(lambda: len(writer.acknowledged) > healed, 60), "writes go on after healing"
+        writer.is_ending = True
+        assert stage.await_true(lambda: agrees(stage), 60), "they agree after healing"
+        leader = next(name for name in shard if not stage.nodes.latest[name].replication.is_replica)
+        lost = [
+            number
+            for number in writer.acknowledged
+            if stage.nodes.latest[leader].engine and stage.ask(leader, "EXISTS", f"{{06S}}{number}") != 1
+        ]
+        assert not lost, f"{len(lost)} of {len(writer.acknowledged)}"
+    finally:
+        stage.close()
+
+
+def test_an_empty_primary_that_returns_is_not_followed_and_its_replica_leads() -> None:
+    stage = Stage(7)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f", {"cluster-node-timeout": "5000"})
+        for number in range(50):
+            assert stage.ask("a", "SET", f"{{06S}}{number}", number) in ("OK", b"OK")
+        stage.world.run(1.0)
+        stage.world.pause("b")
+        stage.world.pause("c")  # nobody can fail it over before it is back
+        stage.kill("a")
+        stage.start_again("a")
+        stage.world.run(0.3)
+        stage.world.resume("b")
+        stage.world.resume("c")
+        assert stage.await_true(lambda: agrees(stage), 30)
+        assert not stage.nodes.latest["d"].replication.is_replica
+        assert stage.ask("d", "DBSIZE") == 50
+        assert stage.nodes.latest["a"].engine.key_count(0) == 50
+    finally:
+        stage.close()
+
+
+def test_a_primary_that_restarts_unseen_is_led_again_by_its_replica() -> None:
+    stage = Stage(9)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f", {"cluster-node-timeout": "5000", **SHARD_SETTINGS})
+        stage.kill("a")
+        assert stage.await_true(lambda: not stage.nodes.latest["d"].replication.is_replica, 5)
+        stage.start_again("a")
+        assert stage.await_true(lambda: agrees(stage), 20)
+        assert stage.await_true(lambda: stage.ask("d", "SET", "{06S}", "one") in ("OK", b"OK"), 5)
+        stage.world.pause("b")
+        stage.world.pause("c")
+        stage.kill("d")
+        stage.start_again("d")  # it waits for a leader now
+        stage.world.run(0.3)
+        stage.world.resume("b")
+        stage.world.resume("c")
+        assert stage.await_true(lambda: agrees(stage), 30)
+        assert stage.ask("a", "GET", "{06S}") in ("one", b"one")
+        assert stage.ask("a", "SET", "{06S}", "two") in ("OK", b"OK")
+    finally:
+        stage.close()
+
+
+def test_garbage_on_the_bus_port_harms_nothing() -> None:
+    stage = Stage(8)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f", {})
+        luck = random.Random(8)
+
+        async def throw(host: Any) -> None:
+            for _ in range(30):
+                _, writer = await asyncio.open_connection("a", PORT + 10_000)
+                writer.write(luck.randbytes(luck.randrange(1, 5000)))
+                writer.write(b"RCmb" + luck.randbytes(3000))
+                await asyncio.sleep(0.02)  # virtual
+                writer.close()
+
+        stage.world.start("stranger", throw)
+        stage.world.run(3.0)
+        assert agrees(stage)
+        assert stage.nodes.latest["a"].cluster is not None
+        assert stage.nodes.latest["a"].cluster.bus.broken > 0
+    finally:
+        stage.close()

@@ -13,9 +13,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from holdfast.ops import proxy_place
 from tests.ops.deployments import REPOSITORY, Running, environment, free_base, until
 from tests.peers import require_peer
 
@@ -87,8 +84,6 @@ def test_both_languages_show_the_same_commands_and_the_same_python() -> None:
 
 
 def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
-    if not proxy_place.is_there():
-        pytest.skip("this build has no proxy, and so no stable port")
     require_peer("redis-cli")
     told = commands(README)
     assert told[:2] == ["make up", "make test"]

@@ -32,6 +32,7 @@ from holdfast.ops.happenings import Happening
 from holdfast.ops.leadership import asked, cluster_nodes, named_primary, still_leads
 from holdfast.ops.model import Deployment, Engine
 from holdfast.ops.plan import Kind, Planned, sentinel_file
+from holdfast.ops.proxy_place import pointed_at
 from holdfast.ops.wire import Address, info_fields
 
 HELD_BACK_POLL_S = 0.05
@@ -299,6 +300,8 @@ class Supervisor:
         text = planned.file_text
         if planned.is_memory:
             text = sentinel_file(text, self.directory.read_text(planned.file_path))
+        elif planned.kind is Kind.PROXY and (leader := self._remembered_leader()) is not None:
+            text = pointed_at(text, leader)
         self.directory.write_text(planned.file_path, text)
 
     # ---- the whole ----

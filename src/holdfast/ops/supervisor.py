@@ -144,6 +144,11 @@ class Supervisor:
             return
         self.is_stopping = True
         data = [each for each in self.slots.values() if each.planned.is_data]
+        if len(self.slots) == len(self.everything):
+            # Nobody is left to hand over to. Where other hosts go on, the primary does hand over.
+            password = self.deployment.password
+            addresses = [each.planned.address for each in data]
+            await asked(addresses, "CONFIG", "SET", "shutdown-failover", "no", password=password)
         for kind in rules.STOP_ORDER:
             await self._end([each for each in self.slots.values() if each.planned.kind is kind])
         leading = await self._leading(data)

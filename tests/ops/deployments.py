@@ -133,9 +133,10 @@ def up(home: Path, port: int, *words: str) -> Running:
 
 
 @contextmanager
-def deployment(*words: str) -> Iterator[Running]:
-    """Hold a deployment for a block."""
+def deployment(*words: str, file: str = "") -> Iterator[Running]:
+    """Hold a deployment for a block; `file` is what stands in its holdfast.toml."""
     home = Path(tempfile.mkdtemp(prefix="holdfast-up-"))
+    (home / "holdfast.toml").write_text(file)
     running = None
     try:
         running = up(home, free_base(), *words)

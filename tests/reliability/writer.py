@@ -6,12 +6,12 @@ not: a measure of throughput.
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 
 import redis
 
+from holdfast.ops.drill.phases import longest_gap
 from tests.sentinel.group import Group
 
 
@@ -71,4 +71,4 @@ class Writer:
     def outage_ms(self, fault: float) -> float:
         """Return the longest gap between acknowledgements that ends after the fault."""
         times = [at for at, _ in self.acknowledged]
-        return max((after - before) * 1000 for before, after in itertools.pairwise(times) if after > fault)
+        return longest_gap(times, fault, times[-1]).ms

@@ -53,7 +53,7 @@ def status(address: str, data: str, password: str, group: str, as_json: bool) ->
 
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
         console.print(headline(picture))
-        console.print(members(picture))
+        console.print(members(picture, console.width))
     raise SystemExit(STATUS_OF[picture.health])
 
 

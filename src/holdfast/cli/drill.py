@@ -27,7 +27,7 @@ import click
 import holdfast
 from holdfast.cli import exits
 from holdfast.cli.exits import AS_JSON, DATA, GROUP, PASSWORD, deployment_at, directory, fail
-from holdfast.ops import model, proxy_place, topology
+from holdfast.ops import model, topology
 from holdfast.ops.drill import namespaces
 from holdfast.ops.drill.faults import FAULTS, HARMLESS, Fault
 from holdfast.ops.drill.page import page
@@ -177,7 +177,7 @@ def _file_of(network: namespaces.Network, ack: int) -> str:
         for kind in ("node", "sentinel")
         for number in range(1, len(network.hosts) + 1)
     )
-    proxy = '[processes.proxy]\nhost = "clients"\n' if proxy_place.is_there() else ""
+    proxy = '[processes.proxy]\nhost = "clients"\n'
     return f"min-replicas-to-ack = {ack}\n[hosts]\n{hosts}{clients}{places}{proxy}"
 
 

@@ -28,14 +28,23 @@ WORDS = {
 }
 
 
+WIDE = 104
+"""Columns that a row needs with everything in it."""
+
+
 def whole(
-    picture: Picture, happenings: Sequence[Happening], connection: Connection, note: str, height: int
+    picture: Picture,
+    happenings: Sequence[Happening],
+    connection: Connection,
+    note: str,
+    width: int,
+    height: int,
 ) -> RenderableType:
-    """Return the live screen for a terminal of so many lines."""
+    """Return the live screen for a terminal of so many columns and lines."""
     room = max(3, height - len(picture.rows) - len(connection.python) - 11)
     return Group(
         headline(picture),
-        members(picture),
+        members(picture, width),
         Panel(_events(happenings[-room:]), title="what happened", title_align="left", border_style="dim"),
         connect(connection),
         Text(note, style="dim"),
@@ -57,8 +66,9 @@ def headline(picture: Picture) -> Text:
     return line
 
 
-def members(picture: Picture) -> Table:
-    """Return the table of all members."""
+def members(picture: Picture, width: int) -> Table:
+    """Return the table of all members; with few columns it says less of each."""
+    is_narrow = width < WIDE
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for name in ("name", "address", "role", "health"):
         table.add_column(name, no_wrap=True)
@@ -67,8 +77,11 @@ def members(picture: Picture) -> Table:
     for each in picture.rows:
         table.add_row(
             each.name,
-            each.address,
-            Text(_role(each), style="bold cyan" if each.role == "primary" else ""),
+            each.address.removeprefix("127.0.0.1") if is_narrow else each.address,
+            Text(
+                each.role if is_narrow else _role(each),
+                style="bold cyan" if each.role == "primary" else "",
+            ),
             Text(each.health, style="green" if each.is_ok else "bold red"),
             _number(each.offset),
             _bytes(each.lag),

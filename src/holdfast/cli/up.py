@@ -26,14 +26,15 @@ import click
 
 from holdfast.cli import exits
 from holdfast.cli.exits import fail
-from holdfast.ops import control, proxy_place, topology
+from holdfast.ops import control, topology
 from holdfast.ops.connection import Connection, how_to_connect
 from holdfast.ops.deployment_file import DeploymentFileError, read_deployment
 from holdfast.ops.files_on_disk import Directory, DirectoryInUse
 from holdfast.ops.happenings import Happening
 from holdfast.ops.model import ClusterShape, Deployment, Engine, Persistence, problems
 from holdfast.ops.picture import take
-from holdfast.ops.plan import Planned, Programs, on_host, plan
+from holdfast.ops.plan import Kind, Planned, Programs, on_host, plan
+from holdfast.ops.stable_port import StablePort
 from holdfast.ops.supervisor import CannotStart, Supervisor
 from holdfast.ops.watch import Repeated, listen
 
@@ -122,7 +123,7 @@ def _deployment(
     if given.get("replicas") == 0 and "sentinels" not in given:
         given["sentinels"] = 0
     deployment = replace(deployment, **given)
-    if no_proxy or not proxy_place.is_there():
+    if no_proxy:
         deployment = replace(deployment, proxy=False)
     deployment = replace(deployment, data=os.path.abspath(deployment.data))
     wrong = problems(deployment)
@@ -192,7 +193,7 @@ async def _run(
             coming.result()
             is_ready = True
             there = topology.own(directory)
-            watching.append(asyncio.create_task(listen(there, show.tell)))
+            watching += _watch(there, mine, directory, show.tell)
             show.ready(time.monotonic() - began)
             await show.until(supervisor.stop_wanted, there)
         else:
@@ -210,6 +211,24 @@ async def _run(
     if problem:
         fail(problem)
     return 0
+
+
+def _watch(
+    there: topology.Topology,
+    mine: tuple[Planned, ...],
+    directory: Directory,
+    tell: Callable[[Happening], None],
+) -> list[asyncio.Task[None]]:
+    """Listen to the Sentinels, and keep our stable port pointed at whoever they name."""
+    ports = [StablePort(each, there, directory) for each in mine if each.kind is Kind.PROXY]
+
+    def heard(happening: Happening) -> None:
+        for each in ports:
+            each.heard(happening)
+        tell(happening)
+
+    runs = [listen(there, heard), *(each.run() for each in ports if there.sentinels)]
+    return [asyncio.create_task(each) for each in runs]
 
 
 def _follow_signals(supervisor: Supervisor, show: _Show) -> None:
@@ -285,7 +304,7 @@ class _Show:
         console = self._live_screen.console
         note = "Ctrl-C stops all in order; `holdfast drill` in another terminal breaks something on purpose"
         while not stop_wanted.is_set():
-            screen = whole(picture, list(self._events), self._connection, note, console.height)
+            screen = whole(picture, list(self._events), self._connection, note, console.width, console.height)
             self._live_screen.update(screen, refresh=True)
             self._changed.clear()
             changed = asyncio.create_task(self._changed.wait())

@@ -28,12 +28,12 @@ def how_to_connect(deployment: Deployment) -> Connection:
     flag = f" -a {password}" if password else ""
     keyword = f', password="{password}"' if password else ""
     write = 'client.set("greeting", "hello")'
-    if deployment.proxy or not deployment.sentinels or deployment.cluster:
-        at = address_of(deployment, "proxy" if deployment.proxy else "node-1")
+    if deployment.has_proxy or not deployment.sentinels or deployment.cluster:
+        at = address_of(deployment, "proxy" if deployment.has_proxy else "node-1")
         local = at.host == "127.0.0.1"
         where = f"port={at.port}" if local else f'host="{at.host}", port={at.port}'
         host = "" if local else f"-h {at.host} "
-        kind = "cluster.RedisCluster" if deployment.cluster and not deployment.proxy else "Redis"
+        kind = "cluster.RedisCluster" if deployment.cluster and not deployment.has_proxy else "Redis"
         if kind != "Redis" and local:
             where = f'host="127.0.0.1", {where}'
         many = "-c " if kind != "Redis" else ""

@@ -39,12 +39,18 @@ async def give_first_epoch(address: Address, password: str, complain: Complain) 
     """
     await until_answers(address, password, complain)
     async with connected(address, password) as wire:
-        fields = info_fields(str(await wire.ask("INFO", "replication")))
-        if int(fields.get("fence_epoch", "0")) >= FIRST_EPOCH:
-            return
-        report = pairs(await wire.ask("HOLDFAST", "FENCE", FIRST_EPOCH, FIRST_LEADER))
-        position = (report["position-epoch"], report["position-offset"])
-        await wire.ask("HOLDFAST", "PROMOTE", FIRST_EPOCH, FIRST_LEADER, *position)
+        while True:
+            fields = info_fields(str(await wire.ask("INFO", "replication")))
+            epoch, standing = int(fields.get("fence_epoch", "0")), fields.get("standing")
+            if epoch > FIRST_EPOCH or (epoch == FIRST_EPOCH and standing == "primary"):
+                return
+            try:
+                report = pairs(await wire.ask("HOLDFAST", "FENCE", FIRST_EPOCH, FIRST_LEADER))
+                position = (report["position-epoch"], report["position-offset"])
+                await wire.ask("HOLDFAST", "PROMOTE", FIRST_EPOCH, FIRST_LEADER, *position)
+            except Refused:  # a lease of the time before has to run out first, or a Sentinel was faster
+                complain()
+                await asyncio.sleep(POLL_S)
 
 
 def remembered_leader(texts: Sequence[str]) -> Address | None:

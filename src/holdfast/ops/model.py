@@ -130,7 +130,12 @@ class Deployment:
         names = [f"node-{number}" for number in range(1, self.data_nodes + 1)]
         if self.cluster is None:
             names += [f"sentinel-{number}" for number in range(1, self.sentinels + 1)]
-        return (*names, "proxy") if self.proxy else tuple(names)
+        return (*names, "proxy") if self.has_proxy else tuple(names)
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether there is a stable port: a cluster has none yet."""
+        return self.proxy and self.cluster is None
 
     def place_of(self, name: str) -> tuple[Host, int]:
         """Return host and port of a process. Processes of a kind are dealt to the hosts in turn."""

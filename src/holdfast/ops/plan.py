@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from holdfast.ops import proxy_place
 from holdfast.ops.model import Deployment, Engine, Host, Persistence
-from holdfast.ops.proxy_place import proxy_file
 from holdfast.ops.wire import Address
 
 FIRST_EPOCH = 1
@@ -94,7 +94,7 @@ def plan(deployment: Deployment, programs: Programs, identity: str, primary: str
         elif name.startswith("sentinel-"):
             made.append(_sentinel(deployment, programs, name, primary, identity))
         else:
-            made.append(_proxy(deployment, programs))
+            made.append(_proxy(deployment, programs, primary))
     return tuple(made)
 
 
@@ -202,28 +202,19 @@ def _sentinel(deployment: Deployment, programs: Programs, name: str, primary: st
     )
 
 
-def _proxy(deployment: Deployment, programs: Programs) -> Planned:
+def _proxy(deployment: Deployment, programs: Programs, primary: str) -> Planned:
     host, port = deployment.place_of("proxy")
-    directory = f"{deployment.data}/proxy"
-    data = [address_of(deployment, each) for each in deployment.process_names if each.startswith("node-")]
-    sentinels = [
-        address_of(deployment, each) for each in deployment.process_names if each.startswith("sentinel-")
-    ]
-    name, text, arguments = proxy_file(deployment, Address(host.address, port), data, sentinels)
+    directory, listens = f"{deployment.data}/proxy", Address(host.address, port)
+    path = f"{directory}/{proxy_place.FILE_NAME}"
+    text = proxy_place.proxy_file(deployment, listens, address_of(deployment, primary))
     inside = ("ip", "netns", "exec", host.namespace) if host.namespace else ()
-    words = (*inside, *programs.proxy, *arguments, f"{directory}/{name}")
-    return Planned(
-        "proxy", Kind.PROXY, host, Address(host.address, port), words, directory, name, _text_of(text)
-    )
+    words = (*inside, *programs.proxy, *proxy_place.arguments(path))
+    return Planned("proxy", Kind.PROXY, host, listens, words, directory, proxy_place.FILE_NAME, text)
 
 
 def _text(lines: Sequence[str]) -> str:
     head = "# Written by `holdfast up` at every start: change holdfast.toml instead."
     return "\n".join([head, *lines]) + "\n"
-
-
-def _text_of(text: str) -> str:
-    return text if text.endswith("\n") else text + "\n"
 
 
 def sentinel_id(identity: str, name: str) -> str:

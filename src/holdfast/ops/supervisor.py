@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -30,6 +32,7 @@ from holdfast.ops.happenings import Happening
 from holdfast.ops.leadership import asked, cluster_nodes, named_primary, still_leads
 from holdfast.ops.model import Deployment, Engine
 from holdfast.ops.plan import Kind, Planned, sentinel_file
+from holdfast.ops.proxy_place import pointed_at
 from holdfast.ops.wire import Address, info_fields
 
 HELD_BACK_POLL_S = 0.05
@@ -98,7 +101,10 @@ class Supervisor:
     # ---- its life ----
 
     async def start(self) -> None:
-        """Start everything at once; nothing waits for another but a primary that must not lead."""
+        """Start everything at once; nothing waits for another but a primary that must not lead.
+
+        Raises `CannotStart` when somebody else has one of the addresses.
+        """
         self._remember_shape()
         children = self.directory.read("run.json").get("children", {})
         for slot in self.slots.values():
@@ -107,6 +113,11 @@ class Supervisor:
             if slot.child is not None:
                 slot.was_found = slot.was_started = True
                 self.tell(slot.planned.name, f"runs already (process {pid}), found again")
+        to_start = [slot.planned for slot in self.slots.values() if slot.child is None]
+        taken = [each for each in to_start if _is_taken(each)]
+        if taken:
+            shown = ", ".join(f"{each.address} ({each.name})" for each in taken)
+            raise CannotStart(f"in use by somebody else: {shown}; give another --port")
         for slot in self.slots.values():
             slot.keeper = asyncio.create_task(self._keep(slot), name=slot.planned.name)
 
@@ -133,6 +144,11 @@ class Supervisor:
             return
         self.is_stopping = True
         data = [each for each in self.slots.values() if each.planned.is_data]
+        if len(self.slots) == len(self.everything):
+            # Nobody is left to hand over to. Where other hosts go on, the primary does hand over.
+            password = self.deployment.password
+            addresses = [each.planned.address for each in data]
+            await asked(addresses, "CONFIG", "SET", "shutdown-failover", "no", password=password)
         for kind in rules.STOP_ORDER:
             await self._end([each for each in self.slots.values() if each.planned.kind is kind])
         leading = await self._leading(data)
@@ -289,6 +305,8 @@ class Supervisor:
         text = planned.file_text
         if planned.is_memory:
             text = sentinel_file(text, self.directory.read_text(planned.file_path))
+        elif planned.kind is Kind.PROXY and (leader := self._remembered_leader()) is not None:
+            text = pointed_at(text, leader)
         self.directory.write_text(planned.file_path, text)
 
     # ---- the whole ----
@@ -420,3 +438,17 @@ class Supervisor:
         if slot is None:
             raise ValueError(f"no such process here: {', '.join(self.slots)}")
         return slot
+
+
+def _is_taken(planned: Planned) -> bool:
+    """Tell whether another process listens where this one is to."""
+    if planned.host.namespace:
+        return False
+    family = socket.AF_INET6 if ":" in planned.address.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((planned.address.host, planned.address.port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False

@@ -80,6 +80,8 @@ class Replicator:
         """Whether the files told where in the stream the copy stands."""
         self.record_changed: Callable[[], None] = lambda: None
         """Sees that the log tells of the new set record (set by the node)."""
+        self.copy_replaced: Callable[[], None] = lambda: None
+        """Sees that the log begins anew with another copy, whose place in the stream is known now."""
         self._lineage: tuple[str, SetRecord | None, bytes] = ("", None, b"")
         node.configuration.on_change(DURABILITY, lambda _: self._note_durability())
         node.configuration.on_change(SETTINGS, lambda _: self._configure())
@@ -569,6 +571,8 @@ class Replicator:
     def copy_known(self, is_known: bool) -> None:
         """Note whether the copy is whole."""
         self.standing.is_known = is_known
+        if is_known:
+            self.copy_replaced()
 
     def applied(self) -> None:
         """Note that the copy reaches further."""

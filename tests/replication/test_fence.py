@@ -240,3 +240,14 @@ def test_a_report_reads_back_passes_over_unknown_fields_and_refuses_broken_ones(
         if broken != words[:-2]:
             with pytest.raises(OrderError):
                 read_report(broken)
+
+
+def test_a_node_that_follows_in_an_epoch_may_be_pointed_to_its_primary_by_any_manager() -> None:
+    state = NodeState("n", fence_epoch=3, fence_leader="L1", term_epoch=3)
+    order = fence.FollowOrder(3, "L2", "host", 6379, "p")
+    decision = fence.told_to_follow(fence.Node(state, Standing.REPLICA), order)
+    assert fence.Follow("host", 6379, "p") in decision.effects
+    assert decision.node.state.fence_leader == "L1"
+    open_fence = fence.Node(NodeState("n", fence_epoch=3, fence_leader="L1", term_epoch=2), Standing.FENCED)
+    refused = fence.told_to_follow(open_fence, order)
+    assert isinstance(refused.effects[0], fence.Refuse)

@@ -1,6 +1,7 @@
 """The swarm: seeds keep every promise, equal seeds are equal runs, mistakes are seen.
 
-Options by environment: HOLDFAST_SWARM_SEEDS (200), HOLDFAST_DETERMINISM_SEEDS (3).
+Options by environment: HOLDFAST_SWARM_SEEDS (200), HOLDFAST_SENTINEL_SEEDS (6),
+HOLDFAST_DETERMINISM_SEEDS (3).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from holdfast.sim.swarm.story import picture, told
 
 ROOT = Path(__file__).parents[2]
 SEEDS = int(os.environ.get("HOLDFAST_SWARM_SEEDS", "200"))
+SENTINEL_SEEDS = int(os.environ.get("HOLDFAST_SENTINEL_SEEDS", "6"))
 CHUNK = 10
 DETERMINISM_SEEDS = int(os.environ.get("HOLDFAST_DETERMINISM_SEEDS", "3"))
 CATCHES = {
@@ -56,6 +58,12 @@ def test_no_seed_breaks_a_promise(first: int) -> None:
     for seed in range(first, min(first + CHUNK, SEEDS)):
         outcome = run_seed(seed)
         assert not outcome.problem, f"seed {seed}: {outcome.problem}\n{outcome.scenario}"
+
+
+@pytest.mark.parametrize("seed", range(SENTINEL_SEEDS))
+def test_no_seed_with_sentinels_breaks_a_promise(seed: int) -> None:
+    outcome = run_seed(seed, kind="sentinel")
+    assert not outcome.problem, f"seed {seed}: {outcome.problem}\n{outcome.scenario}"
 
 
 def test_every_deliberate_fault_has_a_seed_that_sees_it() -> None:

@@ -136,6 +136,7 @@ class ServerNode:
         keeper.replication_fields = replication.aux_fields
         keeper.stream_place = replication.stream_place
         replication.record_changed = keeper.writer.mark_soon
+        replication.copy_replaced = keeper.replaced
         replication.waiting.fsynced = keeper.synced_offset
         self.info.tell("replication", replication.info)
         self.info.tell("persistence", lambda: keeper.fields().items())

@@ -95,7 +95,6 @@ class Arrival:
         keeper.kept.take(self._reader)
         if keeper.take_functions is not None:
             keeper.take_functions(self._reader.functions)
-        keeper.replaced()
         fields = self._reader.fields.items()
         return {name.decode("latin-1"): text.decode("latin-1") for name, text in fields}
 

@@ -289,10 +289,14 @@ def told_to_follow(node: Node, order: FollowOrder) -> Decision:
     """Follow the primary that a leader names, or refuse."""
     state = node.state
     leads_already = node.standing is Standing.PRIMARY and order.epoch <= state.term_epoch
-    other_leader = order.epoch == state.fence_epoch and state.fence_leader not in ("", order.leader)
+    # Once the node leads or follows in an epoch, whoever knows that epoch's primary may name it: there is
+    # one, and attaching asks it for its epoch.
+    is_open = order.epoch == state.fence_epoch > state.term_epoch
+    other_leader = is_open and state.fence_leader not in ("", order.leader)
     if order.epoch < state.fence_epoch or leads_already or other_leader:
         return _refused(node, state.fence_epoch, "FOLLOW")
-    state = replace(state, fence_epoch=order.epoch, fence_leader=order.leader, is_primary=False)
+    leader = order.leader if order.epoch > state.term_epoch else state.fence_leader
+    state = replace(state, fence_epoch=order.epoch, fence_leader=leader, is_primary=False)
     follow = Follow(order.host, order.port, order.node_id)
     standing = Standing.REPLICA if order.epoch == state.term_epoch else Standing.FENCED
     return Decision(Node(state, standing), (*_stop(node), Persist(state), follow, Reply()))

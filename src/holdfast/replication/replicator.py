@@ -27,7 +27,7 @@ from holdfast.replication.attachments import Stage
 from holdfast.replication.empty_primary import Cause
 from holdfast.replication.fence import Standing
 from holdfast.replication.hand_over import HandOver
-from holdfast.replication.history import history_after_start
+from holdfast.replication.history import History, history_after_start
 from holdfast.replication.information import info_fields, role
 from holdfast.replication.lease_keeper import LeaseKeeper
 from holdfast.replication.left_overs import delete_left_overs
@@ -87,6 +87,10 @@ class Replicator:
         """Whether the files told where in the stream the copy stands."""
         self.record_changed: Callable[[], None] = lambda: None
         """Sees that the log tells of the new set record (set by the node)."""
+        self._is_void = False
+        """The data set is empty for the time being, and not what the files hold."""
+        self.copy_replaced: Callable[[], None] = lambda: None
+        """Sees that the log begins anew with another copy, whose place in the stream is known now."""
         self._lineage: tuple[str, SetRecord | None, bytes] = ("", None, b"")
         node.configuration.on_change(DURABILITY, lambda _: self._note_durability())
         node.configuration.on_change(SETTINGS, lambda _: self._configure())
@@ -240,7 +244,7 @@ class Replicator:
     def stream_place(self) -> tuple[bytes, int, int] | None:
         """Return history, offset and database where the copy stands, for the log; None: in no stream."""
         stream, record = self.stream, self.standing.record
-        if not self._is_started or stream.backlog is None:
+        if not self._is_started or self._is_void or stream.backlog is None:
             return None
         replication_id, of_record, lineage = self._lineage
         if replication_id != stream.replication_id or of_record is not record:
@@ -670,6 +674,19 @@ class Replicator:
     def copy_known(self, is_known: bool) -> None:
         """Note whether the copy is whole."""
         self.standing.is_known = is_known
+        self._is_void = not is_known
+        if is_known:
+            self.copy_replaced()
+
+    def copy_lost(self) -> None:
+        """Note that the old copy is gone and the new one did not come: this node holds nothing.
+
+        That is known, so nobody waits for what it might hold; and no stream goes on from there. The
+        files have the old copy still, and are left alone.
+        """
+        self.standing.record = None
+        self.standing.holds_nothing()
+        self.stream.adopt(History(self._new_id()))
 
     def applied(self) -> None:
         """Note that the copy reaches further."""

@@ -231,6 +231,18 @@ class NodeStanding:
         """Note that the link to the primary is gone."""
         self.node = fence.upstream_lost(self.node)
 
+    def holds_nothing(self) -> None:
+        """Note that the copy in memory is gone."""
+        self.is_known = True
+        if self.node.state.intact:
+            state = replace(self.node.state, intact=False)
+            self.node = replace(self.node, state=state)
+            if self._is_kept:
+                try:
+                    self._write(state)
+                except OrderRefused as refusal:  # what counts is what this process reports
+                    self._node.log.warning(str(refusal))
+
     def by_hand(self, is_primary: bool) -> None:
         """Note REPLICAOF: outside of every promise, and never against a fence.
 

@@ -104,6 +104,10 @@ class Overseer(Protocol):
         """Note whether the copy is whole."""
         ...
 
+    def copy_lost(self) -> None:
+        """Note that the old copy is gone and the new one did not come."""
+        ...
+
     def applied(self) -> None:
         """Note that the copy reaches further."""
         ...
@@ -160,7 +164,7 @@ class Upstream:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._acknowledges = False
-        self._ever_synced = False
+        self._old_data_are_gone = False
 
     # ---- whom ----
 
@@ -397,6 +401,7 @@ class Upstream:
     def _before_loading(self, plan: Plan) -> None:
         if not plan.keeps_old:
             self._node.log.notice("MASTER <-> REPLICA sync: Flushing old data")
+            self._old_data_are_gone = True
             self._overseer.copy_known(False)
             self._node.engine.guard |= GUARD_LOADING
         self._node.log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
@@ -456,6 +461,7 @@ class Upstream:
             self._node.log.warning(str(error))
             record = None
         self._overseer.record_seen(record)
+        self._old_data_are_gone = False
         self._overseer.copy_known(True)
         self._continues = True
 
@@ -464,6 +470,9 @@ class Upstream:
         assert incoming is not None
         incoming.abandon()
         self._node.engine.guard &= ~GUARD_LOADING
+        if self._old_data_are_gone:
+            self._old_data_are_gone = False
+            self._overseer.copy_lost()
 
     # ---- the stream ----
 

@@ -195,15 +195,18 @@ def _replica_follows(sentinel: Sentinel, replica: Instance, now_ms: int) -> None
     ):
         replica.converted_ms = now_ms
         sentinel.tell("+fix-slave-config", replica, level="notice")
-    if not primary.address.is_at(replica.primary_host, replica.primary_port):
+    # A fence that came late leaves a node that names the right primary and follows nobody.
+    is_astray = not primary.address.is_at(replica.primary_host, replica.primary_port)
+    if is_astray or replica.standing == "fenced":
         wait_ms = primary.options.failover_timeout_ms
         if (
             not primary.in_failover
             and looks_sane(sentinel, primary, now_ms)
             and _has_been_up(replica, wait_ms, now_ms)
-            and now_ms - replica.primary_changed_ms > wait_ms
+            and now_ms - max(replica.primary_changed_ms, replica.reconf_sent_ms) > wait_ms
             and orders.follow(sentinel, replica, primary, now_ms)
         ):
+            replica.reconf_sent_ms = now_ms
             sentinel.tell("+fix-slave-config", replica, level="notice")
     target = primary.promoted
     if target is None:

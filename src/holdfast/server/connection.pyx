@@ -28,7 +28,7 @@ cdef extern from "unistd.h":
 
 cdef enum:
     KEEP_OUTPUT = 16 * 1024     # an empty reply buffer larger than this is given back
-    HELD_UNJUDGED = 1024        # short replies that wait for acknowledgements are not judged as a slow client's
+    HELD_UNJUDGED = 1024        # shorter replies that wait for acknowledgements are judged by nobody
     INPUT_PAUSE = 1 << 20       # a session that may not run reads ahead no more than this
 
 

@@ -15,7 +15,6 @@ from collections import deque
 
 from holdfast.server.host import Disk, DiskFile
 
-
 REPLACED_MOST = 32
 """Files that were replaced and are not closed yet: to close one whose bytes are still on their way to
 the disk waits for these, for a millisecond and more."""

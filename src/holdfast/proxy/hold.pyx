@@ -13,9 +13,9 @@ from libc.stdint cimport int64_t
 from holdfast.engine.buf cimport buf_append
 from holdfast.proxy.client cimport slot_fail
 from holdfast.proxy.link cimport lane_of, link_send, shared_link
-from holdfast.proxy.shapes cimport PLAIN_PROTOCOL, Backend, Client, Exchange, Lane, Link, Pool, Shard
+from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard
 from holdfast.proxy.slots cimport (
-    SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_WRITES, Ring, Slot, free_slot, ring_first, ring_pop, ring_push,
+    SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_WRITES, Ring, Slot, ring_first, ring_pop, ring_push,
     ring_push_front)
 
 cdef enum:

@@ -17,17 +17,16 @@ How to read it: sending, then replies, then the end.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
 from libc.string cimport memset
-from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, slice_of
-from holdfast.engine.numbers cimport format_int64
+from holdfast.engine.buf cimport Buf, buf_append, buf_free
 from holdfast.proxy.client cimport client_abort, slot_bytes, slot_end, slot_fail, slot_keeps_streaming
 from holdfast.proxy.hold cimport hold_again, may_hold_again
 from holdfast.proxy.scan cimport scan_reply
 from holdfast.proxy.shapes cimport PLAIN_PROTOCOL, Backend, Client, Exchange, Lane, Link, Pool
 from holdfast.proxy.slots cimport (
-    SLOT_ASK, SLOT_PLAIN, SLOT_SETUP, SLOT_UNTIMED, Ring, Slot, free_slot, new_slot, ring_first, ring_free,
-    ring_pop, ring_push)
+    SLOT_ASK, SLOT_SETUP, SLOT_UNTIMED, Ring, Slot, free_slot, new_slot, ring_first, ring_free, ring_pop,
+    ring_push)
 
 import errno
 import os

@@ -14,10 +14,10 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free
 from holdfast.engine.buf cimport buf_free
-from holdfast.engine.state cimport S_ENDED, S_PENDING, Engine, Session
+from holdfast.engine.state cimport S_PENDING, Engine, Session
 from holdfast.engine.reply cimport wake
 from holdfast.proxy.client cimport (
-    client_abort, client_flush, client_gone, client_made, client_resume, client_take)
+    client_abort, client_ended, client_flush, client_gone, client_made, client_resume, client_take)
 from holdfast.proxy.hold cimport hold_release
 from holdfast.proxy.link cimport (
     lane_of, link_fail, link_flush, link_made, link_mark, link_room, link_take, link_timer_fired)
@@ -380,9 +380,8 @@ cdef class Client:
 
     def eof_received(self):
         """The client will send no more: close once what it sent is answered."""
-        self.door.client_eof += 1
-        self.session.flags |= S_ENDED
-        wake(self.session)
+        if not self.closed:
+            client_ended(self)
         return True
 
     def connection_lost(self, exc):

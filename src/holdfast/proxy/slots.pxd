@@ -19,6 +19,7 @@ cdef enum SlotFlag:
     SLOT_WRITES = 1 << 4        # the request may change data
     SLOT_SELECT = 1 << 5        # on success the client's database is `number`
     SLOT_RESENT = 1 << 6        # it was sent a second time
+    SLOT_HELD = 1 << 7          # waits for a backend
 
 cdef enum Join:
     JOIN_VALUES     # MGET: one value a key, in the order of the keys

@@ -256,6 +256,7 @@ class ProxyNode:
     def _close_leaving(self) -> None:
         waiting = []
         for backend in self._leaving:
+            backend.has_left = True
             if backend.busy():
                 waiting.append(backend)
             else:
@@ -402,6 +403,11 @@ class ProxyNode:
                 facts += f",connections={backend.server_connections},requests={backend.requests}"
                 told.append((f"pool{number}_server{place}", f"{facts},ejected={int(backend.ejected)}"))
         return told
+
+    def tell_fault(self, fault: BaseException) -> None:
+        """Log a fault of ours that ended a connection."""
+        lines = "".join(traceback.format_exception(fault)).rstrip()
+        self.log.warning(f"A fault ended a connection:\n{lines}")
 
     def _tell_fault(self, fault: BaseException, command: bytes) -> None:
         lines = "".join(traceback.format_exception(fault)).rstrip()

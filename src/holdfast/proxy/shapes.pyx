@@ -86,21 +86,35 @@ cdef class Exchange:
             self.ready = []
             for client in batch:
                 client.in_ready = False
-                client_resume(client)
+                try:
+                    client_resume(client)
+                except Exception as fault:
+                    self.give_up(client, fault)
         batch = self.dirty_links
         self.dirty_links = []
         for link in batch:
             link.dirty = False
-            link_flush(link)
+            try:
+                link_flush(link)
+            except Exception as fault:
+                self.give_up(link, fault)
         batch = self.engine.pending
         self.engine.pending = []
         for session in batch:
             session.flags &= ~S_PENDING
             if session.owner is not None:
-                client_flush(<Client>session.owner)
+                try:
+                    client_flush(<Client>session.owner)
+                except Exception as fault:
+                    self.give_up(session.owner, fault)
         self.engine.tick_open = False
         if self.ready or self.dirty_links or self.engine.pending:
             self.open_tick()
+
+    def give_up(self, connection, fault):
+        """A fault of ours in the work on one connection: it ends, all others go on."""
+        self.node.tell_fault(fault)
+        connection.abort()
 
     def resume(self, Client client):
         """Let a client go on that waited for something outside (a subscription)."""
@@ -309,6 +323,11 @@ cdef class Link:
         if not self.closed:
             link_mark(self)
             link_room(self)
+
+    def abort(self):
+        """Close now; what waits gets an error."""
+        if not self.closed:
+            link_fail(self, errno.ECONNABORTED, None)
 
     def time_out(self):
         """The first request's time may be over."""

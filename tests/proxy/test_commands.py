@@ -64,12 +64,15 @@ def test_replies_come_in_the_order_of_the_requests_across_servers(front: Front) 
 
 def test_requests_fed_byte_by_byte_are_answered_alike(front: Front) -> None:
     client = front.client()
-    stream = encode([b"SET", b"a", b"1\r\n$2"]) + b"get a\r\n" + encode([b"MGET", b"a", b"b", b"c"]) + b"*0\r\n"
-    stream += encode([b"DEL", b"a", b"b"]) + b'set "q u" \'v\'\r\n' + encode([b"GET", b"q u"])
+    stream = (
+        encode([b"SET", b"a", b"1\r\n$2"]) + b"get a\r\n" + encode([b"MGET", b"a", b"b", b"c"]) + b"*0\r\n"
+    )
+    stream += encode([b"DEL", b"a", b"b"]) + b"set \"q u\" 'v'\r\n" + encode([b"GET", b"q u"])
     for place in range(len(stream)):
         client.send(stream[place : place + 1])
     assert [client.read() for _ in range(6)] == [
-        b"+OK\r\n", b"$5\r\n1\r\n$2\r\n", b"*3\r\n$5\r\n1\r\n$2\r\n$-1\r\n$-1\r\n", b":1\r\n", b"+OK\r\n", b"$1\r\nv\r\n",
+        b"+OK\r\n", b"$5\r\n1\r\n$2\r\n", b"*3\r\n$5\r\n1\r\n$2\r\n$-1\r\n$-1\r\n",
+        b":1\r\n", b"+OK\r\n", b"$1\r\nv\r\n",
     ]  # fmt: skip
 
 
@@ -101,7 +104,9 @@ def test_whole_server_commands_go_to_all_servers(front: Front) -> None:
     client.pipeline([[b"SET", name, b"1"] for name in names])
     assert client.value(b"DBSIZE") == 300
     listed = client.value(b"KEYS", b"key1*")
-    assert isinstance(listed, Group) and set(listed.items or ()) == {n for n in names if n.startswith(b"key1")}
+    assert isinstance(listed, Group) and set(listed.items or ()) == {
+        n for n in names if n.startswith(b"key1")
+    }
     cursor, seen = b"0", []
     while True:
         answer = client.value(b"SCAN", cursor, b"COUNT", b"50")
@@ -129,7 +134,11 @@ def test_scripts_and_commands_of_several_keys_need_one_server(front: Front) -> N
     assert client.value(b"RENAME", b"{u}c", b"{u}d") == Simple("+", b"OK")
     assert client.value(b"SORT", b"{u}d", b"ALPHA", b"STORE", b"{u}e") == 2
     one, other = keys_on_different_servers(front, client)
-    for words in ([b"EVAL", b"return 1", b"2", one, other], [b"RENAME", one, other], [b"SORT", one, b"STORE", other]):
+    for words in (
+        [b"EVAL", b"return 1", b"2", one, other],
+        [b"RENAME", one, other],
+        [b"SORT", one, b"STORE", other],
+    ):
         reply = client.value(*words)
         assert reply == Failure(b"CROSSSLOT Keys in request don't hash to the same server")
 
@@ -140,10 +149,13 @@ def test_a_transaction_runs_whole_on_one_server(front: Front) -> None:
         [[b"MULTI"], [b"SET", b"{t}a", b"5"], [b"INCR", b"{t}a"], [b"PING"], [b"EXEC"], [b"GET", b"{t}a"]]
     )
     assert replies == [
-        b"+OK\r\n", b"+QUEUED\r\n", b"+QUEUED\r\n", b"+QUEUED\r\n", b"*3\r\n+OK\r\n:6\r\n+PONG\r\n", b"$1\r\n6\r\n",
+        b"+OK\r\n", b"+QUEUED\r\n", b"+QUEUED\r\n", b"+QUEUED\r\n",
+        b"*3\r\n+OK\r\n:6\r\n+PONG\r\n", b"$1\r\n6\r\n",
     ]  # fmt: skip
     one, other = keys_on_different_servers(front, client)
-    replies = client.pipeline([[b"MULTI"], [b"SET", one, b"9"], [b"SET", other, b"9"], [b"EXEC"], [b"GET", one]])
+    replies = client.pipeline(
+        [[b"MULTI"], [b"SET", one, b"9"], [b"SET", other, b"9"], [b"EXEC"], [b"GET", one]]
+    )
     assert replies[2].startswith(b"-CROSSSLOT") and replies[3].startswith(b"-EXECABORT")
     assert replies[4] == b"$1\r\n0\r\n"
     assert client.value(b"EXEC") == Failure(b"ERR EXEC without MULTI")
@@ -156,7 +168,9 @@ def test_a_transaction_runs_whole_on_one_server(front: Front) -> None:
 def test_watch_notices_what_others_change(front: Front) -> None:
     client, other = front.client("tagged"), front.client("tagged")
     client.command(b"SET", b"{w}", b"1")
-    replies = client.pipeline([[b"WATCH", b"{w}"], [b"GET", b"{w}"], [b"MULTI"], [b"SET", b"{w}", b"2"], [b"EXEC"]])
+    replies = client.pipeline(
+        [[b"WATCH", b"{w}"], [b"GET", b"{w}"], [b"MULTI"], [b"SET", b"{w}", b"2"], [b"EXEC"]]
+    )
     assert replies[-1] == b"*1\r\n+OK\r\n"
     client.pipeline([[b"WATCH", b"{w}"], [b"GET", b"{w}"]])
     other.command(b"SET", b"{w}", b"3")
@@ -186,7 +200,9 @@ def test_a_blocked_client_waits_alone(front: Front) -> None:
 
 def test_databases_are_apart_and_an_unknown_one_is_refused(front: Front) -> None:
     client, other = front.client(), front.client()
-    assert client.pipeline([[b"SET", b"k", b"0"], [b"SELECT", b"3"], [b"SET", b"k", b"3"]]) == [b"+OK\r\n"] * 3
+    assert (
+        client.pipeline([[b"SET", b"k", b"0"], [b"SELECT", b"3"], [b"SET", b"k", b"3"]]) == [b"+OK\r\n"] * 3
+    )
     assert other.value(b"GET", b"k") == b"0"
     assert client.value(b"GET", b"k") == b"3"
     assert client.value(b"SELECT", b"99") == Failure(b"ERR DB index is out of range")
@@ -220,8 +236,7 @@ def test_a_pool_with_a_password_wants_it_in_nutcrackers_words(front: Front) -> N
     assert front.client().value(b"AUTH", b"x") == Failure(b"ERR Client sent AUTH, but no password is set")
     assert client.value(b"AUTH", b"secret") == Simple("+", b"OK")
     # The server behind it has no password: what it says to AUTH is not for the client.
-    reply = client.value(b"GET", b"a")
-    assert isinstance(reply, Failure) and b"AUTH" in reply.text
+    assert client.command(b"GET", b"a") == b"$-1\r\n"
 
 
 def test_what_is_the_proxys_own_is_answered_here(front: Front) -> None:
@@ -241,7 +256,9 @@ def test_what_is_the_proxys_own_is_answered_here(front: Front) -> None:
         assert isinstance(reply, Failure) and b"cannot be used through the proxy" in reply.text
     assert client.value(b"GET") == Failure(b"ERR wrong number of arguments for 'get' command")
     assert client.value(b"GEOADD", b"x") == Failure(b"ERR wrong number of arguments for 'geoadd' command")
-    client.send(encode([b"CLIENT", b"REPLY", b"SKIP"]) + encode([b"SET", b"a", b"1"]) + encode([b"GET", b"a"]))
+    client.send(
+        encode([b"CLIENT", b"REPLY", b"SKIP"]) + encode([b"SET", b"a", b"1"]) + encode([b"GET", b"a"])
+    )
     assert client.read() == b"$1\r\n1\r\n"
     assert client.command(b"RESET") == b"+RESET\r\n"
     assert client.command(b"QUIT") == b"+OK\r\n"
@@ -286,17 +303,21 @@ def test_many_listeners_take_one_connection_a_server(front: Front) -> None:
 
 
 def test_statistics_have_nutcrackers_fields(front: Front) -> None:
-    front.client().pipeline([[b"MGET", b"a", b"b", b"c", b"d"], [b"GET", b"a"]])
+    client = front.client()
+    client.pipeline([[b"MGET", b"a", b"b", b"c", b"d"], [b"GET", b"a"]])
     with socket.create_connection(("127.0.0.1", front.stats_port)) as link:
         received = b""
         while part := link.recv(65536):
             received += part
     told = json.loads(received)
     assert told["service"] == "nutcracker" and told["curr_connections"] >= 1
+    client.close()
     pool = told["plain"]
     assert pool["client_connections"] >= 1 and pool["fragments"] >= 2
     server = pool[f"127.0.0.1:{front.backends[0].port}"]
-    assert {"requests", "request_bytes", "responses", "server_err", "in_queue", "out_queue_bytes"} < set(server)
+    assert {"requests", "request_bytes", "responses", "server_err", "in_queue", "out_queue_bytes"} < set(
+        server
+    )
 
 
 def test_redis_py_works_through_it(front: Front) -> None:
@@ -328,10 +349,24 @@ def test_redis_py_works_through_it(front: Front) -> None:
 def test_redis_benchmark_and_redis_cli_work_through_it(front: Front, pipeline: str) -> None:
     program = require_peer("redis-benchmark")
     port = str(front.ports["tagged"])
-    command = [program, "-p", port, "-n", "2000", "-P", pipeline, "-q", "-t", "ping,set,get,incr,lpush,sadd,mset"]
+    command = [
+        program,
+        "-p",
+        port,
+        "-n",
+        "2000",
+        "-P",
+        pipeline,
+        "-q",
+        "-t",
+        "ping,set,get,incr,lpush,sadd,mset",
+    ]
     asked = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert asked.returncode == 0 and "MSET" in asked.stdout, asked.stderr
     cli = subprocess.run(
-        [require_peer("redis-cli"), "-p", port], input="set a 1\nget a\nmget a b\n", capture_output=True, text=True
+        [require_peer("redis-cli"), "-p", port],
+        input="set a 1\nget a\nmget a b\n",
+        capture_output=True,
+        text=True,
     )
     assert cli.stdout.splitlines() == ["OK", "1", "1", ""]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import Peer, free_port, require_peer, running, start_redis_server
+from tests.peers import Peer, require_peer, running, start_redis_server
 from tests.proxy.conftest import Front
-from tests.proxy.peers import nutcracker, pool_text, proxy_process
+from tests.proxy.peers import free_port, nutcracker, pool_text, proxy_process
 from tests.wire import Closed, Failure, Group, Simple, WireClient, encode
 
 
@@ -105,7 +105,13 @@ def test_a_server_that_fails_often_is_left_out_for_a_while(servers: tuple[Peer, 
     port, stats_port, dead = free_port(), free_port(), free_port()
     lines = [f"127.0.0.1:{servers[0].port}:1", f"127.0.0.1:{dead}:1"]
     text = pool_text(
-        "p", port, lines, hash="md5", auto_eject_hosts="true", server_failure_limit=2, server_retry_timeout=600
+        "p",
+        port,
+        lines,
+        hash="md5",
+        auto_eject_hosts="true",
+        server_failure_limit=2,
+        server_retry_timeout=600,
     )
     with proxy_process(text, port, stats_port=stats_port):
         client = WireClient(port)

@@ -19,21 +19,20 @@ How to read it: requests, then replies, then the end.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.ref cimport Py_DECREF
-from libc.stdint cimport int64_t
 from libc.string cimport memset
 from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
-from holdfast.engine.reply cimport reply_error, wake
+from holdfast.engine.reply cimport wake
 from holdfast.engine.request cimport encode_call, parse_request
 from holdfast.engine.state cimport (
     GUARD_NO_AUTH, OUTPUT_PAUSE, S_CLOSE_AFTER, S_CLOSING, S_ENDED, S_PUBSUB, Call, Engine, Session)
 from holdfast.proxy.link cimport give_back, link_release_reading
 from holdfast.proxy.route cimport begin_stream, pass_stream, route
-from holdfast.proxy.shapes cimport Client, Exchange, Link
+from holdfast.proxy.shapes cimport Client, Link
 from holdfast.proxy.slots cimport (
-    SLOT_ASK, SLOT_DONE, SLOT_LOCAL, SLOT_MUTED, SLOT_PART, SLOT_PLAIN, SLOT_SELECT, SLOT_SETUP, SLOT_STARTED,
-    SLOT_WHOLE, Slot, free_slot, new_slot)
+    SLOT_ASK, SLOT_DONE, SLOT_HELD,
+    SLOT_LOCAL, SLOT_MUTED, SLOT_PART, SLOT_PLAIN, SLOT_SELECT, SLOT_SETUP, SLOT_STARTED,
+    Slot, free_slot, new_slot)
 from holdfast.proxy.split cimport join_parts
 
 from holdfast.proxy.link import descriptor_of
@@ -402,6 +401,28 @@ cdef int client_flush(Client client) except -1:
 
 
 # ---- the end ----
+
+cdef int client_ended(Client client) except -1:
+    """The client will send no more: what is on its way is answered still, unless it waits for a backend.
+
+    A client that gave up looks like one that shut its sending end; what it may have given up on must not
+    be executed later (rule 24).
+    """
+    cdef Slot* slot = client.head
+    cdef int i
+    client.door.client_eof += 1
+    while slot != NULL:
+        if slot.flags & SLOT_HELD:
+            return client_abort(client)
+        if slot.split != NULL:
+            for i in range(slot.split.part_count):
+                if slot.split.parts[i] != NULL and slot.split.parts[i].flags & SLOT_HELD:
+                    return client_abort(client)
+        slot = slot.next
+    client.session.flags |= S_ENDED
+    wake(client.session)
+    return 0
+
 
 cdef int client_abort(Client client) except -1:
     if not client.closed:

@@ -13,9 +13,9 @@ from libc.stdint cimport int64_t
 from holdfast.engine.buf cimport buf_append
 from holdfast.proxy.client cimport slot_fail
 from holdfast.proxy.link cimport lane_of, link_send, shared_link
-from holdfast.proxy.shapes cimport PLAIN_PROTOCOL, Backend, Client, Exchange, Lane, Link, Pool, Shard
+from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard
 from holdfast.proxy.slots cimport (
-    SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_WRITES, Ring, Slot, free_slot, ring_first, ring_pop, ring_push,
+    SLOT_HELD, SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_WRITES, Ring, Slot, ring_first, ring_pop, ring_push,
     ring_push_front)
 
 cdef enum:
@@ -49,6 +49,7 @@ cdef int stand(Shard shard, Slot* slot, bint first) except -1:
     if not slot.flags & SLOT_RESENT or slot.due_ms == 0:
         slot.due_ms = exchange.now_ms + shard.pool.hold_ms
     slot.ordinal = shard.ordinal
+    slot.flags |= SLOT_HELD
     if first:
         ring_push_front(&shard.held, slot)
     else:
@@ -89,6 +90,7 @@ cdef int hold_release(Shard shard) except -1:
     while count and shard.held.count:
         count -= 1
         slot = ring_pop(&shard.held)
+        slot.flags &= ~SLOT_HELD
         shard.held_bytes -= slot.request.len
         client = client_of(slot)
         if client is None:
@@ -96,6 +98,7 @@ cdef int hold_release(Shard shard) except -1:
             continue
         backend = shard.pool.backend_for(shard, slot.flags & SLOT_WRITES, client)
         if backend is None:
+            slot.flags |= SLOT_HELD
             ring_push_front(&shard.held, slot)
             shard.held_bytes += slot.request.len
             break

@@ -17,17 +17,16 @@ How to read it: sending, then replies, then the end.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
 from libc.string cimport memset
-from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, slice_of
-from holdfast.engine.numbers cimport format_int64
+from holdfast.engine.buf cimport Buf, buf_append, buf_free
 from holdfast.proxy.client cimport client_abort, slot_bytes, slot_end, slot_fail, slot_keeps_streaming
 from holdfast.proxy.hold cimport hold_again, may_hold_again
 from holdfast.proxy.scan cimport scan_reply
 from holdfast.proxy.shapes cimport PLAIN_PROTOCOL, Backend, Client, Exchange, Lane, Link, Pool
 from holdfast.proxy.slots cimport (
-    SLOT_ASK, SLOT_PLAIN, SLOT_SETUP, SLOT_UNTIMED, Ring, Slot, free_slot, new_slot, ring_first, ring_free,
-    ring_pop, ring_push)
+    SLOT_ASK, SLOT_SETUP, SLOT_UNTIMED, Ring, Slot, free_slot, new_slot, ring_first, ring_free, ring_pop,
+    ring_push)
 
 import errno
 import os
@@ -44,7 +43,8 @@ cdef enum:
     IDLE_MOST = 32              # private connections that are kept for later
     SLOW_BYTES = 64 << 20
     SLOW_MS = 2000
-    LINE_MOST = 64 * 1024       # of an error
+    MAY_FAIL = 0                # of a set-up: a server without a password refuses AUTH, and serves
+    MUST_SUCCEED = 1
 
 
 # ---- which connection ----
@@ -78,7 +78,8 @@ cdef Link private_link(Lane lane):
 cdef int give_back(Link link, bint as_new) except -1:
     if link.closed:
         return 0
-    if not as_new or link.ring.count or link.out.len or len(link.lane.idle) >= IDLE_MOST:
+    if (not as_new or link.lane.backend.has_left or link.ring.count or link.out.len
+            or len(link.lane.idle) >= IDLE_MOST):
         link_fail(link, 0, None)
     else:
         link.lane.idle.append(link)
@@ -89,18 +90,20 @@ cdef Link open_link(Lane lane, bint private):
     cdef Link link = Link(lane, private)
     cdef bytes password = lane.backend.pool.password
     if password is not None:
-        set_up(link, (b"AUTH", password))
+        set_up(link, (b"AUTH", password), MAY_FAIL)
     if lane.protocol != PLAIN_PROTOCOL:
-        set_up(link, (b"HELLO", b"%d" % lane.protocol))
+        set_up(link, (b"HELLO", b"%d" % lane.protocol), MUST_SUCCEED)
     if lane.database:
-        set_up(link, (b"SELECT", b"%d" % lane.database))
+        set_up(link, (b"SELECT", b"%d" % lane.database), MUST_SUCCEED)
     link.exchange.dial(link)
     return link
 
 
-cdef int set_up(Link link, tuple words) except -1:
+cdef int set_up(Link link, tuple words, int must_succeed) except -1:
     cdef bytes request = encoded(words)
-    return link_send(link, new_slot(NULL, SLOT_SETUP), request, len(request))
+    cdef Slot* slot = new_slot(NULL, SLOT_SETUP)
+    slot.number = must_succeed
+    return link_send(link, slot, request, len(request))
 
 
 def encoded(words):
@@ -297,8 +300,9 @@ cdef int take_line(Link link, Slot* slot, const char* p, size_t n) except -1:
     """A whole reply that is an error, answers our own set-up, or is to be skipped."""
     link.collecting = False
     if slot.kind == SLOT_SETUP:
+        must_succeed = slot.number == MUST_SUCCEED
         finish(link, slot)
-        if p[0] == c'-':
+        if p[0] == c'-' and must_succeed:
             link_fail(link, 0, p[:n])
         return 0
     if slot.skip:

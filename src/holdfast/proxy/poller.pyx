@@ -13,7 +13,7 @@ Bytes go to the same functions either way: `client_take`, `link_take`.
 
 from holdfast.proxy.client cimport client_take
 from holdfast.proxy.link cimport link_take
-from holdfast.proxy.shapes cimport Client, Exchange, Link
+from holdfast.proxy.shapes cimport Client, Link
 
 cdef extern from *:
     """
@@ -113,10 +113,13 @@ cdef class Poller:
             connection = self.watched.get(descriptors[i])
             if connection is None:
                 continue
-            if type(connection) is Client:
-                self.read_client(<Client>connection, reads[i])
-            else:
-                self.read_link(<Link>connection, reads[i])
+            try:
+                if type(connection) is Client:
+                    self.read_client(<Client>connection, reads[i])
+                else:
+                    self.read_link(<Link>connection, reads[i])
+            except Exception as fault:
+                connection.exchange.give_up(connection, fault)
 
     def read_client(self, Client client, bint reads):
         """Take what a client sent."""

@@ -17,19 +17,20 @@ How to read it: `route`, `by_kind`, then a section a group of kinds.
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memchr, memset, strlen
-from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, slice_bytes
+from libc.string cimport memchr, memset
+from holdfast.engine.buf cimport Buf, Slice, buf_append, slice_bytes
 from holdfast.engine.dispatch cimport discard_transaction, execute
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport find_command
-from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_null, reply_ok, reply_status, wake
+from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_ok, reply_status
 from holdfast.engine.state cimport (
-    CMD_CONTAINER, CMD_NO_AUTH, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_SUBSCRIBED, S_CLOSE_AFTER,
-    S_CLOSING, S_DIRTY_EXEC, S_MULTI, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT, Call, Command, Engine, Session)
+    CMD_CONTAINER, CMD_NO_AUTH, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_SUBSCRIBED, S_CLOSING,
+    S_DIRTY_EXEC, S_MULTI, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT, Call, Command, Session)
 from holdfast.proxy.client cimport client_answered, client_pause, client_slot, slot_fail
 from holdfast.proxy.hold cimport hold, keep
 from holdfast.proxy.link cimport (
-    OUT_PAUSE, give_back, lane_of, link_add, link_begin, link_end, link_mark, link_send, private_link, shared_link)
+    OUT_PAUSE, give_back, lane_of, link_add, link_begin, link_end, link_mark, link_send, private_link,
+    shared_link)
 from holdfast.proxy.scan cimport scan_reply
 from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard, Target, Verb
 from holdfast.proxy.slots cimport (
@@ -132,7 +133,6 @@ cdef int answer_here(Client client, Call* c) except -1:
 
 cdef int answer_locally(Client client, Call* c) except -1:
     """A command of the proxy's own; those that change how the client speaks wait for what is open."""
-    cdef Session s = client.session
     cdef bytes name = <bytes>c.command.name
     if name == b"reset" and client.pending:
         client.until_idle = True

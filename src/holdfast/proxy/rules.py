@@ -132,7 +132,7 @@ def rule_of(spec: Spec) -> Rule:
         return Rule(Kind.LOCAL)
     if name in REFUSED:
         return Rule(Kind.REFUSED)
-    if name == "sort":      # STORE names a second key
+    if name == "sort":  # STORE names a second key
         return Rule(Kind.MOVABLE, writes=writes)
     rule = _by_keys(spec, writes, blocks)
     if rule is not None:

@@ -64,15 +64,15 @@ cdef class Pool(Target):
     cdef public int database            # that a new client begins with
     cdef public int connections         # to each backend, for each database and protocol
     cdef public int timeout_ms          # a request's, 0: none
-    cdef public int hold_ms             # how long requests wait for a backend that is not known, 0: not at all
+    cdef public int hold_ms             # requests wait so long for a backend that is not known, 0: not at all
     cdef public int64_t hold_bytes      # that may wait so, in each shard
-    cdef public bint keeps_requests     # until they are answered, so that they can be sent again
+    cdef public bint keeps_requests     # until they are answered, to send them again
     cdef public uint64_t server_ejects
     # The backend for a request; None: there is none now, hold it or refuse it.
     cdef Backend backend_for(self, Shard shard, bint writes, Client client)
-    # An error came for a slot that was kept or not: True, it is taken care of (sent again), False: pass it on.
+    # An error came for a slot. True: it is taken care of (sent again); False: pass it on.
     cdef bint take_error(self, Link link, Slot* slot, const char* line, size_t n) except -1
-    # A connection was lost, or could not be made (errno, 0 for an end without error); a reply came after such.
+    # A connection was lost or could not be made (errno, 0: it just ended); a reply came after such.
     cdef int backend_failed(self, Backend backend, int errno_) except -1
     cdef int backend_answered(self, Backend backend) except -1
 
@@ -100,6 +100,7 @@ cdef class Backend:
     cdef dict lanes                     # (database, protocol): Lane
     cdef public int failures
     cdef public bint ejected
+    cdef public bint has_left           # is in no configuration any more
     cdef public uint64_t server_eof, server_err, server_timedout, server_ejected_at
     cdef public int64_t server_connections
     cdef public uint64_t requests, request_bytes, responses, response_bytes
@@ -116,7 +117,7 @@ cdef class Link:
     """One connection to a backend: requests of many clients joined, replies matched in order."""
     cdef object __weakref__
     cdef readonly Lane lane
-    cdef Exchange exchange
+    cdef readonly Exchange exchange
     cdef readonly object transport
     cdef int fd                         # written to directly; -1: only through the transport
     cdef readonly bint connected, closed, private, retired
@@ -152,7 +153,7 @@ cdef class Client:
     cdef object __weakref__
     cdef readonly Session session
     cdef readonly Door door
-    cdef Exchange exchange
+    cdef readonly Exchange exchange
     cdef object registry                # of clients: opened, closed, output waits
     cdef readonly object transport
     cdef int fd
@@ -175,7 +176,7 @@ cdef class Client:
     cdef Scan stream                    # how far it is
     cdef Link slowing                   # stopped reading for this client's sake
     cdef size_t left_at_end
-    cdef public object memory           # for policies: what the session has written and read (read-your-writes)
+    cdef public object memory           # for policies: what the session has written (read-your-writes)
     cdef int read_on(self, bint on) except -1
     cpdef flush(self)
     cpdef abort(self)

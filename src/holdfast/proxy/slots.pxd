@@ -19,6 +19,7 @@ cdef enum SlotFlag:
     SLOT_WRITES = 1 << 4        # the request may change data
     SLOT_SELECT = 1 << 5        # on success the client's database is `number`
     SLOT_RESENT = 1 << 6        # it was sent a second time
+    SLOT_HELD = 1 << 7          # waits for a backend
 
 cdef enum Join:
     JOIN_VALUES     # MGET: one value a key, in the order of the keys
@@ -42,7 +43,7 @@ cdef struct Split:
 
 cdef struct Slot:
     Slot* next          # the client's next request
-    void* client        # borrowed: a Client, which unhooks itself at its end; NULL: it is gone, or there is none
+    void* client        # borrowed: a Client, which unhooks itself at its end; NULL: gone, or none
     Slot* whole         # of a part
     Split* split        # of a whole
     void* ask           # of an ask: the function (a reference)

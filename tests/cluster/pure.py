@@ -55,7 +55,6 @@ class PureNode:
             view.looked_ms = cluster.now_ms
         for each in view.nodes.values():
             each.heard_ms = cluster.now_ms
-        view.primary_heard_ms = cluster.now_ms
         self.runs, self.life = True, self.life + 1
         self.machine = Machine(view)
         cluster.later(cluster.luck.randrange(BEAT_MS), self, self._beat)
@@ -82,6 +81,7 @@ class PureNode:
             works = above is not None and above.runs and not above.is_paused
             view.primary_link_up = works and self.cluster.is_open(self, above)
             if view.primary_link_up and above is not None:
+                view.has_foreign_copy = False
                 self.offset = above.offset
                 view.primary_heard_ms = self.cluster.now_ms
         view.my_offset = self.offset

@@ -1,4 +1,7 @@
-"""Clients that follow redirections work on a cluster of ours: redis-py, ioredis, redis-cli -c, redis-benchmark."""
+"""Clients that follow redirections, on a cluster of ours.
+
+redis-py, ioredis, redis-cli -c, redis-benchmark --cluster; and what a client sees when slots move.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,13 @@ def test_redis_py_finds_every_key(cluster: Cluster) -> None:
             for number in range(100):
                 assert client.set(f"py:{number}", number)
             assert [client.get(f"py:{number}") for number in range(100)] == [b"%d" % n for n in range(100)]
-            assert client.mget_nonatomic([f"py:{number}" for number in range(5)]) == [b"0", b"1", b"2", b"3", b"4"]
+            assert client.mget_nonatomic([f"py:{number}" for number in range(5)]) == [
+                b"0",
+                b"1",
+                b"2",
+                b"3",
+                b"4",
+            ]
             with client.pipeline() as pipeline:
                 for number in range(100):
                     pipeline.incr(f"py:{number}")
@@ -159,7 +168,7 @@ def test_redis_cli_sets_the_timeout_of_all_nodes(tmp_path: Path) -> None:
     require_peer("redis-cli")
     port = free_port(with_bus=True)
     path = tmp_path / "redis.conf"
-    path.write_text(f"port {port}\ncluster-enabled yes\ndir {tmp_path}\nsave \"\"\n")
+    path.write_text(f'port {port}\ncluster-enabled yes\ndir {tmp_path}\nsave ""\n')
     command = [sys.executable, "-m", "holdfast.cli.server", str(path)]
     with Peer(command, port, tmp_path) as node:
         node.wait_until_ready()

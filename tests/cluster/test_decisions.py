@@ -16,6 +16,7 @@ from holdfast.cluster import (
     messages,
     orders,
     outgoing,
+    promise,
     table,
     voting,
 )
@@ -63,6 +64,7 @@ def as_replica(view: View, primary_id: str = A) -> View:
     view.give_slots(view.me.slots, None)
     view.detach(view.nodes[S])
     table.follow(view, view.nodes[primary_id])
+    view.has_foreign_copy, view.primary_heard_ms = False, NOW
     health.judge(view, NOW)
     view.take_effects()
     return view
@@ -311,7 +313,6 @@ def test_the_only_replica_asks_at_once_and_fail_goes_before_its_request() -> Non
     failure.mark_failed(view, view.nodes[A], NOW)
     election.consider(view, NOW)
     effects = view.take_effects()
-    assert effects[0] == Persist(synced=True)
     to_b = [
         each.message.type for each in effects if isinstance(each, Send) and each.link is view.nodes[B].link
     ]
@@ -371,6 +372,15 @@ def test_a_replica_with_old_data_stays_back(heard_ms_ago: int, factor: int, may:
     assert view.election.is_sent is may
 
 
+def test_a_replica_that_holds_another_shards_data_never_leads_even_if_asked_to() -> None:
+    view = as_replica(a_view())
+    table.follow(view, view.nodes[B])
+    assert view.has_foreign_copy
+    orders.failover(view, "FORCE", NOW)
+    election.consider(view, NOW)
+    assert not view.election.is_sent
+
+
 def test_a_vote_counts_once_and_a_majority_wins() -> None:
     view = as_replica(a_view())
     view.size = 3
@@ -390,6 +400,14 @@ def test_a_vote_counts_once_and_a_majority_wins() -> None:
     assert view.me.is_primary
     assert view.me.config_epoch == view.epoch
     assert view.owners[5000] is view.me
+
+
+def test_shards_with_stock_nodes_are_named() -> None:
+    view = a_view()
+    view.nodes[B].is_ours = view.nodes[R].is_ours = False
+    assert promise.gaps(view) == {A: f"stock-replica:{R}", B: "stock-primary"}
+    view.nodes[R].flags |= flags.NO_FAILOVER
+    assert promise.gaps(view) == {B: "stock-primary"}
 
 
 # ---- orders and strangers ----

@@ -63,8 +63,10 @@ class Cluster:
     def agree(self) -> bool:
         """Whether redis-cli finds nothing wrong."""
         text = cli("check", self.first, check=False)
-        return "All nodes agree" in text and "All 16384 slots covered" in text and "open" not in text.replace(
-            "Check for open slots", ""
+        return (
+            "All nodes agree" in text
+            and "All 16384 slots covered" in text
+            and "open" not in text.replace("Check for open slots", "")
         )
 
     def has_all_keys(self) -> bool:
@@ -122,28 +124,31 @@ def test_call_reaches_every_node(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(("source", "target"), [(OURS, STOCK), (STOCK, OURS)])
-def test_reshard_moves_slots_under_load_between_ours_and_stock(
-    cluster: Cluster, source: str, target: str
-) -> None:
+def test_reshard_under_load_loses_and_doubles_nothing(cluster: Cluster, source: str, target: str) -> None:
     away, here = cluster.of(source), cluster.of(target)
     before = cluster.count()
     stop = threading.Event()
     errors: list[Exception] = []
 
-    def read() -> None:
+    def work() -> None:
+        """Read, write, count, and delete: what was deleted must not come back with its slot."""
         with cluster.client() as client:
-            number = 0
+            turn = 0
             while not stop.is_set():
-                number = (number + 1) % KEYS
+                turn += 1
+                number = turn % KEYS
                 try:
                     assert client.get(f"key:{number}") == str(number)
                     client.set(f"key:{number}", number)
+                    assert client.incr(f"short:{number}") == 1
+                    assert client.incr(f"short:{number}") == 2
+                    assert client.delete(f"short:{number}") == 1
                 except Exception as error:
                     errors.append(error)
                     return
 
-    reader = threading.Thread(target=read)
-    reader.start()
+    worker = threading.Thread(target=work)
+    worker.start()
     try:
         cli(
             "reshard", cluster.first, "--cluster-from", away.id, "--cluster-to", here.id,
@@ -151,7 +156,7 @@ def test_reshard_moves_slots_under_load_between_ours_and_stock(
         )  # fmt: skip
     finally:
         stop.set()
-        reader.join()
+        worker.join()
     assert errors == []
     until(lambda: cluster.count() == before, "no key lost or doubled")
 
@@ -167,10 +172,10 @@ def test_reshard_between_our_own_nodes(cluster: Cluster) -> None:
 def test_rebalance_makes_shares_equal(cluster: Cluster) -> None:
     cli("rebalance", cluster.first, "--cluster-threshold", 1)
     until(
-        lambda: sorted(
-            int(count) for count in re.findall(r"(\d+) slots \|", cli("info", cluster.first))
-        )[0]
-        > 5300,
+        lambda: (
+            sorted(int(count) for count in re.findall(r"(\d+) slots \|", cli("info", cluster.first)))[0]
+            > 5300
+        ),
         "equal shares",
     )
 
@@ -187,7 +192,9 @@ def test_fix_closes_open_slots_and_moves_their_keys(cluster: Cluster) -> None:
 
 def test_fix_covers_slots_that_nobody_has(cluster: Cluster) -> None:
     ours = cluster.of(OURS)
-    empty = next(slot for slot in range(16384) if _owns(ours, slot) and ours.cluster("COUNTKEYSINSLOT", slot) == "0")
+    empty = next(
+        slot for slot in range(16384) if _owns(ours, slot) and ours.cluster("COUNTKEYSINSLOT", slot) == "0"
+    )
     for each in cluster.nodes:
         if each.is_primary():
             each.cluster("DELSLOTS", empty)
@@ -214,7 +221,9 @@ def test_add_node_and_del_node(cluster: Cluster) -> None:
             "--cluster-slots", 20, "--cluster-yes",
         )  # fmt: skip
         until(cluster.agree, "the slots have moved")
-        added.client.config_set("cluster-allow-replica-migration", "no")  # else the last slot makes it a replica
+        added.client.config_set(
+            "cluster-allow-replica-migration", "no"
+        )  # else the last slot makes it a replica
         cli("rebalance", cluster.first, "--cluster-weight", f"{added.id}=0")
         until(cluster.agree, "the slots have moved back")
         for each in (follower, added):
@@ -229,7 +238,9 @@ def test_import_takes_the_keys_of_a_lone_server(cluster: Cluster) -> None:
     for start in (start_holdfast, start_redis_server):
         with start() as lone, redis.Redis(port=lone.port) as client:
             client.mset({f"imported:{number}": number for number in range(50)})
-            cli("import", cluster.first, "--cluster-from", lone.address, "--cluster-copy", "--cluster-replace")
+            cli(
+                "import", cluster.first, "--cluster-from", lone.address, "--cluster-copy", "--cluster-replace"
+            )
     with cluster.client() as client:
         assert [client.get(f"imported:{number}") for number in range(50)] == [str(n) for n in range(50)]
         for number in range(50):
@@ -250,4 +261,3 @@ def _owns(node: ClusterNode, slot: int) -> bool:
         if first.isdigit() and int(first) <= slot <= int(last or first):
             return True
     return False
-

@@ -102,6 +102,13 @@ def test_a_source_without_its_mark_is_marked_again_before_anything_is_claimed() 
     assert next_step(7, S, T, source, target, compared=True) is Step.MARK_SOURCE
 
 
+def test_a_target_that_holds_on_to_a_dead_source_is_told_who_was_promoted() -> None:
+    heir, target = End(S, keys=2), End("dead", importing_from="dead", keys=3)
+    assert next_step(7, S, T, heir, target) is Step.CORRECT_TARGET
+    heir, target = after(Step.CORRECT_TARGET, S, T, heir, target)
+    assert next_step(7, S, T, heir, target) is Step.MARK_TARGET
+
+
 def test_a_slot_that_is_claimed_while_its_source_has_keys_is_not_touched() -> None:
     with pytest.raises(CannotMove, match="both ends claim"):
         next_step(7, S, T, End(S, keys=1), End(T))

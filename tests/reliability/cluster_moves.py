@@ -230,6 +230,22 @@ def node_and_tool_are_killed(which: int) -> Callable[[Stage, random.Random], lis
     return fault
 
 
+def primary_is_failed_over(which: int) -> Callable[[Stage, random.Random], list[str]]:
+    """Kill source (0) or target (1) for good: its replica is promoted, and the tool goes on with that."""
+
+    def fault(stage: Stage, luck: random.Random) -> list[str]:
+        running = start_move(stage, 0, 1)
+        time.sleep(luck.uniform(0.0, 0.4))  # the moment is the fault
+        stage.peers[which].kill()
+        began = time.monotonic()
+        text = running.process.communicate(timeout=180)[0]
+        assert running.process.returncode == 0, text
+        stage.peers.pop(which).stop()
+        return [f"through {time.monotonic() - began:.1f} s after"]
+
+    return fault
+
+
 def target_hangs(stage: Stage, luck: random.Random) -> list[str]:
     """Stop the target for 1.5 s: MIGRATE times out, and its keys may be at both ends."""
     running = start_move(stage, 0, 1)
@@ -265,12 +281,16 @@ FAULTS: tuple[tuple[str, Callable[[Stage, random.Random], list[str]]], ...] = (
     ("kill -9 of source and tool, and fix", node_and_tool_are_killed(0)),
     ("kill -9 of target and tool, and fix", node_and_tool_are_killed(1)),
     ("SIGSTOP of the target for 1.5 s", target_hangs),
+    ("failover of the source", primary_is_failed_over(0)),
+    ("failover of the target", primary_is_failed_over(1)),
 )
 
 
-def under_fault(fault: Callable[[Stage, random.Random], list[str]], seed: int) -> Outcome:
+def under_fault(
+    fault: Callable[[Stage, random.Random], list[str]], seed: int, *, replicas: int = 0
+) -> Outcome:
     """Move under load with a fault in the middle."""
-    with stock_cluster(3, 0, *AOF) as stage:
+    with stock_cluster(3, replicas, *AOF) as stage:
         ports = [peer.port for peer in stage.peers]
         preload(ports, PRELOADED)
         load = Load(ports, PRELOADED)
@@ -302,7 +322,7 @@ def main() -> None:
             continue
         outcomes: list[Outcome] = []
         for seed in range(rounds):
-            outcomes.append(under_fault(fault, seed))
+            outcomes.append(under_fault(fault, seed, replicas=int("failover" in name)))
             print(name, outcomes[-1], flush=True)
         rows.append(fault_row(name, outcomes))
     text = PAGE_HEAD + "\n".join(lines) + FAULT_HEAD + "\n".join(rows) + "\n"

@@ -249,7 +249,7 @@ def await_equal(primary: Server, replica: Server) -> None:
         return held[0] == held[1]
 
     try:
-        await_true(equal, "equal data", within_s=8)  # keys may expire while they are read
+        await_true(equal, "equal data", within_s=20)  # keys may expire while they are read
     except AssertionError:
         ours, theirs = held
         names = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]

@@ -54,6 +54,7 @@ class Process:
     ) -> None:
         self.kind, self.port, self.directory, self.host = kind, port, directory, host
         self.command = command
+        self.password: str | None = None
         self.log_path = directory / f"{port}.log"
         self._client: redis.Redis | None = None
         self.start()
@@ -76,7 +77,11 @@ class Process:
         """Return a client without retries."""
         if self._client is None:
             self._client = redis.Redis(
-                host=self.host, port=self.port, socket_timeout=5, decode_responses=True
+                host=self.host,
+                port=self.port,
+                password=self.password,
+                socket_timeout=5,
+                decode_responses=True,
             )
         return self._client
 

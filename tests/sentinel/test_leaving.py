@@ -173,3 +173,22 @@ def test_a_name_is_refused_where_names_are_not_resolved() -> None:
         sentinel.wait_ready()
         with pytest.raises(redis.ResponseError, match="Invalid IP address or hostname"):
             sentinel.client.execute_command("SENTINEL MONITOR other localhost 1 1")
+
+
+def test_passwords_and_renamed_commands_are_used_where_they_are_set() -> None:
+    with group(down_after_ms=5000) as made:
+        secret = ("--requirepass", "nodes", "--masterauth", "nodes")
+        renamed = ("--rename-command", "CONFIG", "adjust")
+        for _ in range(2):
+            made.add_node("redis", *secret, *renamed).password = "nodes"
+        extra = (
+            "requirepass sentinels\nsentinel sentinel-pass sentinels\n"
+            "sentinel auth-pass mymaster nodes\nsentinel rename-command mymaster CONFIG adjust\n"
+        )
+        for _ in range(3):
+            made.add_sentinel("holdfast", 2, extra).password = "sentinels"
+        made.settle()
+        made.nodes[0].kill()
+        until(lambda: made.primary_of(made.sentinels[0]) == made.nodes[1].port, "another leads")
+        until(lambda: made.nodes[1].client.info("replication")["role"] == "master", "it does")
+        assert (made.nodes[1].directory / "redis.conf").read_text().count("replicaof") == 0

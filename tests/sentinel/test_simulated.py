@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from holdfast.sentinel import observation
@@ -175,6 +177,23 @@ def test_under_a_lease_no_two_take_writes_whatever_is_cut(seed: int) -> None:
             world.heal_all()
             assert watch(made, luck.uniform(0.1, 3)) == []
         world.run_until(made.agreed, 90)
+
+
+def test_a_write_that_waits_for_a_lease_is_refused_when_the_node_becomes_a_replica() -> None:
+    with World(11) as world:
+        made = under_lease(world, lease_hold_ms="60000")
+        world.partition(["n0"], ["n1", "n2", "s0", "s1", "s2"])
+        world.run(3)
+
+        async def write_and_demote() -> object:
+            writing = asyncio.ensure_future(made.nodes.ask("n0", "SET", "waits", 1))
+            await asyncio.sleep(1)
+            assert not writing.done()
+            address = world.hosts["n1"].interface.addresses[0]
+            assert await made.nodes.ask("n0", "REPLICAOF", address, 7000) == "OK"
+            return await writing
+
+        assert "READONLY" in str(world.run(write_and_demote()))
 
 
 def test_a_primary_told_to_end_hands_over_first_and_nothing_is_lost() -> None:

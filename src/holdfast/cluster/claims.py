@@ -32,7 +32,7 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
     taken_from_us = current.slots & gained if current is not None else 0
     if gained:
         view.give_slots(gained, claimant)
-        view.save(synced=True)
+        view.save()  # who forgets another's claim hears of it again
         view.must_judge = True
     may_follow = view.settings.allow_replica_migration or claimed == taken_from_us
     if taken_from_us and current is not None and not current.slots and may_follow:
@@ -99,5 +99,5 @@ def updated(view: View, message: Message) -> None:
         return
     table.turn_primary(view, node)
     node.config_epoch = message.about_epoch
-    view.save(synced=True)
+    view.save()
     claim(view, node, message.about_epoch, message.about_slots)

@@ -37,7 +37,9 @@ RETRY_MS = 500
 ASK_AGAIN_MS = 100
 ASK_AGAIN_TIMES = 4
 RELOG_MS = 10_000
-LEAST_TIMEOUT_MS = 2000
+ATTEMPT_MS = 2000
+"""For how long votes are waited for; twice that after it began a new attempt may begin. Redis takes
+twice the node timeout where that is longer."""
 
 
 def consider(view: View, now_ms: int) -> None:
@@ -55,11 +57,13 @@ def consider(view: View, now_ms: int) -> None:
     ):
         election.told = ""
         return
+    if view.has_foreign_copy:
+        _tell(view, "my data is not of this shard yet", now_ms)
+        return
     if not forced and _is_too_old(view, now_ms):
         _tell(view, "my data is too old", now_ms)
         return
-    timeout_ms = max(view.settings.node_timeout * 2, LEAST_TIMEOUT_MS)
-    if now_ms - election.at_ms > timeout_ms * 2:
+    if now_ms - election.at_ms > ATTEMPT_MS * 2:
         _schedule(view, primary, now_ms)
         election = view.election
     if not election.is_sent:
@@ -69,7 +73,7 @@ def consider(view: View, now_ms: int) -> None:
             _tell(view, "waiting the delay before I can start a new failover", now_ms)
             return
         _ask(view, primary, now_ms)
-    if now_ms - election.at_ms > timeout_ms:
+    if now_ms - election.at_ms > ATTEMPT_MS:
         _tell(view, "failover attempt expired", now_ms)
         return
     if _count(view) >= view.majority:
@@ -162,7 +166,7 @@ def _ask(view: View, primary: Node, now_ms: int) -> None:
     view.epoch += 1
     election.epoch, election.is_sent = view.epoch, True
     election.at_ms = election.asked_ms = now_ms
-    view.save(synced=True)
+    view.save()  # that we asked may be forgotten: it is the votes that are given once
     view.log(f"Starting a failover election for epoch {view.epoch}.")
     if primary.is_failed:
         outgoing.broadcast(view, outgoing.make(view, messages.FAIL, about=primary.id))
@@ -222,8 +226,7 @@ def took_over(view: View, epoch: int, leads: bool, now_ms: int) -> None:
         me.config_epoch = max(me.config_epoch, epoch)
         lead(view, now_ms)
     else:
-        timeout_ms = max(view.settings.node_timeout * 2, LEAST_TIMEOUT_MS)
-        view.election = Election(at_ms=now_ms - timeout_ms * 2 + RETRY_MS, is_sent=True)
+        view.election = Election(at_ms=now_ms - ATTEMPT_MS * 2 + RETRY_MS, is_sent=True)
 
 
 def lead(view: View, now_ms: int) -> None:

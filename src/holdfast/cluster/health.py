@@ -62,4 +62,4 @@ def _is_covered(view: View, voters: list[Node], now_ms: int) -> bool:
             is_young = now_ms - each.fail_ms < ELECTION_GRACE_MS and view.is_ok
             if not (is_young and each.working_replicas()):
                 return False
-    return None not in view.owners
+    return not view.unowned

@@ -71,7 +71,7 @@ def _note_standing(view: View, sender: Node, message: Message, now_ms: int) -> N
     view.epoch = max(view.epoch, message.epoch)
     if message.config_epoch > sender.config_epoch:
         sender.config_epoch = message.config_epoch
-        view.save(synced=True)
+        view.save()
     sender.offset, sender.offset_ms = message.offset, now_ms
     if view.me.primary is sender:
         manual.heard_primary(view, message)

@@ -194,6 +194,8 @@ class View:
         self.voted_epoch = 0
         """The last epoch that a vote was given in. It is on disk before the vote leaves."""
         self.owners: list[Node | None] = [None] * SLOTS
+        self.unowned = SLOTS
+        """How many slots nobody owns."""
         self.migrating: dict[int, Node] = {}
         self.importing: dict[int, Node] = {}
         self.not_claiming = 0
@@ -209,8 +211,10 @@ class View:
         """Wall clock minus the clock of decisions."""
         self.my_offset = 0
         """This node's place in the replication stream, handed in."""
-        self.primary_heard_ms: int | None = now_ms
-        """When the link to our primary last carried something; None: never. Handed in."""
+        self.primary_heard_ms: int | None = None
+        """When the stream of our primary last carried something; None: never. Handed in."""
+        self.has_foreign_copy = False
+        """What we hold is of another shard: we follow this one, and have not yet its data."""
         self.primary_link_up = False
         self.is_bound = False
         """Others count on our acknowledgements: the shard is fenced before we lead. Handed in."""
@@ -278,8 +282,10 @@ class View:
         bit = 1 << slot
         if before is not None:
             before.slots &= ~bit
+            self.unowned += 1
         if owner is not None:
             owner.slots |= bit
+            self.unowned -= 1
         self.owners[slot] = owner
         self.not_claiming &= ~bit
         self.changed_slots |= bit

@@ -181,6 +181,7 @@ def reset(view: View, hard: bool, has_keys: bool) -> None:
     if me.is_replica:
         table.turn_primary(view, me)
         view.do(Empty())
+    view.has_foreign_copy = False
     table.close_slots(view)
     table.end_manual_failover(view)
     for each in view.others():

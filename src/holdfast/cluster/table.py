@@ -98,6 +98,7 @@ def follow(view: View, primary: Node) -> None:
         me.flags = (me.flags & ~(flags.PRIMARY | flags.MIGRATE_TO)) | flags.REPLICA
         close_slots(view)
     view.attach(me, primary)
+    view.has_foreign_copy = view.has_foreign_copy or me.shard_id != primary.shard_id
     me.shard_id = primary.shard_id
     end_manual_failover(view)
     view.save(synced=True)

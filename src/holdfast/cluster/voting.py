@@ -9,6 +9,10 @@ from holdfast.cluster import messages, outgoing
 from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Node, View
 
+AGAIN_MOST_MS = 2000
+"""How long at most one vote for a replica of a primary keeps the next one back. Redis waits twice the
+node timeout, however long that is; it is no rule of safety, only against haste."""
+
 
 def refusal(view: View, candidate: Node, request: Message, now_ms: int) -> str | None:
     """Return why the vote is refused; None: it may be given."""
@@ -23,7 +27,7 @@ def refusal(view: View, candidate: Node, request: Message, now_ms: int) -> str |
         return "I don't know its master"
     if not primary.is_failed and not request.message_flags & messages.FORCE_ACK:
         return "its master is up"
-    wait_ms = primary.voted_ms + view.settings.node_timeout * 2 - now_ms
+    wait_ms = primary.voted_ms + min(view.settings.node_timeout * 2, AGAIN_MOST_MS) - now_ms
     if wait_ms > 0:
         return f"can't vote about this master before {wait_ms} milliseconds"
     for each in view.nodes.values():

@@ -16,8 +16,8 @@ type, then `finish_value`, which chooses the form.
 
 from libc.math cimport isnan
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort, realloc, abort
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport abort, free, qsort, realloc
+from libc.string cimport memcpy, memset
 from holdfast.engine.buf cimport Slice, buf_free, buf_reserve
 from holdfast.engine.heap cimport Heap, heap_alloc, heap_free
 from holdfast.engine.intset cimport intset_add, intset_at, intset_count, intset_new, intset_valid
@@ -28,7 +28,7 @@ from holdfast.engine.keyspace cimport (
     ks_set_number,
     ks_set_string, ks_set_value, new_hash_entry, new_member, new_set_entry, new_sorted_set, new_table)
 from holdfast.engine.listpack cimport (
-    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_bytes, lp_count, lp_entry_bytes, lp_first, lp_fits,
+    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_count, lp_entry_bytes, lp_first, lp_fits,
     lp_free,
     lp_get, lp_new, lp_next, lp_text, lp_valid)
 from holdfast.engine.lzf cimport lzf_decompress

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from holdfast.cluster import effects as todo
-from holdfast.cluster import failure, messages, nodes_file, orders, table
+from holdfast.cluster import failure, messages, nodes_file, orders, promise, table
 from holdfast.cluster.bus import Bus, BusConnection
 from holdfast.cluster.machine import BEAT_MS, Machine
 from holdfast.cluster.messages import Message
@@ -191,9 +191,19 @@ class ClusterSide:
         loop = self._node.loop
         self._beat_timer = loop.call_later(BEAT_MS / 1000, self._beat)
         self._read_settings()
+        self._close_full_links()
         self._hand_in()
         self.machine.beat(self.now_ms())
         self._run()
+
+    def _close_full_links(self) -> None:
+        """Close links on which too much waits (`cluster-link-sendbuf-limit`); they are opened anew."""
+        limit_bytes = self._node.configuration["cluster-link-sendbuf-limit"]
+        for link in list(self.bus.connections) if limit_bytes else ():
+            if self.bus.buffered(link) > limit_bytes:
+                self._node.log.warning(f"A cluster link is closed: more than {limit_bytes} bytes wait on it")
+                table.close(self.view, link)
+                self.view.links_over_limit += 1
 
     def _look(self) -> None:
         self._look_timer = None
@@ -248,7 +258,10 @@ class ClusterSide:
             view.is_bound = replication.is_bound()
             view.is_fenced = replication.is_fenced
             view.primary_is_empty = bool(upstream.refusal) and not upstream.is_up
-            if upstream.heard_at_ms is not None and (upstream.is_up or view.primary_heard_ms is None):
+            primary = view.me.primary
+            follows_it = primary is not None and replication.followed == (primary.host, primary.port)
+            if upstream.is_up and follows_it:
+                view.has_foreign_copy = False
                 view.primary_heard_ms = upstream.heard_at_ms
 
     # ---- effects ----
@@ -260,12 +273,15 @@ class ClusterSide:
         self._runs = True
         try:
             while batch := self.view.take_effects():
-                self._run_batch(batch)
-            self._tell_changes()
+                if not self._run_batch(batch):
+                    break  # the file is tried again at the next event
+            else:
+                self._tell_changes()
         finally:
             self._runs = False
 
-    def _run_batch(self, batch: list[todo.Effect]) -> None:
+    def _run_batch(self, batch: list[todo.Effect]) -> bool:
+        """Run one event's effects; return whether they could be stood by."""
         view, node = self.view, self._node
         may_send = True
         if isinstance(batch[0], todo.Persist):
@@ -309,7 +325,7 @@ class ClusterSide:
                     pass
         if not may_send:
             view.save(synced=True)
-            self._look_after(BEAT_MS)
+        return may_send
 
     def _persist(self, synced: bool) -> bool:
         self._is_stale = True
@@ -369,7 +385,7 @@ class ClusterSide:
             if not replication.is_replica or replication.followed != target:
                 self._open_tick()
                 leader = me.primary.id
-                self._turn(lambda: replication.follow_in_cluster(*target, leader))
+                self._turn(lambda: replication.follow_in_cluster(*target, leader, self.view.has_foreign_copy))
 
     def _turn(self, turn: Callable[[], None]) -> None:
         try:
@@ -473,6 +489,9 @@ class ClusterSide:
             ("cluster_current_epoch", view.epoch),
             ("cluster_my_epoch", view.me.group.config_epoch),
         ]
+        if self._node.configuration["min-replicas-to-ack"]:
+            gaps = ",".join(f"{node_id}={why}" for node_id, why in promise.gaps(view).items())
+            fields.append(("cluster_shards_without_ack_promise", gaps))
         for word, counts in (("sent", view.sent), ("received", view.received)):
             fields += [
                 (f"cluster_stats_messages_{messages.TYPE_NAMES[kind]}_{word}", counts[kind])

@@ -17,7 +17,7 @@ import json
 import os
 import socket
 import traceback
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from holdfast import __version__
@@ -49,8 +49,6 @@ CLIENTS_MOST = 1_000_000
 DRAIN_LOOK_S = 0.05
 DATABASES = 16
 """Of the engine that answers local commands; a client may select any that its servers have."""
-
-BuildPool = Callable[["ProxyNode", PoolFile, Pool | None], Pool]
 
 
 class ProxyNode:
@@ -124,6 +122,7 @@ class ProxyNode:
         """Listen. Raises OSError when an address cannot be had."""
         self.loop = asyncio.get_running_loop()
         self.exchange.loop = self.loop
+        self.exchange.start_polling()
         self.stopped = asyncio.Event()
         try:
             await self.apply(self.files)
@@ -158,6 +157,7 @@ class ProxyNode:
             _retire(door.target)
         for task in self._dialing:
             task.cancel()
+        self.exchange.stop_polling()
         self.stopped.set()
 
     def drain(self) -> None:
@@ -216,11 +216,11 @@ class ProxyNode:
             if door is not None and door.facts == each:
                 continue
             old = door.target if door is not None else None
-            target = build_pool(self, each, old)
+            before: PoolFile | None = door.facts if door is not None else None
+            target = build_pool(self, each, old, before)
             if door is None:
                 door = Door(each.name, target)
                 self.doors_by_name[each.name] = door
-            before: PoolFile | None = door.facts
             door.target = target
             door.facts = each
             door.password = _bytes(each.redis_auth) if each.redis_auth else None
@@ -425,15 +425,18 @@ class StatsConnection(asyncio.Protocol):
     def __init__(self, node: ProxyNode) -> None:
         self._node = node
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Tell, and close."""
-        assert isinstance(transport, asyncio.WriteTransport)
         transport.write(json.dumps(self._node.statistics()).encode() + b"\n")
         transport.close()
 
 
-def build_pool(node: ProxyNode, file: PoolFile, old: object) -> Pool:
-    """Make the pool of a section, or change the one that is there if only its servers changed."""
+def build_pool(node: ProxyNode, file: PoolFile, old: object, before: PoolFile | None) -> Pool:
+    """Make the pool of a section; one whose servers alone changed is kept, with its connections."""
+    servers = [(each.name, each.host, each.port, each.weight) for each in file.servers]
+    if isinstance(old, HashPool) and before is not None and _policy(before) == _policy(file):
+        node.leave(old.take_servers(servers))
+        return old
     pool = HashPool(
         node.exchange,
         file.name,
@@ -449,8 +452,13 @@ def build_pool(node: ProxyNode, file: PoolFile, old: object) -> Pool:
         failure_limit=file.server_failure_limit,
         seed=node.host.random.getrandbits(63),
     )
-    pool.take_servers([(each.name, each.host, each.port, each.weight) for each in file.servers])
+    pool.take_servers(servers)
     return pool
+
+
+def _policy(file: PoolFile) -> PoolFile:
+    """The section without what a pool can change while it lives."""
+    return replace(file, servers=(), listen=None, backlog=0, client_connections=0, preconnect=False)
 
 
 def _retire(target: object) -> None:

@@ -73,5 +73,5 @@ class SentinelOrders:
                 )
                 words = list(order_words(fetch))
                 words[words.index("HOST") + 1] = "PORT"
-                return Fetch(choice.node_id, choice.source, tuple(words))
+                return Fetch(choice.node_id, choice.source, tuple(words), choice.position.offset)
         return Wait(choice.reason)

@@ -274,7 +274,9 @@ class ServerNode:
         return OK
 
     def _accept(self) -> Connection:
-        return Connection(self.clients, self.engine, self._read_buffer)
+        connection = Connection(self.clients, self.engine, self._read_buffer)
+        self.clients.expected.add(connection)
+        return connection
 
     def _tell_fault(self, fault: BaseException, command: bytes) -> None:
         lines = "".join(traceback.format_exception(fault)).rstrip()
@@ -285,7 +287,9 @@ class ServerNode:
     def pump(self) -> None:
         """Serve the clients without the loop, which a script holds."""
         if self._busy is None:
-            self._busy = BusyService(self._accept, self.listeners.servers, self.clients.connections)
+            self._busy = BusyService(
+                self._accept, self.listeners.servers, self.clients.connections, self.clients.expected
+            )
         self._busy.serve()
 
     def pump_ended(self) -> None:

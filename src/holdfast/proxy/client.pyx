@@ -45,7 +45,7 @@ cdef enum:
     KEEP_OUTPUT = 64 * 1024     # an empty reply buffer larger than this is given back
     KEEP_INPUT = 64 * 1024
     INPUT_PAUSE = 1 << 20       # a client that may not go on is read ahead no more than this
-    PENDING_MOST = 10000        # requests of one client without a reply
+    PENDING_MOST = 1000        # requests of one client without a reply
     STREAM_FROM = 1 << 20       # a request that lacks more than this goes through as it arrives
 
 
@@ -55,6 +55,8 @@ cdef int client_made(Client client) except -1:
     client.transport.set_write_buffer_limits(0)
     client.fd = descriptor_of(client.transport)
     client.registry.connection_opened(client)
+    if client.fd >= 0 and not client.closed:
+        client.exchange.loop.call_soon(client.adopt)
     return 0
 
 
@@ -94,8 +96,7 @@ cdef int client_take(Client client, const char* p, size_t n) except -1:
     if s.out.len or s.flags & (S_CLOSING | S_CLOSE_AFTER):
         wake(s)
     if not client.paused_reading and must_hold(client) and not client.closed:
-        client.paused_reading = True
-        client.transport.pause_reading()
+        client.read_on(False)
     return 0
 
 
@@ -110,7 +111,7 @@ cdef inline bint must_hold(Client client) noexcept:
 cdef size_t run(Client client, const char* p, size_t n) except <size_t>-1:
     """Route the whole requests in [p, p + n); return how many bytes they took."""
     cdef Session s = client.session
-    cdef size_t at = 0, used = 0
+    cdef size_t at = 0, used = 0, before
     cdef Batch batch
     cdef Call c
     cdef int rc, i
@@ -126,12 +127,14 @@ cdef size_t run(Client client, const char* p, size_t n) except <size_t>-1:
                     if not may_run(client):
                         return at
                 continue
+        before = s.out.len
         rc = parse_request(s, p + at, n - at, &used, &c)
         if rc == 0:
             if s.input_need > STREAM_FROM and begin_stream(client, p + at, n - at):
                 at += pass_stream(client, p + at, n - at)
             break
         if rc < 0:
+            client_answered(client, before)
             s.flags |= S_CLOSE_AFTER
             return n
         if c.argc:
@@ -202,13 +205,12 @@ cdef int client_resume(Client client) except -1:
             client.unpin = False
             link = client.pinned
             client.pinned = None
-            client.pinned_shard = -1
+            client.pinned_shard = None
             give_back(link, True)
         client.until_idle = False
     proceed(client)
     if client.paused_reading and not must_hold(client) and not client.closed:
-        client.paused_reading = False
-        client.transport.resume_reading()
+        client.read_on(True)
     if s.out.len or s.flags & (S_CLOSING | S_CLOSE_AFTER | S_ENDED):
         wake(s)
     return 0
@@ -388,12 +390,12 @@ cdef int client_flush(Client client) except -1:
             s.flags |= S_CLOSE_AFTER
         client.left_at_end = s.input.len
     if s.flags & S_CLOSE_AFTER and client.pending == 0 and not s.out.len:
+        client_gone(client, None)
         client.transport.close()
-        return client_gone(client, None)
+        return 0
     if (client.paused_reading or s.input.len) and not client.until_idle and not s.out.len:
         if client.paused_reading and not must_hold(client):
-            client.paused_reading = False
-            client.transport.resume_reading()
+            client.read_on(True)
         if s.input.len and s.input.len >= s.input_need:
             client.exchange.go_on(client)
     return 0
@@ -403,9 +405,9 @@ cdef int client_flush(Client client) except -1:
 
 cdef int client_abort(Client client) except -1:
     if not client.closed:
+        client_gone(client, None)
         if client.transport is not None:
             client.transport.abort()
-        client_gone(client, None)
     return 0
 
 
@@ -417,6 +419,9 @@ cdef int client_gone(Client client, object why) except -1:
     if client.closed:
         return 0
     client.closed = True
+    if client.polled:
+        client.polled = False
+        client.exchange.poller.forget(client.fd)
     client.head = NULL
     client.tail = NULL
     while slot != NULL:

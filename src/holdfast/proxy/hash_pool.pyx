@@ -127,11 +127,11 @@ cdef class HashPool(Pool):
         shard._primary.failures = 0
         shard._primary.server_ejected_at = self.exchange.node.wall_us()
         self.server_ejects += 1
-        self.retry_at[shard.ordinal] = loop.time() + self.retry_ms / 1000
+        self.retry_at[shard.ordinal] = loop.time() + self.retry_ms / 1000.0
         self.lay_out()
         self.exchange.node.tell_ejected(self.name, shard.name, self.retry_ms)
         if self.revival is None:
-            self.revival = loop.call_later(self.retry_ms / 1000, self.revive)
+            self.revival = loop.call_later(self.retry_ms / 1000.0, self.revive)
 
     def revive(self):
         """Take servers back whose time is over."""

@@ -55,7 +55,7 @@ cdef int stand(Shard shard, Slot* slot, bint first) except -1:
         ring_push(&shard.held, slot)
     shard.held_bytes += slot.request.len
     if shard.hold_timer is None:
-        shard.hold_timer = exchange.loop.call_later(shard.pool.hold_ms / 1000, expire, shard)
+        shard.hold_timer = exchange.loop.call_later(shard.pool.hold_ms / 1000.0, expire, shard)
     return 0
 
 
@@ -125,7 +125,7 @@ def expire(Shard shard):
     while shard.held.count:
         slot = ring_first(&shard.held)
         if slot.due_ms > now + 0.5 and client_of(slot) is not None:
-            shard.hold_timer = exchange.loop.call_later((slot.due_ms - now) / 1000, expire, shard)
+            shard.hold_timer = exchange.loop.call_later((slot.due_ms - now) / 1000.0, expire, shard)
             break
         ring_pop(&shard.held)
         shard.held_bytes -= slot.request.len

@@ -43,7 +43,7 @@ cdef enum:
     KEEP_OUT = 256 * 1024       # an empty buffer larger than this is given back
     IDLE_MOST = 32              # private connections that are kept for later
     SLOW_BYTES = 64 << 20
-    SLOW_MS = 10000
+    SLOW_MS = 2000
     LINE_MOST = 64 * 1024       # of an error
 
 
@@ -134,7 +134,7 @@ cdef int link_end(Link link, Slot* slot) except -1:
     if pool.timeout_ms and not slot.flags & SLOT_UNTIMED:
         slot.due_ms = link.exchange.now_ms + pool.timeout_ms
         if link.timer is None:
-            link.timer = link.exchange.loop.call_later(pool.timeout_ms / 1000, link.time_out)
+            link.timer = link.exchange.loop.call_later(pool.timeout_ms / 1000.0, link.time_out)
     if not link.dirty:
         link_mark(link)
     return 0
@@ -161,6 +161,8 @@ cdef int link_made(Link link) except -1:
     link.lane.backend.server_connections += 1
     link.transport.set_write_buffer_limits(0)
     link.fd = descriptor_of(link.transport)
+    if link.fd >= 0:
+        link.exchange.loop.call_soon(link.adopt)
     return link_mark(link)
 
 
@@ -323,10 +325,9 @@ cdef int pause_for(Link link, Slot* slot) except -1:
     cdef Client client = <Client>slot.client
     if link.slow_client is None and not link.paused_reading:
         link.slow_client = client
-        link.paused_reading = True
         link.retired = not link.private
-        link.transport.pause_reading()
-        client.exchange.loop.call_later(SLOW_MS / 1000, _close_slow, link, client, client.session.bytes_out)
+        link.read_on(False)
+        client.exchange.loop.call_later(SLOW_MS / 1000.0, _close_slow, link, client, client.session.bytes_out)
     return 0
 
 
@@ -334,7 +335,7 @@ def _close_slow(Link link, Client client, unsigned long long taken):
     if link.slow_client is not client or client.closed:
         return
     if client.session.bytes_out != taken:
-        link.exchange.loop.call_later(SLOW_MS / 1000, _close_slow, link, client, client.session.bytes_out)
+        link.exchange.loop.call_later(SLOW_MS / 1000.0, _close_slow, link, client, client.session.bytes_out)
         return
     client.door.client_err += 1
     client_abort(client)
@@ -343,8 +344,7 @@ def _close_slow(Link link, Client client, unsigned long long taken):
 cdef int link_release_reading(Link link) except -1:
     link.slow_client = None
     if link.paused_reading and not link.closed:
-        link.paused_reading = False
-        link.transport.resume_reading()
+        link.read_on(True)
     return 0
 
 
@@ -358,7 +358,7 @@ cdef int link_timer_fired(Link link) except -1:
     if slot.due_ms <= now + 0.5:
         link_fail(link, errno.ETIMEDOUT, None)
     else:
-        link.timer = link.exchange.loop.call_later((slot.due_ms - now) / 1000, link.time_out)
+        link.timer = link.exchange.loop.call_later((slot.due_ms - now) / 1000.0, link.time_out)
     return 0
 
 
@@ -372,6 +372,9 @@ cdef int link_fail(Link link, int errno_, bytes text) except -1:
         return 0
     memset(&again, 0, sizeof(Ring))
     link.closed = True
+    if link.polled:
+        link.polled = False
+        link.exchange.poller.forget(link.fd)
     if link.transport is not None:
         link.transport.abort()
     if link.timer is not None:

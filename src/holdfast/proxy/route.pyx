@@ -140,7 +140,7 @@ cdef int answer_locally(Client client, Call* c) except -1:
     answer_here(client, c)
     if name == b"reset":
         client.database = client.door.database
-        client.multi_shard = -1
+        client.multi_shard = None
         leave_pinned(client)
         if client.exchange.hub is not None:
             client.exchange.hub.sweep()
@@ -194,7 +194,7 @@ cdef int send(Client client, Shard shard, Slot* slot, const char* p, size_t n, b
     slot.ordinal = shard.ordinal
     if writes:
         slot.flags |= SLOT_WRITES
-    if client.pinned is not None and client.pinned_shard == shard.ordinal:
+    if client.pinned is not None and client.pinned_shard is shard:
         link = client.pinned
         if link.closed:
             return slot_fail(slot, REFUSED_LINE, len(REFUSED_LINE))
@@ -350,7 +350,7 @@ cdef Link pin(Client client, int ordinal, bint writes):
     if backend is None:
         return None
     client.pinned = private_link(lane_of(backend, client.database, client.session.resp))
-    client.pinned_shard = ordinal
+    client.pinned_shard = shard
     client.unpin = False
     return client.pinned
 
@@ -360,7 +360,7 @@ cdef int leave_pinned(Client client) except -1:
     cdef Link link = client.pinned
     if link is not None:
         client.pinned = None
-        client.pinned_shard = -1
+        client.pinned_shard = None
         client.unpin = False
         give_back(link, False)
     return 0
@@ -379,7 +379,7 @@ cdef int own_connection(Client client, Call* c, Verb* verb) except -1:
         return to_ordinal(client, c, verb, ordinal)
     slot = plain_slot(client)
     slot.flags |= SLOT_UNTIMED
-    if client.pinned is not None and client.pinned_shard == ordinal:
+    if client.pinned is not None and client.pinned_shard is client.door.target.shards[ordinal]:
         link_send(client.pinned, slot, c.raw.ptr, c.raw.len)
     else:
         leave_pinned(client)
@@ -413,7 +413,7 @@ cdef int begin_multi(Client client) except -1:
     cdef size_t before = s.out.len
     s.flags |= S_MULTI
     s.guard |= GUARD_MULTI
-    client.multi_shard = -1
+    client.multi_shard = None
     reply_ok(s)
     return answered(client, before)
 
@@ -428,6 +428,7 @@ cdef int gather(Client client, Call* c, Verb* verb) except -1:
     cdef Session s = client.session
     cdef size_t before
     cdef int ordinal = NO_KEYS
+    cdef Shard shard, fixed
     if verb.kind == V_KEY or verb.kind == V_KEYS or verb.kind == V_COUNTED or verb.kind == V_MOVABLE \
             or verb.kind == V_SPLIT:
         ordinal = shared_shard(client, c, verb)
@@ -447,14 +448,14 @@ cdef int gather(Client client, Call* c, Verb* verb) except -1:
     elif not may_gather(client, c, verb):
         return answer_error(
             client, b"ERR '%s' inside MULTI cannot be used through the proxy" % <bytes>c.command.name)
-    if ordinal == SHARDS_DIFFER or (ordinal >= 0 and client.multi_shard >= 0 and ordinal != client.multi_shard):
-        return answer_error(client, CROSSING)
-    if ordinal >= 0 and client.pinned is not None and ordinal != client.pinned_shard:
-        return answer_error(client, CROSSING)
     if ordinal == NO_SHARD:
         return answer_error(client, b"ERR Connection refused")
-    if ordinal >= 0:
-        client.multi_shard = ordinal
+    shard = client.door.target.shards[ordinal] if ordinal >= 0 else None
+    fixed = client.pinned_shard if client.pinned is not None else client.multi_shard
+    if ordinal == SHARDS_DIFFER or (shard is not None and fixed is not None and shard is not fixed):
+        return answer_error(client, CROSSING)
+    if shard is not None:
+        client.multi_shard = shard
     buf_append(&s.queue, c.raw.ptr, c.raw.len)
     s.queued += 1
     s.queued_flags |= c.command.flags
@@ -481,8 +482,8 @@ cdef int run_multi(Client client) except -1:
     cdef Exchange exchange = client.exchange
     cdef Buf request
     cdef Slot* slot
-    cdef int ordinal, queued
-    cdef bint writes
+    cdef Shard shard
+    cdef int queued
     if not s.flags & S_MULTI:
         return answer_error(client, b"ERR EXEC without MULTI")
     if s.flags & S_DIRTY_EXEC:
@@ -493,7 +494,9 @@ cdef int run_multi(Client client) except -1:
         end_multi(client)
         leave_pinned(client)
         return answer_error(client, WATCH_LOST)
-    ordinal = client.pinned_shard if client.pinned is not None else client.multi_shard
+    shard = client.pinned_shard if client.pinned is not None else client.multi_shard
+    if shard is None:
+        shard = client.door.target.shards[0]
     queued = s.queued
     request = exchange.scratch
     request.len = 0
@@ -505,7 +508,7 @@ cdef int run_multi(Client client) except -1:
     end_multi(client)
     slot = plain_slot(client)
     slot.skip = slot.skips = queued + 1
-    send(client, <Shard>client.door.target.shards[max(ordinal, 0)], slot, request.ptr, request.len, True)
+    send(client, shard, slot, request.ptr, request.len, True)
     if client.pinned is not None:
         client.unpin = True
         client_pause(client)
@@ -514,7 +517,7 @@ cdef int run_multi(Client client) except -1:
 
 cdef int end_multi(Client client) except -1:
     discard_transaction(client.session)
-    client.multi_shard = -1
+    client.multi_shard = None
     return 0
 
 
@@ -552,7 +555,9 @@ cdef int watch(Client client, Call* c) except -1:
         client.until_idle = True
         return 0
     ordinal = shared_shard(client, c, &client.exchange.verbs[c.command.id])
-    if ordinal == SHARDS_DIFFER or (client.pinned is not None and ordinal != client.pinned_shard):
+    if ordinal == SHARDS_DIFFER or (
+            ordinal >= 0 and client.pinned is not None
+            and client.pinned_shard is not client.door.target.shards[ordinal]):
         return answer_error(client, CROSSING)
     slot = plain_slot(client)
     if ordinal < 0 or (client.pinned is None and pin(client, ordinal, True) is None):

@@ -7,6 +7,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from holdfast.engine.buf cimport Buf
 from holdfast.engine.state cimport Engine, Session
+from holdfast.proxy.poller cimport Poller
 from holdfast.proxy.scan cimport Scan
 from holdfast.proxy.slots cimport Ring, Slot
 
@@ -34,6 +35,7 @@ cdef class Exchange:
     cdef public object node             # logs, and what commands ask
     cdef public object dial             # callable(link): connect it, in a task
     cdef public object hub              # subscriptions (hub.py)
+    cdef Poller poller                  # None: the transports read
     cdef Verb* verbs
     cdef int verb_count
     cdef int64_t now_ms                 # the loop's clock at the begin of the tick
@@ -119,6 +121,7 @@ cdef class Link:
     cdef int fd                         # written to directly; -1: only through the transport
     cdef readonly bint connected, closed, private, retired
     cdef bint blocked_writing, paused_reading, dirty
+    cdef bint polled                    # read by the poller, not by the transport
     cdef Buf out                        # not yet written
     cdef uint64_t stream_end, written   # bytes ever put into out; bytes of them that were written
     cdef Ring ring                      # requests without a reply, in the order in which they were sent
@@ -129,6 +132,7 @@ cdef class Link:
     cdef object timer                   # for the first request's limit
     cdef list stalled                   # clients that wait for room in `out`
     cdef object slow_client             # whose sake reading is paused for
+    cdef int read_on(self, bint on) except -1
     cdef public object push_sink        # callable(bytes): whole frames go here, whatever they answer (hub)
 
 cdef class Door:
@@ -153,6 +157,7 @@ cdef class Client:
     cdef readonly object transport
     cdef int fd
     cdef bint closed, blocked_writing, paused_reading
+    cdef bint polled                    # read by the poller, not by the transport
     cdef uint32_t number                # chooses among the shared connections of a lane
     cdef Slot* head                     # requests without a sent reply, oldest first
     cdef Slot* tail
@@ -164,12 +169,13 @@ cdef class Client:
     cdef readonly Link pinned           # a connection of its own (WATCH, blocking commands, a huge request)
     cdef bint unpin                     # give it back when idle
     cdef bint broken_watch              # it was lost while keys were watched
-    cdef int pinned_shard
-    cdef int multi_shard                # of the transaction being gathered, -1: none yet
+    cdef Shard pinned_shard             # where that connection leads
+    cdef Shard multi_shard              # of the transaction being gathered; None: no key has told yet
     cdef bint streaming                 # a huge request goes through as it arrives
     cdef Scan stream                    # how far it is
     cdef Link slowing                   # stopped reading for this client's sake
     cdef size_t left_at_end
     cdef public object memory           # for policies: what the session has written and read (read-your-writes)
+    cdef int read_on(self, bint on) except -1
     cpdef flush(self)
     cpdef abort(self)

@@ -17,6 +17,10 @@ class Exchange:
     draining: bool
 
     def __init__(self, engine: Engine, node: object) -> None: ...
+    def start_polling(self) -> None:
+        """Read beside the loop, where that can be done."""
+    def stop_polling(self) -> None:
+        """Give the poller back: all connections are closed."""
     def open_tick(self) -> None:
         """Begin a tick: set the time, and see to its end."""
     def end_tick(self) -> None:

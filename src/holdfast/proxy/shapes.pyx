@@ -21,6 +21,7 @@ from holdfast.proxy.client cimport (
 from holdfast.proxy.hold cimport hold_release
 from holdfast.proxy.link cimport (
     lane_of, link_fail, link_flush, link_made, link_mark, link_room, link_take, link_timer_fired)
+from holdfast.proxy.poller cimport Poller
 from holdfast.proxy.slots cimport ring_free
 
 import asyncio
@@ -57,6 +58,16 @@ cdef class Exchange:
         free(self.verbs)
         free(self.part_of)
         buf_free(&self.scratch)
+
+    def start_polling(self):
+        """Read beside the loop, where that can be done."""
+        self.poller = Poller(self.loop)
+
+    def stop_polling(self):
+        """Give the poller back: all connections are closed."""
+        if self.poller is not None:
+            self.poller.close()
+            self.poller = None
 
     def open_tick(self):
         """Begin a tick: set the time, and see to its end."""
@@ -246,6 +257,23 @@ cdef class Link:
         self.transport = transport
         link_made(self)
 
+    def adopt(self):
+        """Let the poller read from now on, where there is one."""
+        if not self.closed and self.fd >= 0 and self.exchange.poller is not None:
+            if self.exchange.poller.watch(self.fd, self, self.paused_reading):
+                self.polled = True
+                self.transport.pause_reading()
+
+    cdef int read_on(self, bint on) except -1:
+        self.paused_reading = not on
+        if self.polled:
+            self.exchange.poller.change(self.fd, not on)
+        elif on:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+        return 0
+
     def connection_refused(self, int errno_):
         """There is no connection to be had."""
         if not self.closed:
@@ -316,8 +344,6 @@ cdef class Client:
         self.session = Session(exchange.engine, self)
         self.number = <uint32_t>self.session.id
         self.fd = -1
-        self.multi_shard = -1
-        self.pinned_shard = -1
 
     # ---- asyncio.BufferedProtocol ----
 
@@ -325,6 +351,23 @@ cdef class Client:
         """Take the transport; the registry decides whether the client may stay."""
         self.transport = transport
         client_made(self)
+
+    def adopt(self):
+        """Let the poller read from now on, where there is one."""
+        if not self.closed and self.fd >= 0 and self.exchange.poller is not None:
+            if self.exchange.poller.watch(self.fd, self, self.paused_reading):
+                self.polled = True
+                self.transport.pause_reading()
+
+    cdef int read_on(self, bint on) except -1:
+        self.paused_reading = not on
+        if self.polled:
+            self.exchange.poller.change(self.fd, not on)
+        elif on:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+        return 0
 
     def get_buffer(self, sizehint):
         """Return the buffer to read into."""

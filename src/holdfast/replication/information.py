@@ -16,6 +16,8 @@ from holdfast.replication.upstream import LinkState
 
 if TYPE_CHECKING:
     from holdfast.replication.replicator import Replicator
+GUARD_MISCONF = 1 << 3
+"""The disk refuses, and so do writes."""
 
 
 def info_fields(replicator: Replicator) -> dict[str, object]:
@@ -108,6 +110,8 @@ def _own_fields(replicator: Replicator) -> dict[str, object]:
         "term_epoch": state.term_epoch,
         "intact": int(state.intact),
     }
+    if replicator.node.engine.guard & GUARD_MISCONF:
+        fields["writes_failing"] = 1
     lease = replicator.lease
     if lease.lease.voters.ids:
         voters = lease.lease.voters

@@ -315,8 +315,12 @@ class LeaseKeeper:
         return self.promise.left_ms(self.lease.lease_ms, self._clock.boot_us())
 
     def drop(self) -> None:
-        """The node leads no more: forget all grants, answer what is held."""
+        """The node leads no more: forget all grants, answer what is held.
+
+        What waits for a lease runs again with the next `refresh`: not before the node's new
+        standing refuses it.
+        """
         self.lease.drop()
         self.grants.drop()
+        self._sure_until_us = 0
         self.fail_held()
-        self.refresh()

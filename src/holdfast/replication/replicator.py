@@ -30,6 +30,7 @@ from holdfast.replication.hand_over import HandOver
 from holdfast.replication.history import history_after_start
 from holdfast.replication.information import info_fields, role
 from holdfast.replication.lease_keeper import LeaseKeeper
+from holdfast.replication.left_overs import delete_left_overs
 from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
@@ -100,6 +101,7 @@ class Replicator:
 
         Raises `StateFileError`.
         """
+        delete_left_overs(self.node)
         loaded = {name.decode("latin-1"): text.decode("latin-1") for name, text in loaded_fields.items()}
         node, target = self.node, self.node.configuration["replicaof"]
         is_replica = target is not None
@@ -358,7 +360,9 @@ class Replicator:
     def failover(self, arguments: list[bytes]) -> object:
         """FAILOVER ..."""
         if self.node.configuration["cluster-enabled"]:
-            raise CommandError("ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.")
+            raise CommandError(
+                "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead."
+            )
         if self.standing.is_managed:
             raise CommandError("FENCED FAILOVER of a managed node goes through its manager")
         return self.hand_over.command([each.decode("latin-1") for each in arguments[1:]])
@@ -411,12 +415,12 @@ class Replicator:
         if not self.standing.node.may_acknowledge:
             raise OrderRefused(f"FENCED ATTACH refused: fenced at epoch {state.fence_epoch}")
         self.serving.replica_of(session).note(node_id=request.node_id)
-        offset = self.stream.offset
+        shared = self.stream.shared_with(request.replication_id)
         if not self.position_is_known and self.key_count:
             # What the log held is here, though it does not say where in the stream: as of a stock primary,
             # only the loss of all keys shows.
-            offset = max(offset, request.position.offset)
-        return Status(AttachAnswer(state.node_id, state.term_epoch, offset).line())
+            shared = max(shared, request.position.offset)
+        return Status(AttachAnswer(state.node_id, state.term_epoch, self.stream.offset, shared).line())
 
     # ---- roles ----
 
@@ -432,13 +436,17 @@ class Replicator:
 
     # ---- in a cluster ----
 
-    def follow_in_cluster(self, host: str, port: int, leader: str) -> None:
+    def follow_in_cluster(self, host: str, port: int, leader: str, is_foreign: bool) -> None:
         """Become a replica of this primary, or follow it to another address, as the cluster has it.
+
+        `is_foreign`: what this node holds is of another shard, and counts for nothing in this one.
 
         A node that was ever fenced follows by order: only a primary of its epoch, or a later one,
         will do. Raises `OrderRefused`.
         """
         state = self.standing.node.state
+        if is_foreign:
+            self.standing.record = None
         if not self.standing.is_managed and not self.is_bound():
             self.standing.by_hand(False)
             self.follow_by_hand(host, port)
@@ -447,6 +455,8 @@ class Replicator:
         if self.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
             epoch, named = state.term_epoch + 1, leader
         self.standing.follow(fence.FollowOrder(max(epoch, 1), named, host, port, leader))
+        if is_foreign:
+            self.standing.is_known = False
         self._refresh_guards()
 
     def lead_in_cluster(self, epoch: int, leader: str) -> None:
@@ -507,7 +517,6 @@ class Replicator:
 
     def _become_forwarding(self) -> None:
         self.gate.close()
-        self.lease.drop()
         self.node.log.role = "S"
         self.node.engine.guard |= GUARD_REPLICA
         self.node.engine.link_up = False
@@ -515,6 +524,7 @@ class Replicator:
         self.stream.keep_from_here()
         self.waiting.end_all(ROLE_CHANGED)
         blocking.refuse_parked(self.node.engine)
+        self.lease.drop()
         self._standing_changed()
 
     def _follow_target(self, host: str, port: int) -> None:
@@ -618,7 +628,9 @@ class Replicator:
     def attach_request(self) -> AttachRequest:
         """Say who this node is."""
         state = self.standing.node.state
-        return AttachRequest(state.node_id, state.fence_epoch, self.standing.position)
+        return AttachRequest(
+            state.node_id, state.fence_epoch, self.standing.position, self.stream.replication_id
+        )
 
     def may_attach(self, epoch: int, position: Position) -> str | None:
         """Return why this primary may not be followed, None if it may."""

@@ -327,7 +327,7 @@ class Upstream:
         if not is_enabled or self.cause is not Cause.RECONNECT or not keys:
             return
         if self._answer is not None:
-            self._decide(link, reply, keys, Position(self._answer.epoch, self._answer.offset), None)
+            self._decide(link, reply, keys, Position(self._answer.epoch, self._answer.shared), None)
             return
         link.hold()
         self._spawn(self._ask_then_decide(link, reply, keys))

@@ -16,6 +16,8 @@ from holdfast.sentinel.reply_reader import Reply, ReplyError, ReplyStatus
 from holdfast.sentinel.settings import BEAT_MS, PLANNED_POLL_MS, PROMPT_ASK_MS, RECONNECT_MS
 
 PENDING_MAX = 100
+FIRST_REPLICAS_MS = 1000
+"""A primary without known replicas is asked so often: who dies before they are known cannot be replaced."""
 PINGS_A_DOWN_AFTER = 5
 """So that the first unanswered PING is sent soon after a node hangs."""
 GOOD_ANSWERS = ("PONG", "LOADING", "MASTERDOWN")
@@ -93,15 +95,20 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
 def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
     """Return how often INFO is asked of a node at present."""
     primary = instance.group
-    if primary.in_failover and primary.hand_over_sent:
+    is_fetching = primary.takeover is not None and primary.takeover.fetch_until > 0
+    if primary.in_failover and (primary.hand_over_sent or is_fetching):
         return PLANNED_POLL_MS
     if instance.role is Role.REPLICA:
         if primary.is_odown or primary.in_failover or primary.is_unsure:
             return PROMPT_ASK_MS
         if instance.link_down_ms:
             return 1000
+    elif instance.fails_writes_since_ms is not None:
+        return min(sentinel.times.info_period, 1000)
     elif primary.is_planned or instance.standing in ("candidate", "fenced"):
         return PROMPT_ASK_MS
+    elif not primary.replicas:
+        return FIRST_REPLICAS_MS
     return sentinel.times.info_period
 
 

@@ -37,6 +37,8 @@ class InfoReply:
     refused_primary: str = ""
     """Why a replica of ours does not follow its primary (`master_refused`)."""
     is_loading: bool = False
+    fails_writes: bool = False
+    """The disk refuses, and so does the node: of stock nodes the append-only file tells."""
     standing: str = ""
     """Of a node of ours: primary, replica, fenced or candidate."""
     fence_epoch: int = 0
@@ -84,6 +86,7 @@ def parse_info(text: str) -> InfoReply:
         key_count=keys,
         refused_primary=fields.get("master_refused", ""),
         is_loading=fields.get("loading", "0") == "1",
+        fails_writes=fields.get("aof_last_write_status") == "err" or fields.get("writes_failing") == "1",
         standing=fields.get("standing", ""),
         lease=fields.get("lease", ""),
         fence_epoch=_integer(fields.get("fence_epoch")) or 0,

@@ -154,6 +154,8 @@ class Instance:
     rebooted_ms: int | None = None
     """When a primary was seen with another run id, and master-reboot-down-after-period is set."""
     lost_history: bool = False
+    fails_writes_since_ms: int | None = None
+    """Since when it refuses writes because of its disk."""
     key_count: int | None = None
     script_killed: bool = False
     link_down_ms: int = 0

@@ -48,10 +48,12 @@ cdef class Connection:
 
     def connection_made(self, transport):
         """Take the transport; the node decides whether the client may stay."""
-        adopted = self.transport is not None    # it was served before the loop had time for it
+        earlier = self.transport        # it was served before the loop had time for it
         self.transport = transport
-        if not adopted:
+        if earlier is None:
             self.node.connection_opened(self)
+        elif self.closed or peer_of(earlier) != peer_of(transport):
+            transport.abort()           # sent away meanwhile, or another client's
 
     def get_buffer(self, sizehint):
         """Return the buffer to read into."""
@@ -214,6 +216,11 @@ cdef class Connection:
     def write_buffer_bytes(self):
         """Reply bytes that the transport holds."""
         return self.transport.get_write_buffer_size() if self.transport is not None and not self.closed else 0
+
+
+cdef object peer_of(transport):
+    """Address and port of the other end; "" on a unix socket."""
+    return transport.get_extra_info("peername")[:2]
 
 
 def flush_pending(Engine engine):

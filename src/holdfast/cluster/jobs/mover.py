@@ -105,6 +105,7 @@ class Mover:
             outcome.open_slots = await self._open_slots()
         else:
             await self._agreed()
+            await self._tidied({slot for move in moves for slot in move.slots})
         outcome.seconds = loop.time() - began
         return outcome
 
@@ -163,6 +164,8 @@ class Mover:
                 now = loop.time()
                 lost_at = now if lost_at is None else lost_at
                 self.tally.trouble = str(error)
+                if await self._are_there(target, slots, given_up=tuple(groups)):
+                    return
                 if now - lost_at > self.settings.patience_s or (self._cancelled and now - lost_at > 2):
                     if await self._are_there(target, slots):
                         return  # only their old owner was not told: it is gone, and hears it when it returns
@@ -190,10 +193,13 @@ class Mover:
             groups.setdefault(asked[slot] if owner == target else owner, []).append(slot)
         return target, {name: tuple(some) for name, some in groups.items()}
 
-    async def _are_there(self, target: str, slots: Sequence[int]) -> bool:
+    async def _are_there(self, target: str, slots: Sequence[int], given_up: Sequence[str] = ()) -> bool:
+        """Return whether the target owns the slots (and the cluster holds all of `given_up` for dead)."""
         try:
             picture = await self.contact.survey()
         except NodeLost:
+            return False
+        if any(not picture.is_held_for_dead(name) for name in given_up):
             return False
         return target in picture.views and all(picture.owners.get(slot) == target for slot in slots)
 
@@ -203,6 +209,18 @@ class Mover:
             self._allowance, self._paces.setdefault((source, target), Pace(self.settings.budget_ms)),
             self.settings.keep,
         )  # fmt: skip
+
+    async def _tidied(self, moved: set[int]) -> None:
+        """Clear marks of moved slots at nodes that heard of the claim by gossip: it leaves marks behind."""
+        try:
+            picture = await self.contact.survey()
+            for name, view in picture.views.items():
+                left = [slot for slot in view.migrating if slot in moved and view.owner(slot) != name]
+                if left and view.me.is_primary:
+                    line = await self.contact.line(name)
+                    await line.ask_all([["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in left])
+        except (NodeLost, Refused, BadView):
+            pass  # no harm while the slot is another's; `fix` clears them, too
 
     async def _open_slots(self) -> int | None:
         try:

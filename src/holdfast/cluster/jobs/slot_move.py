@@ -32,6 +32,10 @@ from enum import IntEnum
 class Step(IntEnum):
     """What is to be done next, in the order of a move."""
 
+    CORRECT_TARGET = 0
+    """SETSLOT NODE source at a target that has somebody else for the owner. Stock nodes believe no gossip
+    on a slot that they import: if the source's replica is promoted, the target holds on to the dead
+    source, and since its slot is then nobody's, answers CLUSTERDOWN to everybody."""
     MARK_TARGET = 1
     """SETSLOT IMPORTING at the target."""
     COMPARE = 2
@@ -78,6 +82,8 @@ def next_step(
         return Step.SETTLE_TARGET if target.importing_from else Step.DONE
     if source.owner != source_id:
         raise CannotMove(f"slot {slot}: it is served by {source.owner or 'nobody'}, not by the source")
+    if target.owner != source_id:
+        return Step.CORRECT_TARGET
     if target.importing_from != source_id:
         return Step.MARK_TARGET
     if source.migrating_to != target_id:
@@ -88,6 +94,8 @@ def next_step(
 def after(step: Step, source_id: str, target_id: str, source: End, target: End) -> tuple[End, End]:
     """Return what both ends say once a step was done (MOVE_KEYS and COMPARE are looked at, not assumed)."""
     match step:
+        case Step.CORRECT_TARGET:
+            return source, replace(target, owner=source_id)
         case Step.MARK_TARGET:
             return source, replace(target, importing_from=source_id)
         case Step.MARK_SOURCE:

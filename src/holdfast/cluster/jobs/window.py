@@ -148,6 +148,7 @@ class Window:
         """Send one SETSLOT a slot, all in one piece."""
         pair = self.pair
         line, words = {
+            Step.CORRECT_TARGET: (self._target, ["NODE", pair.source]),
             Step.MARK_TARGET: (self._target, ["IMPORTING", pair.source]),
             Step.MARK_SOURCE: (self._source, ["MIGRATING", pair.target]),
             Step.CLAIM: (self._target, []),

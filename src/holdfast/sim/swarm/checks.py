@@ -25,6 +25,7 @@ from holdfast.replication.fence import Standing
 from holdfast.replication.node_state import StateFileError
 from holdfast.replication.remote_replica import HIGH_MARK_BYTES
 from holdfast.sim.nodes import Nodes
+from holdfast.sim.sentinels import Sentinels
 from holdfast.sim.swarm import files
 from holdfast.sim.swarm.history import History, Operation, Outcome, Promotion
 from holdfast.sim.swarm.linearizability import first_violation
@@ -48,6 +49,8 @@ class Promise:
     keeps_synced: bool = False
     """appendfsync always and no manager: an OK survives every crash of the primary."""
     is_linearizable: bool = False
+    needed: int = 0
+    """N: an acknowledged write has N + 1 holders."""
     may_refuse: bool = False
     """Without a manager, replicas that keep their data from a primary without history stay apart."""
 
@@ -62,6 +65,8 @@ class Checks:
         self.epochs = epochs
         self.promise = promise
         self.violations: list[str] = []
+        self.sentinels: Sentinels | None = None
+        self._without_memory: set[str] = set()
         self.losses_allowed = 0
         """Promotions that lost history openly: all that was acknowledged had lost its memory."""
         self._primaries: dict[int, str] = {}
@@ -82,6 +87,8 @@ class Checks:
     def _look_at(self, name: str, node: ServerNode) -> None:
         replication = node.replication
         state = replication.standing.node.state
+        if state.intact and replication.upstream.is_up:
+            self._without_memory.discard(name)
         if state.fence_epoch < self.epochs.fences.get(name, 0):
             self._say(
                 f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
@@ -104,19 +111,28 @@ class Checks:
     def _read_warnings(self) -> None:
         warnings = self.nodes.warnings
         for _, name, text in warnings[self._warnings_read :]:
-            if any(word in text for word in FAULT_WORDS):
-                self._say(f"{name} logs: {text[:1500]}")
+            self._read_warning(name, text)
         self._warnings_read = len(warnings)
+        if self.sentinels is not None:
+            told, self.sentinels.warnings[:] = list(self.sentinels.warnings), ()
+            for _, name, text in told:
+                self._read_warning(name, text)
         errors = self.nodes.world.errors
         for who, message, error in errors[self._errors_read :]:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 continue  # a process that cannot write what it must remember does not start
+            if type(error) is OSError and "cannot be written" in str(error):
+                continue  # a Sentinel likewise
             if isinstance(error, StateFileError) and "cannot be written" in str(error):
                 continue
             if isinstance(error, LoadFailed) and "No space left" in str(error):
                 continue
             self._say(f"{who}: {message}: {error!r}")
         self._errors_read = len(errors)
+
+    def _read_warning(self, name: str, text: str) -> None:
+        if any(word in text for word in FAULT_WORDS):
+            self._say(f"{name} logs: {text[:1500]}")
 
     def _read_operations(self) -> None:
         """An older primary acknowledges nothing that was asked after a newer one has acknowledged."""
@@ -142,6 +158,10 @@ class Checks:
 
     def crashed(self, name: str) -> None:
         """A process or its machine has gone: its files must be valid."""
+        self._without_memory.add(name)
+        is_first = not self.history.promotions  # later ones wait for a leader, who says what may be lost
+        if self.sentinels and is_first and len(self._without_memory) > self.promise.needed:
+            self.losses_allowed += 1
         lost_power = self.nodes.world.hosts[name].interface.down
         may_tear = lost_power and self.nodes.settings[name].get("appendfsync") != "always"
         for wrong in files.wrong_files(self.nodes.world.hosts[name].disk, may_tear=may_tear):
@@ -171,6 +191,13 @@ class Checks:
             return f"{primaries[0]} is {primary.standing.node.standing.value}"
         if primary.fence_refusal() is not None:
             return f"{primaries[0]} refuses writes: {(primary.fence_refusal() or b'').decode()}"
+        strays = [
+            f"{each} names {where}"
+            for each, address in (self.sentinels.named() if self.sentinels else {}).items()
+            if (where := self.nodes.name_of(address)) != primaries[0]
+        ]
+        if strays:
+            return f"{primaries[0]} leads, and {', '.join(strays)}"
         digest = self._digest(primaries[0], serving[primaries[0]])
         apart = self._apart(serving)
         for name, node in serving.items():
@@ -203,7 +230,8 @@ class Checks:
         apart: set[str] = set()
         if self.promise.may_refuse:
             apart = {name for name, node in serving.items() if node.replication.upstream.refusal}
-            apart |= {name for name, node in serving.items() if node.replication.followed[0] in apart}
+            named = self.nodes.name_of
+            apart |= {name for name, node in serving.items() if named(node.replication.followed[0]) in apart}
         return apart
 
     def judge(self, is_converged: bool) -> None:

@@ -15,14 +15,43 @@ from typing import Any
 from holdfast.engine.state import Session
 from holdfast.node.server import ServerNode
 from holdfast.replication.empty_primary import Cause
+from holdfast.replication.fence import FenceOrder, FenceReport, PromoteOrder
 from holdfast.replication.history import History
 from holdfast.sim.swarm.checks import Checks
+from holdfast.sim.swarm.history import Promotion
 
 
-def observe(checks: Checks, name: str, node: ServerNode) -> None:
-    """Watch a node's whole copies."""
+def observe(checks: Checks, name: str, node: ServerNode, *, orders: bool = False) -> None:
+    """Watch a node's whole copies, and the orders that it takes (a stand-in for Sentinel tells its own)."""
     _observe_loading(checks, name, node)
     _observe_serving(checks, name, node)
+    if orders:
+        _observe_orders(checks, name, node)
+
+
+def _observe_orders(checks: Checks, name: str, node: ServerNode) -> None:
+    standing: Any = node.replication.standing
+    world, history, fences = checks.nodes.world, checks.history, checks.epochs.fences
+    fence, promote = standing.fence, standing.promote
+
+    def fenced(order: FenceOrder) -> FenceReport:
+        report: FenceReport = fence(order)
+        fences[name] = max(fences.get(name, 0), report.fence_epoch)
+        return report
+
+    def promoted(order: PromoteOrder) -> None:
+        before = standing.node.state.term_epoch
+        promote(order)
+        if standing.node.state.term_epoch == before:
+            return
+        promotion = Promotion(
+            world.now, name, standing.node_id, order.epoch, order.leader, order.accept_loss
+        )
+        history.promotions.append(promotion)
+        world.record(name, f"made the primary of epoch {order.epoch}")
+        checks.promoted(promotion)
+
+    standing.fence, standing.promote = fenced, promoted
 
 
 def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
@@ -40,7 +69,7 @@ def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
         now = node.replication.standing.position
         is_back = upstream.cause is Cause.RECONNECT and keys and position is not None and now < position
         # A primary whose log was torn, or is another server's, has its data, and cannot say where it stands.
-        primary = checks.nodes.latest.get(node.replication.followed[0])
+        primary = checks.nodes.latest.get(checks.nodes.name_of(node.replication.followed[0]))
         can_tell = primary is not None and primary.replication.position_is_known
         refuses = node.configuration["replica-refuse-empty-primary"] and can_tell
         if is_back and refuses:

@@ -119,7 +119,7 @@ class Supervisor:
             shown = ", ".join(f"{each.address} ({each.name})" for each in taken)
             raise CannotStart(f"in use by somebody else: {shown}; give another --port")
         for slot in self.slots.values():
-            slot.keeper = asyncio.create_task(self._keep(slot), name=slot.planned.name)
+            slot.keeper = asyncio.create_task(self._keep_always(slot), name=slot.planned.name)
 
     async def wait_ready(self, limit_s: float) -> None:
         """Return when clients can work and a failure would be survived. Raises `CannotStart`."""
@@ -178,6 +178,16 @@ class Supervisor:
         self._tell_others(happening)
 
     # ---- one process ----
+
+    async def _keep_always(self, slot: Slot) -> None:
+        """Keep a process, whatever goes wrong with the keeping: a full disk, a reply that is none."""
+        while not self.is_stopping:
+            try:
+                await self._keep(slot)
+            except (OSError, ValueError, WireError, Refused) as error:
+                slot.failures += 1
+                self.tell(slot.planned.name, f"cannot be looked after: {error}")
+                await asyncio.sleep(rules.pause_before_start_s(slot.failures))
 
     async def _keep(self, slot: Slot) -> None:
         name = slot.planned.name

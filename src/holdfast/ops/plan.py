@@ -30,6 +30,7 @@ STATE_WORDS = frozenset(
         "known-replica",
         "known-slave",
         "known-sentinel",
+        "known-voters",
     )
 )
 """Sentinel's lines that are its memory, not our settings."""

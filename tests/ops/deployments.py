@@ -25,6 +25,7 @@ from typing import Any
 
 import redis
 from redis.backoff import ConstantBackoff
+from redis.cluster import RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -115,9 +116,11 @@ class Running:
         """Return who leads; IndexError while nobody does."""
         return str(self.status()["leaders"][0])
 
-    def client(self, **options: Any) -> redis.Redis:
-        """Return redis-py at the stable port, or by the Sentinels where there is none."""
+    def client(self, **options: Any) -> Any:
+        """Return redis-py at the stable port, or by the Sentinels or the cluster where there is none."""
         options = {"socket_timeout": 10, "decode_responses": True, **options}
+        if json.loads((self.data / "deployment.json").read_text())["cluster"]:
+            return RedisCluster(host="127.0.0.1", port=self.port + 1, **options)
         if (self.data / "proxy").exists():
             return redis.Redis(port=self.port, retry=Retry(ConstantBackoff(0), 0), **options)
         sentinels = [("127.0.0.1", self.port + 20_000 + each) for each in range(3)]

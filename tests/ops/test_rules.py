@@ -71,11 +71,13 @@ def test_a_sentinels_memory_outlives_the_settings_of_its_file() -> None:
     lived = wanted.replace("monitor mymaster 127.0.0.1 6380", "monitor mymaster 127.0.0.1 6381").replace(
         "config-epoch mymaster 1", "config-epoch mymaster 7"
     )
+    lived += "sentinel known-voters mymaster 2 1 aa bb cc\n"
     later = plan(Deployment(proxy=False, down_after_ms=9000), PROGRAMS, "x")
     changed = next(each.file_text for each in later if each.name == "sentinel-1")
     merged = sentinel_file(changed, lived)
     assert remembered_primary(merged) == (7, Address("127.0.0.1", 6381))
     assert "down-after-milliseconds mymaster 9000" in merged and merged.count("sentinel myid") == 1
+    assert "sentinel known-voters mymaster 2 1 aa bb cc" in merged, "voters are never forgotten (rule 17)"
 
 
 def test_all_sentinels_know_each_other_and_the_replicas_from_the_first_moment() -> None:

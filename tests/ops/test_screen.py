@@ -33,7 +33,8 @@ def test_the_live_screen_shows_members_events_and_the_way_in_and_follows_a_failo
     try:
         until(lambda: "all is well" in screen(), "the screen is there")
         assert "node-1 leads" in screen()
-        assert re.search(rf"redis-cli -p ({port}|{port + 20_000}) ", screen())
+        assert f"redis-cli -p {port}\n" in screen() and f"redis://127.0.0.1:{port}\n" in screen()
+        assert re.search(rf"proxy +127\.0\.0\.1:{port} +stable port +ok", row("proxy"))
         assert re.search(r"node-1 +127\.0\.0\.1:\d+ +primary +ok +[\d,]+ +\d+ +[\d.]+ MB +\d+", row("node-1"))
         assert re.search(r"node-3 .* replica of node-1 +ok +[\d,]+ +\d+ B +0", row("node-3"))
         assert len([line for line in screen().splitlines() if line.startswith("sentinel-")]) == 3

@@ -40,7 +40,7 @@ def test_a_killed_primary_comes_back_as_a_replica_with_nothing_lost(running: Run
     all_is_well(running)
     client = running.client()
     client.mset({f"k{number}": number for number in range(500)})
-    client.execute_command("WAIT", 2, 1000)
+    until(lambda: {each["lag"] for each in running.status()["members"]} == {0, None}, "the replicas have all")
     leader = running.leader()
     running.kill(leader)
     until(lambda: running.leader() != leader, "another leads")
@@ -100,6 +100,28 @@ def _flag(sentinel: int, flag: str) -> bool:
     with redis.Redis(port=sentinel, decode_responses=True) as client:
         flags = client.execute_command("SENTINEL", "MASTERS")[0]["flags"]
         return flag in flags
+
+
+def test_the_shell_completes_commands_faults_and_options() -> None:
+    def completed(line: str) -> set[str]:
+        words = line.split(" ")
+        done = subprocess.run(
+            [sys.executable, "-c", "from holdfast.cli.main import main; main(prog_name='holdfast')"],
+            env={
+                **environment(),
+                "_HOLDFAST_COMPLETE": "bash_complete",
+                "COMP_WORDS": line,
+                "COMP_CWORD": str(len(words) - 1),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return {each.partition(",")[2] for each in done.stdout.split()}
+
+    assert {"status", "switchover"} <= completed("holdfast s")
+    assert completed("holdfast drill kill") == {"kill", "kill-sentinel"}
+    assert "--sentinels" in completed("holdfast up --s")
 
 
 def test_logs_are_told_by_name_and_wrong_names_by_exit_status(running: Running) -> None:

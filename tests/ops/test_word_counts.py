@@ -88,6 +88,7 @@ class Loader:
 FORMS = {
     "ours, every write acknowledged by a replica": "min-replicas-to-ack = 1",
     "stock engine": 'engine = "redis"',
+    "cluster": 'cluster = "3x1"',
 }
 
 

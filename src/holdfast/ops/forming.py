@@ -10,6 +10,7 @@ survived.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from holdfast.ops.leadership import asked, cluster_nodes, named_primary
@@ -89,6 +90,37 @@ async def form_cluster(deployment: Deployment, everything: Sequence[Planned], co
             primary_id = str(await wire.ask("CLUSTER", "MYID"))
         async with connected(each.address, password) as wire:
             await _replicate(wire.ask, primary_id, complain)
+
+
+async def rejoin(address: Address, others: Sequence[Address], password: str) -> str:
+    """Bring a node that has lost its nodes.conf back into its cluster, as a replica.
+
+    It is a new node now: its old name is forgotten, it meets the others, and it follows the
+    primary that has the fewest replicas. Returns whom it follows, empty if nothing was lost.
+    """
+    await until_answers(address, password, _nothing)
+    async with connected(address, password) as wire:
+        if len(cluster_nodes(await wire.ask("CLUSTER", "NODES"))) > 1:
+            return ""
+        own_id = str(await wire.ask("CLUSTER", "MYID"))
+        views = await asked(others, "CLUSTER", "NODES", password=password)
+        if not views:
+            return ""
+        member, view = next(iter(views.items()))
+        known = cluster_nodes(view)
+        for each in known:
+            if each.address == address and each.id != own_id:
+                await asked(views, "CLUSTER", "FORGET", each.id, password=password)
+        await wire.ask("CLUSTER", "MEET", member.host, member.port)
+        copies = Counter(each.primary_id for each in known if each.address != address)
+        primaries = [each for each in known if each.is_primary and each.slots and not each.is_failed]
+        primary = min(primaries, key=lambda each: copies[each.id])
+        await _replicate(wire.ask, primary.id, _nothing)
+        return str(primary.address)
+
+
+def _nothing() -> None:
+    """Wait on."""
 
 
 async def _replicate(ask: Callable[..., object], primary_id: str, complain: Complain) -> None:

@@ -22,6 +22,8 @@ POLL_S = 0.01
 PRIORITY_WAIT_S = 15.0
 """A Sentinel asks for INFO every ten seconds; only then it knows a new priority."""
 DEFAULT_PRIORITY = "100"
+PROMPT_PERIOD_MS = 100
+"""How often Sentinels ask for INFO while they are to notice a priority."""
 
 
 class OrderFailed(Exception):
@@ -104,6 +106,7 @@ async def _prefer(topology: Topology, target: Address) -> Callable[[], Awaitable
 
     lower = "1" if str(told[1]) == DEFAULT_PRIORITY else str(max(1, int(str(told[1])) - 1))
     await asked([target], "CONFIG", "SET", "replica-priority", lower, password=password)
+    periods = await _info_periods(topology)
 
     async def is_known() -> bool:
         replies = await asked(
@@ -119,11 +122,26 @@ async def _prefer(topology: Topology, target: Address) -> Callable[[], Awaitable
         return bool(known) and set(known) == {lower}
 
     try:
+        await _set_info_periods(topology, dict.fromkeys(periods, PROMPT_PERIOD_MS))
         await _until(is_known, PRIORITY_WAIT_S, "the Sentinels have not noticed the preferred replica")
     except OrderFailed:
         await restore()
         raise
+    finally:
+        await _set_info_periods(topology, periods)
     return restore
+
+
+async def _info_periods(topology: Topology) -> dict[Address, int]:
+    """Return how often each Sentinel asks for INFO, where it tells (SENTINEL DEBUG, Redis 7)."""
+    replies = await asked(topology.sentinel_addresses, "SENTINEL", "DEBUG", password=topology.password)
+    told = {address: pairs(reply) for address, reply in replies.items()}
+    return {address: int(each["INFO-PERIOD"]) for address, each in told.items() if "INFO-PERIOD" in each}
+
+
+async def _set_info_periods(topology: Topology, periods: Mapping[Address, int]) -> None:
+    for address, period_ms in periods.items():
+        await asked([address], "SENTINEL", "DEBUG", "INFO-PERIOD", period_ms, password=topology.password)
 
 
 async def _leads(address: Address, password: str) -> bool:

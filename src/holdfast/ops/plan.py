@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from holdfast.ops import proxy_place
-from holdfast.ops.model import Deployment, Engine, Host, Persistence
+from holdfast.ops.model import HERE, Deployment, Engine, Host, Persistence
 from holdfast.ops.wire import Address
 
 FIRST_EPOCH = 1
@@ -30,6 +30,7 @@ STATE_WORDS = frozenset(
         "known-replica",
         "known-slave",
         "known-sentinel",
+        "known-voters",
     )
 )
 """Sentinel's lines that are its memory, not our settings."""
@@ -127,6 +128,9 @@ def _data_node(deployment: Deployment, programs: Programs, name: str, primary: s
         "repl-diskless-sync-delay 0",
         *_persistence(deployment.persistence),
     ]
+    if any(each.address != HERE.address for each in deployment.hosts):
+        announce = "cluster-announce-ip" if deployment.cluster is not None else "replica-announce-ip"
+        lines.append(f"{announce} {host.address}")  # others would take the address of the way there
     if deployment.password:
         lines += [f'requirepass "{deployment.password}"', f'masterauth "{deployment.password}"']
     if deployment.cluster is not None:
@@ -166,12 +170,14 @@ def _sentinel(deployment: Deployment, programs: Programs, name: str, primary: st
     host, port = deployment.place_of(name)
     directory = f"{deployment.data}/{name}"
     group, leader = deployment.name, address_of(deployment, primary)
+    others = any(each.address != HERE.address for each in deployment.hosts)
     lines = [
         f"port {port}",
         f"bind {host.address}",
         f"dir {directory}",
         "daemonize no",
         *([f'requirepass "{deployment.password}"'] if deployment.password else []),
+        *([f"sentinel announce-ip {host.address}"] if others else []),
         f"sentinel myid {sentinel_id(identity, name)}",
         f"sentinel monitor {group} {leader.host} {leader.port} {deployment.quorum}",
         f"sentinel down-after-milliseconds {group} {deployment.down_after_ms}",

@@ -33,7 +33,7 @@ from holdfast.ops.leadership import asked, cluster_nodes, named_primary, still_l
 from holdfast.ops.model import Deployment, Engine
 from holdfast.ops.plan import Kind, Planned, sentinel_file
 from holdfast.ops.proxy_place import pointed_at
-from holdfast.ops.wire import Address, info_fields
+from holdfast.ops.wire import Address, Refused, WireError, info_fields
 
 HELD_BACK_POLL_S = 0.05
 READY_POLL_S = 0.02
@@ -119,7 +119,7 @@ class Supervisor:
             shown = ", ".join(f"{each.address} ({each.name})" for each in taken)
             raise CannotStart(f"in use by somebody else: {shown}; give another --port")
         for slot in self.slots.values():
-            slot.keeper = asyncio.create_task(self._keep(slot), name=slot.planned.name)
+            slot.keeper = asyncio.create_task(self._keep_always(slot), name=slot.planned.name)
 
     async def wait_ready(self, limit_s: float) -> None:
         """Return when clients can work and a failure would be survived. Raises `CannotStart`."""
@@ -179,6 +179,16 @@ class Supervisor:
 
     # ---- one process ----
 
+    async def _keep_always(self, slot: Slot) -> None:
+        """Keep a process, whatever goes wrong with the keeping: a full disk, a reply that is none."""
+        while not self.is_stopping:
+            try:
+                await self._keep(slot)
+            except (OSError, ValueError, WireError, Refused) as error:
+                slot.failures += 1
+                self.tell(slot.planned.name, f"cannot be looked after: {error}")
+                await asyncio.sleep(rules.pause_before_start_s(slot.failures))
+
     async def _keep(self, slot: Slot) -> None:
         name = slot.planned.name
         loop = asyncio.get_running_loop()
@@ -200,6 +210,8 @@ class Supervisor:
                 slot.was_started, slot.since = True, loop.time()
                 if leader is not None and self.deployment.engine is Engine.HOLDFAST:
                     slot.follower = asyncio.create_task(self._follow(slot.planned.address, leader))
+                elif self.deployment.cluster is not None and not self._is_first:
+                    slot.follower = asyncio.create_task(self._rejoin(slot.planned))
             slot.state, slot.note = State.RUNNING, ""
             self._remember_children()
             await slot.child.ended.wait()
@@ -249,6 +261,18 @@ class Supervisor:
         password = self.deployment.password
         while not await asked([address], "REPLICAOF", leader.host, leader.port, password=password):
             await asyncio.sleep(HELD_BACK_POLL_S)
+
+    async def _rejoin(self, planned: Planned) -> None:
+        """Bring a node of a cluster back that has lost all it knew."""
+        others = [each.address for each in self.everything if each.is_data and each.name != planned.name]
+        try:
+            primary = await forming.rejoin(planned.address, others, self.deployment.password)
+        except (WireError, Refused) as error:
+            self.tell(planned.name, f"cannot be brought back into the cluster: {error}")
+            return
+        if primary:
+            name = self.names.get(primary, primary)
+            self.tell(planned.name, f"had forgotten the cluster: it is a new replica of {name}")
 
     async def _situation(self, slot: Slot, waited_s: float) -> rules.Situation:
         deployment, name = self.deployment, slot.planned.name

@@ -105,7 +105,10 @@ def made_of(
     usual_ms = statistics.median(pauses) * 1000 if pauses else 0.0
     writes = [each for writer in writers for each in writer.writes]
     if worst.is_over and "promoted" in phases:
-        phases = {**phases, "first write": _first_write_ms(writers, fault_at, phases, worst)}
+        promoted_at = fault_at + phases["promoted"] / 1000
+        waited = zip(writers, gaps, strict=True)
+        hit = [writer for writer, gap in waited if gap.began <= promoted_at <= gap.ended]
+        phases = {**phases, "first write": _first_write_ms(hit or writers, fault_at, promoted_at, worst)}
     return Report(
         fault=fault,
         what=what,
@@ -131,11 +134,11 @@ def made_of(
     )
 
 
-def _first_write_ms(
-    writers: Sequence[Writer], fault_at: float, phases: dict[str, float], worst: Gap
-) -> float:
-    """Return when the first write was answered OK by the node that leads now, as far as can be told."""
-    promoted_at = fault_at + phases["promoted"] / 1000
+def _first_write_ms(writers: Sequence[Writer], fault_at: float, promoted_at: float, worst: Gap) -> float:
+    """Return when the first write was answered OK by the node that leads now, as far as can be told.
+
+    `writers` are those that waited for it: others, of other shards, went on.
+    """
     after = [
         each.answered
         for writer in writers

@@ -132,7 +132,8 @@ class Client:
             return None
         for each in replies:
             if isinstance(each, ReplyError):
-                self._record.note(each)
+                if not each.startswith("MOVED "):  # a cluster's way to say where a key is
+                    self._record.note(each)
                 self._door.refused(each)
                 self.leave()
                 break

@@ -86,6 +86,9 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
         ping(sentinel, instance, now_ms)
     group = instance.group  # whose writes are paused: PUBLISH would wait, and all behind it
     is_paused = instance is group and (group.hand_over_sent or group.hand_over is not None)
+    has_told = instance.info_ms is not None and instance.info_ms >= link.connected_ms
+    if instance.role is not Role.SENTINEL and not has_told:
+        return  # not before it has said what it is
     if now_ms - instance.published_ms > sentinel.times.publish_period and not is_paused:
         publish(sentinel, instance, now_ms)
 

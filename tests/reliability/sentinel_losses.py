@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,17 +68,20 @@ class Faithful:
     """The client that stays, as a process."""
 
     def __init__(self, node: Process, before: list[str]) -> None:
+        self._book = tempfile.TemporaryFile()
         program = str(Path(__file__).with_name("faithful_client.py"))
         self._process = subprocess.Popen(
             [*before, sys.executable, program, node.host, str(node.port)],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=self._book,  # a file: a pipe would be full after some thousand lines, and stop it
         )
 
     def stop(self) -> list[str]:
         """End it; return the keys that were acknowledged to it."""
-        told, _ = self._process.communicate(timeout=60)
-        return [f"f:{int(each)}" for each in told.split()]
+        self._process.communicate(timeout=60)
+        with self._book as book:
+            book.seek(0)
+            return [f"f:{int(each)}" for each in book.read().split()]
 
 
 def parked(kind: str) -> Loss:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from holdfast.sentinel import observation
+from holdfast.sentinel.model import VoterList
 from holdfast.sim import World
 from tests.sentinel.simulated import SimulatedGroup
 
@@ -242,3 +243,18 @@ def test_a_sixth_sentinel_joins_the_list_and_a_dead_one_leaves_it_when_most_are_
         del made.sentinels["s3"]
         world.run_until(lambda: all(len(each) == 3 for each in made.voter_lists()), 10)
         assert made.leading() == ["n0"]
+
+
+@pytest.mark.parametrize("behind", ["s0", "s1", "s2"])
+def test_a_sentinel_that_is_behind_with_the_list_delays_no_election(behind: str) -> None:
+    with World(12) as world:
+        made = under_lease(world)
+        world.run(2)
+        world.kill("n0")
+        made.sentinels[behind].sentinel.primaries["mymaster"].voter_list = VoterList()
+        for name, node in made.sentinels.items():  # so that it is the first to stand
+            node.sentinel.primaries["mymaster"].start_after_ms = node.now_ms() + (
+                0 if name == behind else 300
+            )
+        world.run_until(made.agreed, 5)
+        assert {len(each) for each in made.voter_lists()} == {3}

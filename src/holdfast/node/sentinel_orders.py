@@ -39,6 +39,11 @@ class SentinelOrders:
         assert isinstance(report, FenceReport)
         return report.node_id
 
+    def is_intact(self, report: object) -> bool:
+        """Return whether the node has lost nothing that it acknowledged."""
+        assert isinstance(report, FenceReport)
+        return report.intact and report.is_known
+
     def granted_ms(self, report: object) -> int:
         """Return how long the lease still lasts that the node itself granted."""
         assert isinstance(report, FenceReport)

@@ -91,6 +91,7 @@ class LeaseKeeper:
         self._is_refusing = False
         self._sure_until_us = 0
         self._dirty = 0
+        self._has_lapsed = False
         self._ticket = 0
         self._held: list[_Held] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -104,18 +105,18 @@ class LeaseKeeper:
     def begin_tick(self) -> None:
         """Look at the clock before anything of this tick runs."""
         if self._is_watched:
+            self._dirty, self._has_lapsed = self._node.engine.dirty, False
             if self._is_missing or self._clock.boot_us() >= self._sure_until_us:
                 self._look()
-            self._dirty = self._node.engine.dirty
 
     def end_tick(self) -> None:
         """Look at the clock again before replies leave; what was written without a lease is held."""
-        if not self._is_watched or self._is_missing or self._node.engine.dirty == self._dirty:
+        if not self._is_watched or self._node.engine.dirty == self._dirty:
             return
-        if self._clock.boot_us() < self._sure_until_us or self._side.writes_prove_themselves:
-            return
-        self._hold_replies()
-        self._look()
+        if not self._is_missing and self._clock.boot_us() >= self._sure_until_us:
+            self._look()
+        if self._is_missing and self._has_lapsed:
+            self._hold_replies()
 
     @property
     def refusal(self) -> bytes | None:
@@ -166,6 +167,7 @@ class LeaseKeeper:
         hold_us = self._node.configuration["lease-hold-ms"] * 1000
         if not self._is_missing:
             self._is_missing, self._missing_since_us = True, now_us
+            self._has_lapsed = self._node.engine.dirty != self._dirty  # it was written to in this tick
             self._node.client_pauses.begin(LEASE, FOR_EVER_MS, everything=False)
             self._wake_after(hold_us)
         if not self._is_refusing and now_us - self._missing_since_us >= hold_us:
@@ -320,6 +322,7 @@ class LeaseKeeper:
         What waits for a lease runs again with the next `refresh`: not before the node's new
         standing refuses it.
         """
+        self.end_tick()  # what this tick wrote without a lease is not acknowledged by the change of roles
         self.lease.drop()
         self.grants.drop()
         self._sure_until_us = 0

@@ -11,7 +11,16 @@ from __future__ import annotations
 
 from holdfast.sentinel.effects import Connect, Disconnect
 from holdfast.sentinel.hello import CHANNEL, Hello
-from holdfast.sentinel.model import Failover, Instance, Link, LinkState, Primary, Role, Sentinel
+from holdfast.sentinel.model import (
+    Failover,
+    Instance,
+    Link,
+    LinkState,
+    Primary,
+    Role,
+    Sentinel,
+    VoterList,
+)
 from holdfast.sentinel.reply_reader import Reply, ReplyError, ReplyStatus
 from holdfast.sentinel.settings import BEAT_MS, PLANNED_POLL_MS, PROMPT_ASK_MS, RECONNECT_MS
 
@@ -88,6 +97,9 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
         ping(sentinel, instance, now_ms)
     group = instance.group  # whose writes are paused: PUBLISH would wait, and all behind it
     is_paused = instance is group and (group.hand_over_sent or group.hand_over is not None)
+    has_told = instance.info_ms is not None and instance.info_ms >= link.connected_ms
+    if instance.role is not Role.SENTINEL and not has_told:
+        return  # not before it has said what it is
     if now_ms - instance.published_ms > sentinel.times.publish_period and not is_paused:
         publish(sentinel, instance, now_ms)
 
@@ -165,6 +177,21 @@ def ask_kind(sentinel: Sentinel, other: Instance) -> None:
     sentinel.send(other, "SENTINEL", "HOLDFAST", on_reply=answered)
 
 
+def ask_voters(sentinel: Sentinel, other: Instance) -> None:
+    """Ask a Sentinel of ours for its list of voters, and keep it if it is higher than ours."""
+    primary = other.group
+
+    def answered(reply: Reply, at_ms: int) -> None:
+        match reply:
+            case [int(epoch), int(step), [*ids]] if ids:
+                told = VoterList(epoch, step, frozenset(map(str, ids)))
+                if told.number > primary.voter_list.number:
+                    primary.voter_list = told
+                    sentinel.persist()
+
+    sentinel.send(other, "SENTINEL", "VOTERS", primary.name, on_reply=answered)
+
+
 def publish(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     """Say hello through a node, or to a Sentinel."""
     primary, options, link = instance.group, sentinel.options, instance.link
@@ -231,5 +258,7 @@ def _ask(sentinel: Sentinel, other: Instance, words: tuple[str, ...]) -> None:
                         case [int(wait_ms), int(list_epoch), int(step)]:
                             other.vote_list = list_epoch, step
                             other.vote_wait_until_ms = at_ms + wait_ms
+                    if other.vote_list > other.group.voter_list.number:
+                        ask_voters(sentinel, other)  # its vote counts as soon as we have its list
 
     sentinel.send(other, *words, on_reply=answered)

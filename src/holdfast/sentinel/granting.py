@@ -71,9 +71,32 @@ def leading(primary: Primary) -> Instance:
     return primary
 
 
+def say_what_holds(sentinel: Sentinel, primary: Primary) -> None:
+    """Log once what we can promise for a primary, and again when that changes."""
+    if primary.info_ms is None:
+        return
+    if not primary.node_id:
+        text = "is a stock node: no fence, no lease; a planned failover pauses its writes"
+    elif has_stranger(primary):
+        text = "has a stock Sentinel in its quorum: no lease, for that one would not wait"
+    elif not primary.options.lease_ms:
+        text = "has no lease: primary-lease-ms is 0"
+    elif not primary.voter_list.ids:
+        text = "has no lease: fewer than three Sentinels have agreed on the list of voters"
+    elif not applies(primary):
+        text = f"has no lease: {len(primary.voter_list.ids)} voters, and three are needed"
+    else:
+        text = f"takes writes under a lease of {lease_ms(primary)} ms, {len(primary.voter_list.ids)} voters"
+    if text != primary.said:
+        primary.said = text
+        sentinel.log(f"{primary.name} {text}")
+
+
 def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     """Tell a node of ours about the lease when it is due."""
     primary, duration_ms = node.group, lease_ms(node.group)
+    if node is primary:
+        say_what_holds(sentinel, primary)
     if not node.node_id or not node.link.is_up or node.role is Role.SENTINEL:
         return
     is_leading = node is leading(primary)
@@ -152,7 +175,6 @@ def _take_list(sentinel: Sentinel, node: Instance, told: VoterList) -> None:
         primary.voter_list = told
         primary.unwanted_voters &= told.ids
         sentinel.persist()
-        sentinel.log(f"Voters of {primary.name}, list {told.epoch}.{told.step}: {len(told.ids)}")
 
 
 def after_start(primary: Primary, now_ms: int) -> None:

@@ -119,8 +119,8 @@ class Machine:
         if down.silent_pubsub(instance, sentinel.times, now_ms):
             asking.disconnect(sentinel, instance.link, pubsub=True)
         asking.connect(sentinel, instance, now_ms)
+        granting.periodic(sentinel, instance, now_ms)  # first: a node without a lease holds PUBLISH back
         asking.periodic(sentinel, instance, now_ms)
-        granting.periodic(sentinel, instance, now_ms)
         if sentinel.tilt_since_ms is not None:
             return
         is_down = down.is_down(instance, sentinel.times, now_ms)

@@ -235,6 +235,8 @@ class Primary(Instance):
     """The others, by id. They never leave by age."""
     my_id: str = ""
     voter_list: VoterList = VoterList()
+    said: str = ""
+    """What the log was last told of the lease."""
     unwanted_voters: frozenset[str] = frozenset()
     """Whom the operator wants out of the list."""
     granted_until_ms: int = 0

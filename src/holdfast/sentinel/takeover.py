@@ -75,6 +75,10 @@ class Orders(Protocol):
         """Return the id of the node that reported."""
         ...
 
+    def is_intact(self, report: object) -> bool:
+        """Return whether the node has lost nothing that it acknowledged."""
+        ...
+
     def granted_ms(self, report: object) -> int:
         """Return how long the lease still lasts that the node itself granted."""
         ...
@@ -155,7 +159,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
             state.asked_ms[each.name] = now_ms
             _fence(sentinel, primary, each, state)
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
-    if waits and now_ms - state.began_ms < REPORTS_WAIT_MS:
+    has_time = bool(waits) and now_ms - state.began_ms < REPORTS_WAIT_MS
+    if has_time and not _has_best(primary, state, orders):
         return False
     if primary.lost_history and len(nodes) > 1:
         # Its offsets are those of another history, which only replicas' refusal tells: they compare with
@@ -174,6 +179,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         [each.node_id for each in nodes if _may_lead(primary, each)],
         primary.options.allow_data_loss,
     )
+    if has_time and not isinstance(choice, Lead):
+        return False  # whoever has not answered yet may have it all
     by_id = {each.node_id: each for each in nodes}
     match choice:
         case Wait():
@@ -192,6 +199,12 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
                 sentinel.look_again(wait_until_ms - now_ms)
                 return False
             return _lead(sentinel, primary, choice, by_id, state, now_ms)
+
+
+def _has_best(primary: Primary, state: Takeover, orders: Orders) -> bool:
+    """Tell whether the primary that hands over has reported: nobody's copy goes further than its own."""
+    report = state.reports.get(primary.node_id)
+    return primary.must_change and report is not None and orders.is_intact(report)
 
 
 def _may_lead(primary: Primary, node: Instance) -> bool:

@@ -68,7 +68,7 @@ class Faithful:
     """The client that stays, as a process."""
 
     def __init__(self, node: Process, before: list[str]) -> None:
-        self._book = tempfile.TemporaryFile()
+        self._book = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed when it has been read
         program = str(Path(__file__).with_name("faithful_client.py"))
         self._process = subprocess.Popen(
             [*before, sys.executable, program, node.host, str(node.port)],

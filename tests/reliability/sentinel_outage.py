@@ -228,8 +228,8 @@ What is lost at a cut is what the primary acknowledged between the cut and the e
 `min-replicas-to-write` Redis bounds the same only by its lag, in whole seconds.
 
 The lease costs the write path one look at the clock before a tick and one after it, about half a microsecond
-each. `python -m tests.reliability.lease_cost` told -4 %, -8 % and +12 % of CPU per SET at pipelines 1, 16 and 100, at
-a load of 20: that is its own spread.
+each. `python -m tests.reliability.lease_cost` told -4 %, -8 % and +12 % of CPU per SET at pipelines 1, 16
+and 100, at a load of 20: that is its own spread.
 """
 
 if __name__ == "__main__":

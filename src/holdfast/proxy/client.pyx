@@ -384,10 +384,12 @@ cdef int client_flush(Client client) except -1:
         client.registry.output_waits(client)
     if s.flags & S_CLOSING:
         return client_abort(client)
-    if s.flags & S_ENDED and client.pending == 0 and not s.out.len:
+    if s.flags & S_ENDED and client.pending == 0 and not s.out.len and not client.until_idle:
         if s.input.len == client.left_at_end:
             s.flags |= S_CLOSE_AFTER
-        client.left_at_end = s.input.len
+        else:
+            client.left_at_end = s.input.len
+            client.exchange.go_on(client)       # until nothing more can be made of it
     if s.flags & S_CLOSE_AFTER and client.pending == 0 and not s.out.len:
         client_gone(client, None)
         client.transport.close()
@@ -406,11 +408,13 @@ cdef int client_ended(Client client) except -1:
     """The client will send no more: what is on its way is answered still, unless it waits for a backend.
 
     A client that gave up looks like one that shut its sending end; what it may have given up on must not
-    be executed later (rule 24).
+    be executed later (rule 24), nor block for ever.
     """
     cdef Slot* slot = client.head
     cdef int i
     client.door.client_eof += 1
+    if client.streaming or client.pinned is not None:
+        return client_abort(client)
     while slot != NULL:
         if slot.flags & SLOT_HELD:
             return client_abort(client)

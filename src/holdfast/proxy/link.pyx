@@ -127,6 +127,10 @@ cdef int link_add(Link link, const char* p, size_t n) except -1:
 cdef int link_end(Link link, Slot* slot) except -1:
     cdef Backend backend = link.lane.backend
     cdef Pool pool = backend.pool
+    cdef bytes line
+    if link.closed:             # a connection of the client's own may be lost while it has no request open
+        line = error_line(errno.ECONNRESET)
+        return slot_fail(slot, line, len(line))
     slot.bytes = <unsigned int>(link.stream_end - slot.begin)
     ring_push(&link.ring, slot)
     link.unsent += 1

@@ -91,7 +91,7 @@ def test_while_failover_is_paused_a_stopped_primary_keeps_its_place(running: Run
     assert running.leader() == leader
     handed_over = running.ask("switchover")
     assert handed_over.returncode == 0, handed_over.stderr
-    assert running.status()["automatic_failover"] is False, "a switchover works, and leaves the pause as it is"
+    assert running.status()["automatic_failover"] is False, "the pause is left as it was"
     assert running.ask("resume").returncode == 0
     assert running.leader() != leader and running.status()["automatic_failover"] is True
 

@@ -14,6 +14,9 @@ from tests.ops.deployments import Running, deployment, holdfast, until, up
 def running() -> Iterator[Running]:
     """One cluster for the tests of this file; each leaves it healthy."""
     with deployment("--cluster", "3x1") as made:
+        client = made.client()
+        for number in range(300):
+            client.set(f"k{number}", number)
         yield made
 
 
@@ -26,9 +29,6 @@ def test_a_cluster_is_formed_and_each_primary_has_a_replica(running: Running) ->
     assert told["health"] == "ok" and told["form"] == "cluster" and len(told["leaders"]) == 3
     followed = {each["follows"] for each in told["members"] if each["role"] == "replica"}
     assert followed == set(told["leaders"])
-    client = running.client()
-    for number in range(300):
-        client.set(f"k{number}", number)
 
 
 def test_any_node_answers_for_the_whole_and_takes_orders(running: Running) -> None:

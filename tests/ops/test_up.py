@@ -87,9 +87,13 @@ def test_while_failover_is_paused_a_stopped_primary_keeps_its_place(running: Run
         assert not _flag(sentinel, "o_down")
     finally:
         os.kill(running.pid(leader), signal.SIGCONT)
-        assert running.ask("resume").returncode == 0
     all_is_well(running)
-    assert running.leader() == leader and running.status()["automatic_failover"] is True
+    assert running.leader() == leader
+    handed_over = running.ask("switchover")
+    assert handed_over.returncode == 0, handed_over.stderr
+    assert running.status()["automatic_failover"] is False, "the pause is left as it was"
+    assert running.ask("resume").returncode == 0
+    assert running.leader() != leader and running.status()["automatic_failover"] is True
 
 
 def _flag(sentinel: int, flag: str) -> bool:

@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -26,22 +25,20 @@ import click
 
 from holdfast.cli import exits
 from holdfast.cli.exits import fail
+from holdfast.cli.up_show import Show
 from holdfast.ops import control, topology
-from holdfast.ops.connection import Connection, how_to_connect
+from holdfast.ops.connection import how_to_connect
 from holdfast.ops.deployment_file import DeploymentFileError, read_deployment
 from holdfast.ops.files_on_disk import Directory, DirectoryInUse
 from holdfast.ops.happenings import Happening
 from holdfast.ops.model import ClusterShape, Deployment, Engine, Persistence, problems
-from holdfast.ops.picture import take
 from holdfast.ops.plan import Kind, Planned, Programs, on_host, plan
 from holdfast.ops.stable_port import StablePort
 from holdfast.ops.supervisor import CannotStart, Supervisor
-from holdfast.ops.watch import Repeated, listen
+from holdfast.ops.watch import listen
 
 FILE = "holdfast.toml"
 READY_LIMIT_S = 60.0
-REFRESH_S = 1.0
-EVENTS_KEPT = 200
 
 
 @click.command()
@@ -171,7 +168,7 @@ async def _run(
     as_json: bool,
 ) -> int:
     began = time.monotonic()
-    show = _Show(deployment, as_json)
+    show = Show(deployment, as_json)
     supervisor = Supervisor(deployment, everything, mine, directory, show.tell)
     is_ready = False
 
@@ -231,7 +228,7 @@ def _watch(
     return [asyncio.create_task(each) for each in runs]
 
 
-def _follow_signals(supervisor: Supervisor, show: _Show) -> None:
+def _follow_signals(supervisor: Supervisor, show: Show) -> None:
     loop = asyncio.get_running_loop()
 
     def asked_to_stop() -> None:
@@ -242,82 +239,6 @@ def _follow_signals(supervisor: Supervisor, show: _Show) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, asked_to_stop)
-
-
-class _Show:
-    """What people see: a live screen, plain lines, or JSON."""
-
-    def __init__(self, deployment: Deployment, as_json: bool) -> None:
-        self._connection: Connection = how_to_connect(deployment)
-        self._as_json = as_json
-        self._is_live = sys.stdout.isatty() and not as_json
-        self._events: deque[Happening] = deque(maxlen=EVENTS_KEPT)
-        self._repeated = Repeated()
-        self._changed = asyncio.Event()
-        self._live_screen: Any = None
-
-    def tell(self, happening: Happening) -> None:
-        """Show an event."""
-        if not self._repeated.is_news(happening):
-            return
-        self._events.append(happening)
-        self._changed.set()
-        if self._live_screen is None:
-            from holdfast.cli.screen import plain
-
-            self._print(
-                plain(happening),
-                event={"at": round(happening.at, 3), "source": happening.source, "text": happening.text},
-            )
-
-    def ready(self, seconds: float) -> None:
-        """Say that clients can come."""
-        from holdfast.cli.screen import connect_plain
-
-        if not self._is_live:
-            self._print(f"Ready after {seconds:.1f} s.\n{connect_plain(self._connection)}", ready=seconds)
-        self._events.append(Happening(time.time(), "holdfast", f"ready after {seconds:.1f} s"))
-
-    def say(self, sentence: str) -> None:
-        """Say something that no process did."""
-        self.tell(Happening(time.time(), "holdfast", sentence))
-
-    def stopping(self) -> None:
-        """Leave the live screen."""
-        if self._live_screen is not None:
-            self._live_screen.stop()
-            self._live_screen = None
-
-    async def until(self, stop_wanted: asyncio.Event, there: topology.Topology) -> None:
-        """Show until it is to stop."""
-        if not self._is_live:
-            await stop_wanted.wait()
-            return
-        from rich.live import Live
-
-        from holdfast.cli.screen import whole
-
-        ending = asyncio.create_task(stop_wanted.wait())
-        picture = await take(there)
-        self._live_screen = Live(screen=True, auto_refresh=False, transient=False)
-        self._live_screen.start()
-        console = self._live_screen.console
-        note = "Ctrl-C stops all in order; `holdfast drill` in another terminal breaks something on purpose"
-        while not stop_wanted.is_set():
-            screen = whole(picture, list(self._events), self._connection, note, console.width, console.height)
-            self._live_screen.update(screen, refresh=True)
-            self._changed.clear()
-            changed = asyncio.create_task(self._changed.wait())
-            await asyncio.wait((ending, changed), timeout=REFRESH_S, return_when=asyncio.FIRST_COMPLETED)
-            changed.cancel()
-            picture = await take(there)
-
-    def _print(self, text: str, **fields: object) -> None:
-        if self._as_json:
-            connection = {"url": self._connection.url, "command": self._connection.command}
-            text = json.dumps({**fields, **(connection if "ready" in fields else {})})
-        with contextlib.suppress(BrokenPipeError):
-            print(text, flush=True)
 
 
 # ---- in the background ----

@@ -60,6 +60,9 @@ async def _by_sentinel(topology: Topology, target: Address | None, limit_s: floa
     if target == old:
         raise OrderFailed(f"{_name(topology, old)} leads already")
     restore = await _prefer(topology, target) if target is not None else None
+    is_paused = await _is_paused(topology)
+    if is_paused:  # a leader needs the quorum's votes for this, too
+        await set_automatic_failover(topology, True)
     began = time.monotonic()
     try:
         await _ask_failover(topology)
@@ -74,9 +77,18 @@ async def _by_sentinel(topology: Topology, target: Address | None, limit_s: floa
     finally:
         if restore is not None:
             await restore()
+        if is_paused:
+            await set_automatic_failover(topology, False)
     if target is not None and new != target:
         raise OrderFailed(f"{_name(topology, new)} leads now, and not {_name(topology, target)}")
     return SwitchedOver(_name(topology, old), _name(topology, new), took_ms)
+
+
+async def _is_paused(topology: Topology) -> bool:
+    replies = await asked(
+        topology.sentinel_addresses, "SENTINEL", "MASTER", topology.group, password=topology.password
+    )
+    return any(int(pairs(each).get("quorum", 0)) >= PAUSE_QUORUM for each in replies.values())
 
 
 async def _ask_failover(topology: Topology) -> None:

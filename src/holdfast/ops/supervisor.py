@@ -1,6 +1,6 @@
 """Runs the processes of a deployment on this host: starts, watches, starts again, stops in order.
 
-What it is: the acting part. What starts as what and when is decided in `rules`; a process is
+What it is: the acting part. How a data node starts is `starting`'s; a process is
 a `Child`. What it is not: the screen, or the view of the whole deployment (`watch`).
 
 How to read it: `start`, `wait_ready`, `stop` are its life; `_keep` is the life of one
@@ -14,28 +14,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import signal
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from holdfast.ops import forming, rules
 from holdfast.ops.child import Child, how_it_ended
 from holdfast.ops.files_on_disk import Directory
 from holdfast.ops.happenings import Happening
-from holdfast.ops.leadership import asked, cluster_nodes, named_primary, still_leads
+from holdfast.ops.leadership import asked
 from holdfast.ops.model import Deployment, Engine
 from holdfast.ops.plan import Kind, Planned, sentinel_file
 from holdfast.ops.proxy_place import pointed_at
-from holdfast.ops.wire import Address, Refused, WireError, info_fields
+from holdfast.ops.starting import Slot, Starter, State, is_taken
+from holdfast.ops.wire import Refused, WireError, info_fields
 
-HELD_BACK_POLL_S = 0.05
 READY_POLL_S = 0.02
 STOP_LIMIT_S = 30.0
 HAPPENINGS_KEPT = 1000
@@ -43,39 +39,8 @@ STEADY_AFTER_S = 1.0
 """A process that ended at its start is believed only after so long."""
 
 
-class State(Enum):
-    """What a process does now."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    PAUSED = "stopped by a signal"
-    ENDED = "ended"
-
-
 class CannotStart(Exception):
     """The deployment does not come up; the text says why."""
-
-
-@dataclass(slots=True)
-class Slot:
-    """A process and what became of it."""
-
-    planned: Planned
-    child: Child | None = None
-    state: State = State.WAITING
-    failures: int = 0
-    restarts: int = 0
-    note: str = ""
-    since: float = 0.0
-    """When it was started, by the loop's clock."""
-    was_found: bool = False
-    """It ran already when we began."""
-    was_started: bool = False
-    """It has run since we began."""
-    keeper: asyncio.Task[None] | None = None
-    follower: asyncio.Task[None] | None = None
-    is_emptied_next: bool = field(default=False)
-    """Its files are to be removed before it starts again (a drill)."""
 
 
 class Supervisor:
@@ -95,8 +60,7 @@ class Supervisor:
         self._tell_others = tell
         self.is_stopping = False
         self.stop_wanted = asyncio.Event()
-        self._is_first = not directory.read("deployment.json").get("formed", False)
-        self.names = {str(each.address): each.name for each in everything}
+        self._starter = Starter(deployment, everything, self.slots, directory, self.tell)
 
     # ---- its life ----
 
@@ -114,7 +78,7 @@ class Supervisor:
                 slot.was_found = slot.was_started = True
                 self.tell(slot.planned.name, f"runs already (process {pid}), found again")
         to_start = [slot.planned for slot in self.slots.values() if slot.child is None]
-        taken = [each for each in to_start if _is_taken(each)]
+        taken = [each for each in to_start if is_taken(each)]
         if taken:
             shown = ", ".join(f"{each.address} ({each.name})" for each in taken)
             raise CannotStart(f"in use by somebody else: {shown}; give another --port")
@@ -126,7 +90,7 @@ class Supervisor:
         missing = "nothing answers yet"
         try:
             async with asyncio.timeout(limit_s):
-                if self._is_first:
+                if self._starter.is_first:
                     await self._form()
                 while missing := self._unsteady() or await forming.what_is_missing(
                     self.deployment, self.everything
@@ -135,14 +99,14 @@ class Supervisor:
                     await asyncio.sleep(READY_POLL_S)
         except TimeoutError:
             raise CannotStart(f"not ready after {limit_s:g} s: {missing}") from None
-        self._is_first = False
+        self._starter.is_first = False
         self._remember_shape()
 
     async def stop(self) -> None:
         """Stop all in the order in which nothing is lost."""
         if self.is_stopping:
             return
-        self.is_stopping = True
+        self.is_stopping = self._starter.is_stopping = True
         data = [each for each in self.slots.values() if each.planned.is_data]
         if len(self.slots) == len(self.everything):
             # Nobody is left to hand over to. Where other hosts go on, the primary does hand over.
@@ -164,7 +128,7 @@ class Supervisor:
 
     def leave_running(self) -> None:
         """Watch no more; the processes go on."""
-        self.is_stopping = True
+        self.is_stopping = self._starter.is_stopping = True
         for slot in self.slots.values():
             if slot.keeper is not None:
                 slot.keeper.cancel()
@@ -195,7 +159,7 @@ class Supervisor:
         while not self.is_stopping:
             slot.since = loop.time()
             if slot.child is None:
-                words, leader = await self._how_to_start(slot)
+                words, leader = await self._starter.how_to_start(slot)
                 if self.is_stopping:
                     return
                 try:
@@ -208,10 +172,7 @@ class Supervisor:
                     await asyncio.sleep(rules.pause_before_start_s(slot.failures))
                     continue
                 slot.was_started, slot.since = True, loop.time()
-                if leader is not None and self.deployment.engine is Engine.HOLDFAST:
-                    slot.follower = asyncio.create_task(self._follow(slot.planned.address, leader))
-                elif self.deployment.cluster is not None and not self._is_first:
-                    slot.follower = asyncio.create_task(self._rejoin(slot.planned))
+                slot.follower = asyncio.create_task(self._starter.after_start(slot, leader))
             slot.state, slot.note = State.RUNNING, ""
             self._remember_children()
             await slot.child.ended.wait()
@@ -231,105 +192,12 @@ class Supervisor:
                 self.tell(name, "its disk is empty now")
             await asyncio.sleep(pause_s)
 
-    async def _how_to_start(self, slot: Slot) -> tuple[tuple[str, ...], Address | None]:
-        """Wait until it may start; return its command line and whom it is to follow, if that is known."""
-        planned = slot.planned
-        if not planned.is_data:
-            return planned.words, None
-        loop = asyncio.get_running_loop()
-        began, told = loop.time(), ""
-        while not self.is_stopping:
-            start = rules.next_start(await self._situation(slot, loop.time() - began))
-            match start:
-                case rules.StartAsIs():
-                    return planned.words, None
-                case rules.StartFollowing(leader):
-                    address = Address.parse(leader)
-                    self.tell(planned.name, f"starts as a replica of {self.names.get(leader, leader)}")
-                    words = (*planned.words, "--replicaof", address.host, str(address.port))
-                    return words, address
-                case rules.HoldBack(reason):
-                    slot.state, slot.note = State.WAITING, reason
-                    if reason != told:
-                        told = reason
-                        self.tell(planned.name, reason)
-                    await asyncio.sleep(HELD_BACK_POLL_S)
-        return planned.words, None
-
-    async def _follow(self, address: Address, leader: Address) -> None:
-        """Tell a node of ours to follow: one that led before is a candidate, and waits for an order."""
-        password = self.deployment.password
-        while not await asked([address], "REPLICAOF", leader.host, leader.port, password=password):
-            await asyncio.sleep(HELD_BACK_POLL_S)
-
-    async def _rejoin(self, planned: Planned) -> None:
-        """Bring a node of a cluster back that has lost all it knew."""
-        others = [each.address for each in self.everything if each.is_data and each.name != planned.name]
-        try:
-            primary = await forming.rejoin(planned.address, others, self.deployment.password)
-        except (WireError, Refused) as error:
-            self.tell(planned.name, f"cannot be brought back into the cluster: {error}")
-            return
-        if primary:
-            name = self.names.get(primary, primary)
-            self.tell(planned.name, f"had forgotten the cluster: it is a new replica of {name}")
-
-    async def _situation(self, slot: Slot, waited_s: float) -> rules.Situation:
-        deployment, name = self.deployment, slot.planned.name
-        is_cluster = deployment.cluster is not None
-        others = [each for each in self.everything if each.is_data and each.name != name]
-        # What starts together with it is no reason to wait: only who lived through its end can lead.
-        survivors = [
-            each
-            for each in self.slots.values()
-            if each.planned in others and each.child is not None and (slot.was_started or each.was_found)
-        ]
-        leader = "" if self._is_first else await self._leader_over(slot.planned, others)
-        others_live = bool(survivors)
-        if not self._is_first and len(self.slots) < len(self.everything):
-            elsewhere = [each.address for each in others if each.name not in self.slots]
-            others_live = others_live or bool(await asked(elsewhere, "PING", password=deployment.password))
-        return rules.Situation(
-            is_managed=is_cluster or deployment.sentinels > 0,
-            leads=leader in ("", str(slot.planned.address)),
-            leader=leader,
-            others_live=others_live,
-            has_files=self.directory.has_data(name),
-            others_have_files=any(self.directory.has_data(each.name) for each in others),
-            is_first_start=self._is_first,
-            waited_s=waited_s,
-            is_cluster=is_cluster,
-        )
-
-    async def _leader_over(self, planned: Planned, others: Sequence[Planned]) -> str:
-        """Return the address of who leads the data set of a node; empty: nobody says."""
-        deployment = self.deployment
-        if deployment.cluster is None:
-            sentinels = [each.address for each in self.everything if each.kind is Kind.SENTINEL]
-            named = await named_primary(sentinels, deployment.name, deployment.password)
-            return str(named or self._remembered_leader() or "")
-        views = await asked(
-            [each.address for each in others], "CLUSTER", "NODES", password=deployment.password
-        )
-        opinions = {still_leads(cluster_nodes(reply), planned.address) for reply in views.values()}
-        if False in opinions:
-            return "another node of its shard"
-        return str(planned.address) if True in opinions else ""
-
-    def _remembered_leader(self) -> Address | None:
-        texts = [
-            self.directory.read_text(each.planned.file_path)
-            for each in self.slots.values()
-            if each.planned.kind is Kind.SENTINEL
-        ]
-        return forming.remembered_leader(texts)
-
     def _write_file(self, planned: Planned) -> None:
         self.directory.prepare(planned.name)
         text = planned.file_text
         if planned.is_memory:
             text = sentinel_file(text, self.directory.read_text(planned.file_path))
-        elif planned.kind is Kind.PROXY and (leader := self._remembered_leader()) is not None:
+        elif planned.kind is Kind.PROXY and (leader := self._starter.remembered_leader()) is not None:
             text = pointed_at(text, leader)
         self.directory.write_text(planned.file_path, text)
 
@@ -406,7 +274,7 @@ class Supervisor:
                 "cluster": str(self.deployment.cluster or ""),
                 "password": self.deployment.password,
                 "processes": shape,
-                "formed": not self._is_first,
+                "formed": not self._starter.is_first,
             },
         )
 
@@ -462,17 +330,3 @@ class Supervisor:
         if slot is None:
             raise ValueError(f"no such process here: {', '.join(self.slots)}")
         return slot
-
-
-def _is_taken(planned: Planned) -> bool:
-    """Tell whether another process listens where this one is to."""
-    if planned.host.namespace:
-        return False
-    family = socket.AF_INET6 if ":" in planned.address.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((planned.address.host, planned.address.port))
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False

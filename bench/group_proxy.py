@@ -179,16 +179,12 @@ def measure_case(
         except FAILURES as error:
             for samples in (cpu_us, rate):
                 samples.fail(program, error)
-    throughput = rate.figure(
-        Figure(GROUP, f"{case.title}: throughput", "1/s", None, None, case.throughput)
-    )
+    throughput = rate.figure(Figure(GROUP, f"{case.title}: throughput", "1/s", None, None, case.throughput))
     yield cpu_us.figure(Figure(GROUP, f"{case.title}: CPU", "µs", None, None, case.cpu))
     yield throughput
 
 
-def added_latency(
-    bench: Bench, proxies: dict[str, Proxy], backend: int, absent: dict[str, str]
-) -> Figure:
+def added_latency(bench: Bench, proxies: dict[str, Proxy], backend: int, absent: dict[str, str]) -> Figure:
     """Measure what a proxy adds to the p99 of 50 clients, in microseconds."""
     samples = Samples(bench)
     samples.failures.update(absent)

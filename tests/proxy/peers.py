@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.peers import REPOSITORY, free_port, require_peer
-
 from tests.wire import WireClient
 
 
@@ -40,7 +39,12 @@ class Process:
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                list(command), cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                list(command),
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
 
     def wait_for(self, port: int) -> None:
@@ -70,7 +74,9 @@ def nutcracker(text: str, port: int) -> Iterator[Process]:
         path = Path(directory) / "nutcracker.yml"
         path.write_text(text)
         command = [program, "-c", str(path), "-s", str(free_port()), "-a", "127.0.0.1", "-v", "2"]
-        process = Process([*command, "-o", str(Path(directory) / "log"), "-p", f"{directory}/pid"], Path(directory))
+        process = Process(
+            [*command, "-o", str(Path(directory) / "log"), "-p", f"{directory}/pid"], Path(directory)
+        )
         try:
             process.wait_for(port)
             yield process

@@ -20,7 +20,6 @@ from holdfast.proxy.shapes import Exchange
 from tests.peers import free_port
 from tests.proxy.peers import Tagged, answers, nutcracker, pool_text, proxy_process
 
-
 KEYS = int(os.environ.get("HOLDFAST_PROXY_KEYS", "3000"))
 WEIGHTS = (1, 2, 3, 1, 7)
 NAMES = ("", " bb", " a", " server-10", " c")
@@ -67,7 +66,9 @@ def sections(tagged: Tagged) -> list[tuple[str, int]]:
         if tag:
             directives["hash_tag"] = f'"{tag}"'
         port = free_port()
-        made.append((pool_text(f"p{place}", port, servers_of(tagged.ports, place % 2 == 1), **directives), port))
+        made.append(
+            (pool_text(f"p{place}", port, servers_of(tagged.ports, place % 2 == 1), **directives), port)
+        )
     return made
 
 

@@ -19,9 +19,13 @@ LEVELS = ("warning", "warning", "warning", "warning", "warning", "notice", "verb
 
 @click.command()
 @click.option("-c", "--conf-file", default="/etc/nutcracker/nutcracker.yml", show_default=True)
-@click.option("-s", "--stats-port", default=22222, show_default=True, help="Port of the statistics, 0 for none.")
+@click.option(
+    "-s", "--stats-port", default=22222, show_default=True, help="Port of the statistics, 0 for none."
+)
 @click.option("-a", "--stats-addr", default="0.0.0.0", show_default=True, help="Address of the statistics.")
-@click.option("-i", "--stats-interval", default=30000, help="Taken and ignored: statistics are always of now.")
+@click.option(
+    "-i", "--stats-interval", default=30000, help="Taken and ignored: statistics are always of now."
+)
 @click.option("-v", "--verbose", default=5, show_default=True, help="Log level, 0 to 11.")
 @click.option("-o", "--output", default="", help="Log file; standard output without one.")
 @click.option("-m", "--mbuf-size", default=16384, help="Taken and ignored: buffers grow as they have to.")

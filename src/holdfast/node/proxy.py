@@ -17,8 +17,8 @@ import json
 import os
 import socket
 import traceback
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from holdfast import __version__
 from holdfast.commands import declare_all
@@ -32,11 +32,13 @@ from holdfast.proxy.link import connect_all
 from holdfast.proxy.shapes import Backend, Client, Door, Exchange, Link, Pool
 from holdfast.proxy.verbs import learn
 from holdfast.server import info_sections
+from holdfast.server.clients import Clients
 from holdfast.server.commands import authentication, client, info
 from holdfast.server.config import Configuration
 from holdfast.server.cron import Cron
 from holdfast.server.host import Host
 from holdfast.server.info import InfoSections
+from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
 from holdfast.server.memory_report import resident_bytes
 from holdfast.server.node import Doors
@@ -50,8 +52,6 @@ DRAIN_LOOK_S = 0.05
 DATABASES = 16
 """Of the engine that answers local commands; a client may select any that its servers have."""
 
-BuildPool = Callable[["ProxyNode", PoolFile, Pool | None], Pool]
-
 
 class ProxyNode:
     """One proxy. Several may live in one process; each has all its state in here."""
@@ -59,7 +59,13 @@ class ProxyNode:
     loop: asyncio.AbstractEventLoop
 
     def __init__(
-        self, path: str, host: Host, log: Log, *, stats_at: tuple[str, int] | None = None, drain_s: float = 30.0
+        self,
+        path: str,
+        host: Host,
+        log: Log,
+        *,
+        stats_at: tuple[str, int] | None = None,
+        drain_s: float = 30.0,
     ) -> None:
         """Read the file at `path`; statistics are told at (address, port). Raises BadFile, OSError."""
         self.path, self.host, self.log = path, host, log
@@ -77,6 +83,7 @@ class ProxyNode:
         self.exchange.hub = self.hub = Hub(self.exchange)
         learn(self.exchange)
         self._stats_server: asyncio.AbstractServer | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._dialing: set[asyncio.Task[None]] = set()
         self._leaving: list[Backend] = []
         self._drained: asyncio.TimerHandle | None = None
@@ -101,8 +108,8 @@ class ProxyNode:
         self.peak_bytes = 0
         self.doors = Doors()
         self.cron = Cron(self)
-        self.clients = ProxyClients(self)
-        self.listeners = self
+        self.clients: Clients = ProxyClients(self)
+        self.listeners: Listeners = cast(Any, self)  # ports and describe are all that is asked
         self.client_pauses = Pauses(self)
         self.slow_commands = SlowCommands(self)
         self.latency_events = LatencyEvents(self)
@@ -163,7 +170,7 @@ class ProxyNode:
         self.stopped.set()
 
     def drain(self) -> None:
-        """Take no new clients; end when those that are there wait for nothing, at the latest after `drain_s`."""
+        """Take no new clients; end when those that are there wait for nothing, or after `drain_s`."""
         if self.exchange.draining:
             return
         self.exchange.draining = True
@@ -173,11 +180,11 @@ class ProxyNode:
         self._look_drained(self.loop.time() + self.drain_s)
 
     def _look_drained(self, until: float) -> None:
-        for each in list(self.clients.connections.values()):
+        for each in self.all_clients():
             if each.is_idle and not each.session.input_bytes:
                 each.abort()
         if not self.clients.connections or self.loop.time() >= until:
-            self.loop.create_task(self.stop())
+            self._tasks.add(self.loop.create_task(self.stop()))
         else:
             self._drained = self.loop.call_later(DRAIN_LOOK_S, self._look_drained, until)
 
@@ -197,7 +204,9 @@ class ProxyNode:
         except (BadFile, OSError) as error:
             self.log.warning(f"The configuration stays as it is: {error}")
             return str(error)
-        self.loop.create_task(self._reload(files))
+        task = self.loop.create_task(self._reload(files))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return ""
 
     async def _reload(self, files: list[PoolFile]) -> None:
@@ -218,11 +227,11 @@ class ProxyNode:
             if door is not None and door.facts == each:
                 continue
             old = door.target if door is not None else None
-            target = build_pool(self, each, old)
+            before: PoolFile | None = door.facts if door is not None else None
+            target = build_pool(self, each, old, before)
             if door is None:
                 door = Door(each.name, target)
                 self.doors_by_name[each.name] = door
-            before: PoolFile | None = door.facts
             door.target = target
             door.facts = each
             door.password = _bytes(each.redis_auth) if each.redis_auth else None
@@ -263,7 +272,7 @@ class ProxyNode:
         self._see_off(door, self.loop.time() + self.drain_s)
 
     def _see_off(self, door: Door, until: float) -> None:
-        left = [each for each in self.clients.connections.values() if each.door is door]
+        left = [each for each in self.all_clients() if each.door is door]
         for each in left:
             if each.is_idle or self.loop.time() >= until:
                 each.abort()
@@ -342,6 +351,10 @@ class ProxyNode:
 
     # ---- what parts and commands ask ----
 
+    def all_clients(self) -> list[Client]:
+        """Return the clients that are connected."""
+        return cast("list[Client]", list(self.clients.connections.values()))
+
     def wall_ms(self) -> int:
         """Return milliseconds since 1970."""
         return self.host.clock.wall_us() // 1000
@@ -380,24 +393,14 @@ class ProxyNode:
     def _info_section(self) -> list[tuple[str, object]]:
         told: list[tuple[str, object]] = [("pools", len(self.doors_by_name))]
         for number, (name, door) in enumerate(self.doors_by_name.items()):
-            shards = door.target.shards
-            waiting = sum(shard.held_count for shard in shards)
-            told.append(
-                (
-                    f"pool{number}",
-                    f"name={name},listen={door.facts.listen.text},clients={door.client_connections},"
-                    f"shards={len(shards)},held={waiting},errors={door.forward_error}",
-                )
-            )
+            waiting = sum(shard.held_count for shard in door.target.shards)
+            facts = f"name={name},listen={door.facts.listen.text},clients={door.client_connections}"
+            facts += f",shards={len(door.target.shards)},held={waiting},errors={door.forward_error}"
+            told.append((f"pool{number}", facts))
             for place, backend in enumerate(stats.backends_of(door)):
-                told.append(
-                    (
-                        f"pool{number}_server{place}",
-                        f"name={backend.name},address={backend.host}:{backend.port},"
-                        f"connections={backend.server_connections},requests={backend.requests},"
-                        f"ejected={int(backend.ejected)}",
-                    )
-                )
+                facts = f"name={backend.name},address={backend.host}:{backend.port}"
+                facts += f",connections={backend.server_connections},requests={backend.requests}"
+                told.append((f"pool{number}_server{place}", f"{facts},ejected={int(backend.ejected)}"))
         return told
 
     def _tell_fault(self, fault: BaseException, command: bytes) -> None:
@@ -427,15 +430,18 @@ class StatsConnection(asyncio.Protocol):
     def __init__(self, node: ProxyNode) -> None:
         self._node = node
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Tell, and close."""
-        assert isinstance(transport, asyncio.WriteTransport)
         transport.write(json.dumps(self._node.statistics()).encode() + b"\n")
         transport.close()
 
 
-def build_pool(node: ProxyNode, file: PoolFile, old: object) -> Pool:
-    """Make the pool of a section, or change the one that is there if only its servers changed."""
+def build_pool(node: ProxyNode, file: PoolFile, old: object, before: PoolFile | None) -> Pool:
+    """Make the pool of a section; one whose servers alone changed is kept, with its connections."""
+    servers = [(each.name, each.host, each.port, each.weight) for each in file.servers]
+    if isinstance(old, HashPool) and before is not None and _policy(before) == _policy(file):
+        node.leave(old.take_servers(servers))
+        return old
     pool = HashPool(
         node.exchange,
         file.name,
@@ -451,8 +457,13 @@ def build_pool(node: ProxyNode, file: PoolFile, old: object) -> Pool:
         failure_limit=file.server_failure_limit,
         seed=node.host.random.getrandbits(63),
     )
-    pool.take_servers([(each.name, each.host, each.port, each.weight) for each in file.servers])
+    pool.take_servers(servers)
     return pool
+
+
+def _policy(file: PoolFile) -> PoolFile:
+    """The section without what a pool can change while it lives."""
+    return replace(file, servers=(), listen=None, backlog=0, client_connections=0, preconnect=False)
 
 
 def _retire(target: object) -> None:

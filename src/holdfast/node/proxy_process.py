@@ -57,8 +57,10 @@ async def _serve(path: str, stats_at: tuple[str, int] | None, host: Machine, log
     gc.freeze()
     loop = asyncio.get_running_loop()
 
+    ending: list[asyncio.Task[None]] = []
+
     def end() -> None:
-        loop.create_task(node.stop())
+        ending.append(loop.create_task(node.stop()))
 
     def drain() -> None:
         if node.exchange.draining:
@@ -73,7 +75,9 @@ async def _serve(path: str, stats_at: tuple[str, int] | None, host: Machine, log
         with contextlib.suppress(NotImplementedError, ValueError):
             loop.add_signal_handler(number, act)
     for door in node.doors_by_name.values():
-        log.notice(f"Pool '{door.name}' listens on {door.facts.listen.text}, {len(door.target.shards)} servers.")
+        log.notice(
+            f"Pool '{door.name}' listens on {door.facts.listen.text}, {len(door.target.shards)} servers."
+        )
     notify_systemd(os.environ, "STATUS=Ready to accept connections\nREADY=1\n")
     assert node.stopped is not None
     await node.stopped.wait()

@@ -19,21 +19,19 @@ How to read it: requests, then replies, then the end.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.ref cimport Py_DECREF
-from libc.stdint cimport int64_t
 from libc.string cimport memset
 from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
-from holdfast.engine.reply cimport reply_error, wake
+from holdfast.engine.reply cimport wake
 from holdfast.engine.request cimport encode_call, parse_request
 from holdfast.engine.state cimport (
     GUARD_NO_AUTH, OUTPUT_PAUSE, S_CLOSE_AFTER, S_CLOSING, S_ENDED, S_PUBSUB, Call, Engine, Session)
 from holdfast.proxy.link cimport give_back, link_release_reading
 from holdfast.proxy.route cimport begin_stream, pass_stream, route
-from holdfast.proxy.shapes cimport Client, Exchange, Link
+from holdfast.proxy.shapes cimport Client, Link
 from holdfast.proxy.slots cimport (
     SLOT_ASK, SLOT_DONE, SLOT_LOCAL, SLOT_MUTED, SLOT_PART, SLOT_PLAIN, SLOT_SELECT, SLOT_SETUP, SLOT_STARTED,
-    SLOT_WHOLE, Slot, free_slot, new_slot)
+    Slot, free_slot, new_slot)
 from holdfast.proxy.split cimport join_parts
 
 from holdfast.proxy.link import descriptor_of
@@ -45,7 +43,7 @@ cdef enum:
     KEEP_OUTPUT = 64 * 1024     # an empty reply buffer larger than this is given back
     KEEP_INPUT = 64 * 1024
     INPUT_PAUSE = 1 << 20       # a client that may not go on is read ahead no more than this
-    PENDING_MOST = 10000        # requests of one client without a reply
+    PENDING_MOST = 1000        # requests of one client without a reply
     STREAM_FROM = 1 << 20       # a request that lacks more than this goes through as it arrives
 
 
@@ -111,7 +109,7 @@ cdef inline bint must_hold(Client client) noexcept:
 cdef size_t run(Client client, const char* p, size_t n) except <size_t>-1:
     """Route the whole requests in [p, p + n); return how many bytes they took."""
     cdef Session s = client.session
-    cdef size_t at = 0, used = 0
+    cdef size_t at = 0, used = 0, before
     cdef Batch batch
     cdef Call c
     cdef int rc, i
@@ -127,12 +125,14 @@ cdef size_t run(Client client, const char* p, size_t n) except <size_t>-1:
                     if not may_run(client):
                         return at
                 continue
+        before = s.out.len
         rc = parse_request(s, p + at, n - at, &used, &c)
         if rc == 0:
             if s.input_need > STREAM_FROM and begin_stream(client, p + at, n - at):
                 at += pass_stream(client, p + at, n - at)
             break
         if rc < 0:
+            client_answered(client, before)
             s.flags |= S_CLOSE_AFTER
             return n
         if c.argc:
@@ -203,7 +203,7 @@ cdef int client_resume(Client client) except -1:
             client.unpin = False
             link = client.pinned
             client.pinned = None
-            client.pinned_shard = -1
+            client.pinned_shard = None
             give_back(link, True)
         client.until_idle = False
     proceed(client)

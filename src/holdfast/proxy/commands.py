@@ -109,18 +109,17 @@ def drain(session: Session, args: Args) -> object:
 
 def register(engine: Engine) -> None:
     """The index of the family: what stands in for the server's own, then PROXY."""
-    for name, function in (("auth", auth), ("hello", hello), ("reset", reset), ("info", info)):
+    stand_ins = {"auth": auth, "hello": hello, "reset": reset, "info": info}
+    for name, function in stand_ins.items():
         spec = specification(engine, name)
         assert spec is not None
         rename_command(engine, name, "")
         add_function(engine, spec, function)
     add_container(engine, Spec("proxy", -2, "admin container", group="server", summary="Steer the proxy."))
-    for name, arity, function, summary in (
+    for name, arity, answer, summary in (
         ("reload", 2, reload_, "Read the configuration file again."),
         ("stats", 2, stats, "Tell the statistics as JSON."),
         ("drain", 2, drain, "Let clients go, and end."),
         ("help", 2, help_command("PROXY", HELP), "Show help on PROXY."),
     ):
-        add_function(
-            engine, Spec(f"proxy|{name}", arity, "admin", group="server", summary=summary), function
-        )
+        add_function(engine, Spec(f"proxy|{name}", arity, "admin", group="server", summary=summary), answer)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from holdfast.proxy import distribution, key_hashes
@@ -314,7 +315,7 @@ def _checked(name: str, values: dict[str, Any]) -> PoolFile:
     if not pool.servers and not pool.more:
         raise BadFile(f"pool '{name}' has no servers")
     servers = sorted(pool.servers, key=lambda each: _order(each.name))
-    for first, second in zip(servers, servers[1:]):
+    for first, second in pairwise(servers):
         if first.name == second.name:
             raise BadFile(f"pool '{name}' has servers with same name '{first.name}'")
     return replace(pool, servers=tuple(servers))

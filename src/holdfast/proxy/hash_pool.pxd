@@ -13,4 +13,4 @@ cdef class HashPool(Pool):
     cdef bint ejects                # auto_eject_hosts
     cdef int retry_ms, failure_limit
     cdef object revival             # timer
-    cdef list retry_at              # of each server that was ejected: when it comes back (s on the loop's clock)
+    cdef list retry_at              # of each ejected server: when it comes back (loop's seconds)

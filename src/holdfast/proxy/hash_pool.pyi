@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from holdfast.proxy.distribution import Distribution
-from holdfast.proxy.shapes import Exchange, Pool
+from holdfast.proxy.shapes import Backend, Exchange, Pool
 
 class HashPool(Pool):
     """Servers that share out the keys by a hash, each a shard of its own."""
@@ -27,7 +27,9 @@ class HashPool(Pool):
         failure_limit: int = 2,
         seed: int = 1,
     ) -> None: ...
-    def take_servers(self, servers: Sequence[tuple[str, str, int, int]]) -> None:
-        """Begin with (name, host or path, port or 0, weight) each; servers that stay keep their connections."""
+    def take_servers(self, servers: Sequence[tuple[str, str, int, int]]) -> list[Backend]:
+        """Begin with (name, host or path, port or 0, weight) each, and return the backends that are gone."""
+    def retire(self) -> None:
+        """Stop the timer: the pool is not used any more."""
     def live(self) -> list[bool]:
         """Return of each server whether it is not ejected."""

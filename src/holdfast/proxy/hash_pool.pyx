@@ -49,7 +49,6 @@ cdef class HashPool(Pool):
     def take_servers(self, servers):
         """Begin with (name, host or path, port or 0, weight) each, and return the backends that are gone."""
         cdef Shard shard
-        cdef Backend backend
         known = {(shard.name, shard._primary.host, shard._primary.port): shard for shard in self.shards}
         shards = []
         for name, host, port, weight in servers:
@@ -101,7 +100,7 @@ cdef class HashPool(Pool):
     # ---- ejection ----
 
     cdef bint take_error(self, Link link, Slot* slot, const char* line, size_t n) except -1:
-        # As twemproxy does, a server that is full, busy or loading counts as failing; its error goes on, though.
+        # As with twemproxy a server that is full, busy or loading counts as failing; the error goes on.
         if self.ejects and n > 4 and (line[:4] == b"-OOM" or line[:5] == b"-BUSY" or line[:5] == b"-LOAD"):
             if line[:8] != b"-BUSYKEY":
                 self.backend_failed(link.lane.backend, 0)
@@ -127,11 +126,11 @@ cdef class HashPool(Pool):
         shard._primary.failures = 0
         shard._primary.server_ejected_at = self.exchange.node.wall_us()
         self.server_ejects += 1
-        self.retry_at[shard.ordinal] = loop.time() + self.retry_ms / 1000
+        self.retry_at[shard.ordinal] = loop.time() + self.retry_ms / 1000.0
         self.lay_out()
         self.exchange.node.tell_ejected(self.name, shard.name, self.retry_ms)
         if self.revival is None:
-            self.revival = loop.call_later(self.retry_ms / 1000, self.revive)
+            self.revival = loop.call_later(self.retry_ms / 1000.0, self.revive)
 
     def revive(self):
         """Take servers back whose time is over."""

@@ -13,9 +13,9 @@ from libc.stdint cimport int64_t, uint32_t
 from holdfast.engine.buf cimport buf_append
 from holdfast.proxy.client cimport slot_fail
 from holdfast.proxy.link cimport lane_of, link_send, shared_link
-from holdfast.proxy.shapes cimport PLAIN_PROTOCOL, Backend, Client, Exchange, Lane, Link, Pool, Shard
+from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard
 from holdfast.proxy.slots cimport (
-    SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_WRITES, Ring, Slot, free_slot, ring_first, ring_pop, ring_push,
+    SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_WRITES, Ring, Slot, ring_first, ring_pop, ring_push,
     ring_push_front)
 
 cdef enum:
@@ -57,7 +57,7 @@ cdef int stand(Shard shard, Slot* slot, bint first) except -1:
         go_before_new_ones(&shard.held)
     shard.held_bytes += slot.request.len
     if shard.hold_timer is None:
-        shard.hold_timer = exchange.loop.call_later(shard.pool.hold_ms / 1000, expire, shard)
+        shard.hold_timer = exchange.loop.call_later(shard.pool.hold_ms / 1000.0, expire, shard)
     return 0
 
 
@@ -143,7 +143,7 @@ def expire(Shard shard):
     while shard.held.count:
         slot = ring_first(&shard.held)
         if slot.due_ms > now + 0.5 and client_of(slot) is not None:
-            shard.hold_timer = exchange.loop.call_later((slot.due_ms - now) / 1000, expire, shard)
+            shard.hold_timer = exchange.loop.call_later((slot.due_ms - now) / 1000.0, expire, shard)
             break
         ring_pop(&shard.held)
         shard.held_bytes -= slot.request.len

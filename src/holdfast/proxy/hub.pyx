@@ -17,11 +17,10 @@ connection.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport int64_t
 from holdfast.engine.buf cimport buf_append
 from holdfast.engine.reply cimport wake
 from holdfast.engine.state cimport Engine, Session
-from holdfast.proxy.shapes cimport Backend, Client, Door, Exchange, Link, Shard, Target
+from holdfast.proxy.shapes cimport Client, Target
 
 from holdfast.proxy.link import close, open_private, send_words
 

@@ -24,21 +24,22 @@ cdef uint8_t MD5_SHIFTS[16]
 
 
 def _fill_tables():
-    cdef int i, j
+    cdef int i, _bit
     cdef uint32_t value
     for i in range(256):
         value = i
-        for j in range(8):
+        for _bit in range(8):
             value = (value >> 1) ^ (0xEDB88320u if value & 1 else 0)
         CRC32[i] = value
         value = i << 8
-        for j in range(8):
+        for _bit in range(8):
             value = ((value << 1) ^ (0x1021u if value & 0x8000 else 0)) & 0xFFFF
         CRC16[i] = <uint16_t>value
     for i in range(64):
         MD5_SINES[i] = <uint32_t><uint64_t>math.floor(abs(math.sin(i + 1)) * 4294967296.0)
     for i, shift in enumerate((7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21)):
         MD5_SHIFTS[i] = shift
+
 
 _fill_tables()
 
@@ -132,8 +133,8 @@ cdef inline uint32_t pair(const unsigned char* p) noexcept nogil:
 cdef uint32_t hsieh(const unsigned char* key, size_t n) noexcept nogil:
     cdef uint32_t h = 0
     cdef size_t quads = n >> 2
-    cdef size_t i
-    for i in range(quads):
+    cdef size_t _quad
+    for _quad in range(quads):
         h += pair(key)
         h = (h << 16) ^ ((pair(key + 2) << 11) ^ h)
         key += 4
@@ -190,21 +191,35 @@ cdef uint32_t murmur(const unsigned char* key, size_t n) noexcept nogil:
     return h
 
 
+cdef int FINAL_TURNS[7]
+FINAL_TURNS[:] = [14, 11, 25, 16, 4, 14, 24]
+
+
+cdef inline void mix_one(uint32_t* x, uint32_t* y, uint32_t* z, int turn) noexcept nogil:
+    x[0] = (x[0] - z[0]) ^ rotate(z[0], turn)
+    z[0] += y[0]
+
+
+cdef inline void mix(uint32_t* a, uint32_t* b, uint32_t* c) noexcept nogil:
+    mix_one(a, b, c, 4)
+    mix_one(b, c, a, 6)
+    mix_one(c, a, b, 8)
+    mix_one(a, b, c, 16)
+    mix_one(b, c, a, 19)
+    mix_one(c, a, b, 4)
+
+
 cdef uint32_t jenkins(const unsigned char* key, size_t n) noexcept nogil:
     """lookup3 with an initial value of 13."""
     cdef uint32_t a = 0xDEADBEEFu + <uint32_t>n + 13
     cdef uint32_t b = a
     cdef uint32_t c = a
+    cdef int step, at
     while n > 12:
         a += word(key, 4)
         b += word(key + 4, 4)
         c += word(key + 8, 4)
-        a -= c; a ^= rotate(c, 4); c += b
-        b -= a; b ^= rotate(a, 6); a += c
-        c -= b; c ^= rotate(b, 8); b += a
-        a -= c; a ^= rotate(c, 16); c += b
-        b -= a; b ^= rotate(a, 19); a += c
-        c -= b; c ^= rotate(b, 4); b += a
+        mix(&a, &b, &c)
         key += 12
         n -= 12
     if n == 0:
@@ -214,13 +229,14 @@ cdef uint32_t jenkins(const unsigned char* key, size_t n) noexcept nogil:
         b += word(key + 4, n - 4)
     if n > 8:
         c += word(key + 8, n - 8)
-    c ^= b; c -= rotate(b, 14)
-    a ^= c; a -= rotate(c, 11)
-    b ^= a; b -= rotate(a, 25)
-    c ^= b; c -= rotate(b, 16)
-    a ^= c; a -= rotate(c, 4)
-    b ^= a; b -= rotate(a, 14)
-    c ^= b; c -= rotate(b, 24)
+    for step in range(7):
+        at = FINAL_TURNS[step]
+        if step % 3 == 0:
+            c = (c ^ b) - rotate(b, at)
+        elif step % 3 == 1:
+            a = (a ^ c) - rotate(c, at)
+        else:
+            b = (b ^ a) - rotate(a, at)
     return c
 
 

@@ -28,8 +28,8 @@ cdef int link_flush(Link link) except -1
 cdef int link_mark(Link link) except -1
 cdef int link_room(Link link) except -1
 cdef int link_timer_fired(Link link) except -1
-# The connection ends: every request that waits gets an error (`text`, or errno's), or is routed anew if it was
-# never written and the pool holds.
+# The connection ends: every request that waits gets an error (`text`, or errno's), or is routed anew if it
+# was never written and the pool holds.
 cdef int link_fail(Link link, int errno_, bytes text) except -1
 # Let the server go on speaking after a slow client has caught up, or gone.
 cdef int link_release_reading(Link link) except -1

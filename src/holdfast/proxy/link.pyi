@@ -10,7 +10,9 @@ def ask(backend: Backend, words: Sequence[bytes], told: Callable[[bytes | None],
 def open_private(backend: Backend, database: int, protocol: int) -> Link:
     """Return a connection that no client shares. Its `push_sink` gets what the server says unasked."""
 
-def send_words(link: Link, words: Sequence[bytes], told: Callable[[bytes | None], object] | None = None) -> None:
+def send_words(
+    link: Link, words: Sequence[bytes], told: Callable[[bytes | None], object] | None = None
+) -> None:
     """Send a request on a connection; without `told` its replies go to the `push_sink`."""
 
 def close(link: Link) -> None:

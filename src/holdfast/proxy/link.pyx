@@ -17,17 +17,16 @@ How to read it: sending, then replies, then the end.
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
 from libc.string cimport memset
-from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, slice_of
-from holdfast.engine.numbers cimport format_int64
+from holdfast.engine.buf cimport Buf, buf_append, buf_free
 from holdfast.proxy.client cimport client_abort, slot_bytes, slot_end, slot_fail, slot_keeps_streaming
 from holdfast.proxy.hold cimport hold_again, may_hold_again
 from holdfast.proxy.scan cimport scan_reply
 from holdfast.proxy.shapes cimport PLAIN_PROTOCOL, Backend, Client, Exchange, Lane, Link, Pool
 from holdfast.proxy.slots cimport (
-    SLOT_ASK, SLOT_PLAIN, SLOT_SETUP, SLOT_UNTIMED, Ring, Slot, free_slot, new_slot, ring_first, ring_free,
-    ring_pop, ring_push)
+    SLOT_ASK, SLOT_SETUP, SLOT_UNTIMED, Ring, Slot, free_slot, new_slot, ring_first, ring_free, ring_pop,
+    ring_push)
 
 import errno
 import os
@@ -43,7 +42,7 @@ cdef enum:
     KEEP_OUT = 256 * 1024       # an empty buffer larger than this is given back
     IDLE_MOST = 32              # private connections that are kept for later
     SLOW_BYTES = 64 << 20
-    SLOW_MS = 10000
+    SLOW_MS = 2000
     LINE_MOST = 64 * 1024       # of an error
 
 
@@ -134,7 +133,7 @@ cdef int link_end(Link link, Slot* slot) except -1:
     if pool.timeout_ms and not slot.flags & SLOT_UNTIMED:
         slot.due_ms = link.exchange.now_ms + pool.timeout_ms
         if link.timer is None:
-            link.timer = link.exchange.loop.call_later(pool.timeout_ms / 1000, link.time_out)
+            link.timer = link.exchange.loop.call_later(pool.timeout_ms / 1000.0, link.time_out)
     if not link.dirty:
         link_mark(link)
     return 0
@@ -327,7 +326,7 @@ cdef int pause_for(Link link, Slot* slot) except -1:
         link.slow_client = client
         link.retired = not link.private
         link.read_on(False)
-        client.exchange.loop.call_later(SLOW_MS / 1000, _close_slow, link, client, client.session.bytes_out)
+        client.exchange.loop.call_later(SLOW_MS / 1000.0, _close_slow, link, client, client.session.bytes_out)
     return 0
 
 
@@ -335,7 +334,7 @@ def _close_slow(Link link, Client client, unsigned long long taken):
     if link.slow_client is not client or client.closed:
         return
     if client.session.bytes_out != taken:
-        link.exchange.loop.call_later(SLOW_MS / 1000, _close_slow, link, client, client.session.bytes_out)
+        link.exchange.loop.call_later(SLOW_MS / 1000.0, _close_slow, link, client, client.session.bytes_out)
         return
     client.door.client_err += 1
     client_abort(client)
@@ -358,7 +357,7 @@ cdef int link_timer_fired(Link link) except -1:
     if slot.due_ms <= now + 0.5:
         link_fail(link, errno.ETIMEDOUT, None)
     else:
-        link.timer = link.exchange.loop.call_later((slot.due_ms - now) / 1000, link.time_out)
+        link.timer = link.exchange.loop.call_later((slot.due_ms - now) / 1000.0, link.time_out)
     return 0
 
 

@@ -13,7 +13,7 @@ Bytes go to the same functions either way: `client_take`, `link_take`.
 
 from holdfast.proxy.client cimport client_take
 from holdfast.proxy.link cimport link_take
-from holdfast.proxy.shapes cimport Client, Exchange, Link
+from holdfast.proxy.shapes cimport Client, Link
 
 cdef extern from *:
     """

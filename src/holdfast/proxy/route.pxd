@@ -8,6 +8,6 @@ from holdfast.proxy.slots cimport Slot
 cdef int route(Client client, Call* c) except -1
 # Send a slot's request to a shard, by the policy of its pool; it may have to wait there.
 cdef int send(Client client, Shard shard, Slot* slot, const char* p, size_t n, bint writes) except -1
-# A request too large to be gathered: begin to pass it on as it arrives (False: it cannot be), and go on with it.
+# A request too large to be gathered: begin to pass it on as it arrives (False: it cannot be); go on with it.
 cdef bint begin_stream(Client client, const char* p, size_t n) except -1
 cdef size_t pass_stream(Client client, const char* p, size_t n) except <size_t>-1

@@ -17,19 +17,20 @@ How to read it: `route`, `by_kind`, then a section a group of kinds.
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memchr, memset, strlen
-from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, slice_bytes
+from libc.string cimport memchr, memset
+from holdfast.engine.buf cimport Buf, Slice, buf_append, slice_bytes
 from holdfast.engine.dispatch cimport discard_transaction, execute
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport find_command
-from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_null, reply_ok, reply_status, wake
+from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_ok, reply_status
 from holdfast.engine.state cimport (
-    CMD_CONTAINER, CMD_NO_AUTH, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_SUBSCRIBED, S_CLOSE_AFTER,
-    S_CLOSING, S_DIRTY_EXEC, S_MULTI, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT, Call, Command, Engine, Session)
+    CMD_CONTAINER, CMD_NO_AUTH, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_SUBSCRIBED, S_CLOSING,
+    S_DIRTY_EXEC, S_MULTI, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT, Call, Command, Session)
 from holdfast.proxy.client cimport client_answered, client_pause, client_slot, slot_fail
 from holdfast.proxy.hold cimport hold, keep
 from holdfast.proxy.link cimport (
-    OUT_PAUSE, give_back, lane_of, link_add, link_begin, link_end, link_mark, link_send, private_link, shared_link)
+    OUT_PAUSE, give_back, lane_of, link_add, link_begin, link_end, link_mark, link_send, private_link,
+    shared_link)
 from holdfast.proxy.scan cimport scan_reply
 from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard, Target, Verb
 from holdfast.proxy.slots cimport (
@@ -133,7 +134,6 @@ cdef int answer_here(Client client, Call* c) except -1:
 
 cdef int answer_locally(Client client, Call* c) except -1:
     """A command of the proxy's own; those that change how the client speaks wait for what is open."""
-    cdef Session s = client.session
     cdef bytes name = <bytes>c.command.name
     if name == b"reset" and client.pending:
         client.until_idle = True
@@ -141,7 +141,7 @@ cdef int answer_locally(Client client, Call* c) except -1:
     answer_here(client, c)
     if name == b"reset":
         client.database = client.door.database
-        client.multi_shard = -1
+        client.multi_shard = None
         leave_pinned(client)
         if client.exchange.hub is not None:
             client.exchange.hub.sweep()
@@ -195,7 +195,7 @@ cdef int send(Client client, Shard shard, Slot* slot, const char* p, size_t n, b
     slot.ordinal = shard.ordinal
     if writes:
         slot.flags |= SLOT_WRITES
-    if client.pinned is not None and client.pinned_shard == shard.ordinal:
+    if client.pinned is not None and client.pinned_shard is shard:
         link = client.pinned
         if link.closed:
             return slot_fail(slot, REFUSED_LINE, len(REFUSED_LINE))
@@ -353,7 +353,7 @@ cdef Link pin(Client client, int ordinal, bint writes):
     if backend is None:
         return None
     client.pinned = private_link(lane_of(backend, client.database, client.session.resp))
-    client.pinned_shard = ordinal
+    client.pinned_shard = shard
     client.unpin = False
     return client.pinned
 
@@ -363,7 +363,7 @@ cdef int leave_pinned(Client client) except -1:
     cdef Link link = client.pinned
     if link is not None:
         client.pinned = None
-        client.pinned_shard = -1
+        client.pinned_shard = None
         client.unpin = False
         give_back(link, False)
     return 0
@@ -382,7 +382,7 @@ cdef int own_connection(Client client, Call* c, Verb* verb) except -1:
         return to_ordinal(client, c, verb, ordinal)
     slot = plain_slot(client)
     slot.flags |= SLOT_UNTIMED
-    if client.pinned is not None and client.pinned_shard == ordinal:
+    if client.pinned is not None and client.pinned_shard is client.door.target.shards[ordinal]:
         link_send(client.pinned, slot, c.raw.ptr, c.raw.len)
     else:
         leave_pinned(client)
@@ -416,7 +416,7 @@ cdef int begin_multi(Client client) except -1:
     cdef size_t before = s.out.len
     s.flags |= S_MULTI
     s.guard |= GUARD_MULTI
-    client.multi_shard = -1
+    client.multi_shard = None
     reply_ok(s)
     return answered(client, before)
 
@@ -431,6 +431,7 @@ cdef int gather(Client client, Call* c, Verb* verb) except -1:
     cdef Session s = client.session
     cdef size_t before
     cdef int ordinal = NO_KEYS
+    cdef Shard shard, fixed
     if verb.kind == V_KEY or verb.kind == V_KEYS or verb.kind == V_COUNTED or verb.kind == V_MOVABLE \
             or verb.kind == V_SPLIT:
         ordinal = shared_shard(client, c, verb)
@@ -450,14 +451,14 @@ cdef int gather(Client client, Call* c, Verb* verb) except -1:
     elif not may_gather(client, c, verb):
         return answer_error(
             client, b"ERR '%s' inside MULTI cannot be used through the proxy" % <bytes>c.command.name)
-    if ordinal == SHARDS_DIFFER or (ordinal >= 0 and client.multi_shard >= 0 and ordinal != client.multi_shard):
-        return answer_error(client, CROSSING)
-    if ordinal >= 0 and client.pinned is not None and ordinal != client.pinned_shard:
-        return answer_error(client, CROSSING)
     if ordinal == NO_SHARD:
         return answer_error(client, b"ERR Connection refused")
-    if ordinal >= 0:
-        client.multi_shard = ordinal
+    shard = client.door.target.shards[ordinal] if ordinal >= 0 else None
+    fixed = client.pinned_shard if client.pinned is not None else client.multi_shard
+    if ordinal == SHARDS_DIFFER or (shard is not None and fixed is not None and shard is not fixed):
+        return answer_error(client, CROSSING)
+    if shard is not None:
+        client.multi_shard = shard
     buf_append(&s.queue, c.raw.ptr, c.raw.len)
     s.queued += 1
     s.queued_flags |= c.command.flags
@@ -484,8 +485,8 @@ cdef int run_multi(Client client) except -1:
     cdef Exchange exchange = client.exchange
     cdef Buf request
     cdef Slot* slot
-    cdef int ordinal, queued
-    cdef bint writes
+    cdef Shard shard
+    cdef int queued
     if not s.flags & S_MULTI:
         return answer_error(client, b"ERR EXEC without MULTI")
     if s.flags & S_DIRTY_EXEC:
@@ -496,7 +497,9 @@ cdef int run_multi(Client client) except -1:
         end_multi(client)
         leave_pinned(client)
         return answer_error(client, WATCH_LOST)
-    ordinal = client.pinned_shard if client.pinned is not None else client.multi_shard
+    shard = client.pinned_shard if client.pinned is not None else client.multi_shard
+    if shard is None:
+        shard = client.door.target.shards[0]
     queued = s.queued
     request = exchange.scratch
     request.len = 0
@@ -508,7 +511,7 @@ cdef int run_multi(Client client) except -1:
     end_multi(client)
     slot = plain_slot(client)
     slot.skip = slot.skips = queued + 1
-    send(client, <Shard>client.door.target.shards[max(ordinal, 0)], slot, request.ptr, request.len, True)
+    send(client, shard, slot, request.ptr, request.len, True)
     if client.pinned is not None:
         client.unpin = True
         client_pause(client)
@@ -517,7 +520,7 @@ cdef int run_multi(Client client) except -1:
 
 cdef int end_multi(Client client) except -1:
     discard_transaction(client.session)
-    client.multi_shard = -1
+    client.multi_shard = None
     return 0
 
 
@@ -555,7 +558,9 @@ cdef int watch(Client client, Call* c) except -1:
         client.until_idle = True
         return 0
     ordinal = shared_shard(client, c, &client.exchange.verbs[c.command.id])
-    if ordinal == SHARDS_DIFFER or (client.pinned is not None and ordinal != client.pinned_shard):
+    if ordinal == SHARDS_DIFFER or (
+            ordinal >= 0 and client.pinned is not None
+            and client.pinned_shard is not client.door.target.shards[ordinal]):
         return answer_error(client, CROSSING)
     slot = plain_slot(client)
     if ordinal < 0 or (client.pinned is None and pin(client, ordinal, True) is None):

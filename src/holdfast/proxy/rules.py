@@ -132,7 +132,7 @@ def rule_of(spec: Spec) -> Rule:
         return Rule(Kind.LOCAL)
     if name in REFUSED:
         return Rule(Kind.REFUSED)
-    if name == "sort":      # STORE names a second key
+    if name == "sort":  # STORE names a second key
         return Rule(Kind.MOVABLE, writes=writes)
     rule = _by_keys(spec, writes, blocks)
     if rule is not None:
@@ -215,5 +215,11 @@ BEYOND = (
     Spec("function", -2, "container"),
     *(Spec(f"function|{name}", -2, "noscript") for name in (
         "load", "delete", "flush", "restore", "list", "dump", "stats", "help")),
+    Spec("memory", -2, "container"),
+    Spec("memory|usage", -3, "readonly", (2, 2, 1)),
+    *(Spec(name, -1, "admin") for name in (
+        "acl", "cluster", "config", "debug", "failover", "latency", "module", "monitor", "psync", "replicaof",
+        "replconf", "role", "save", "shutdown", "slaveof", "slowlog", "sync", "wait", "waitaof", "bgsave",
+        "bgrewriteaof", "lastsave", "swapdb")),
 )  # fmt: skip
 """Specifications, without handlers, for the commands that the engine's own table does not hold."""

@@ -64,15 +64,15 @@ cdef class Pool(Target):
     cdef public int database            # that a new client begins with
     cdef public int connections         # to each backend, for each database and protocol
     cdef public int timeout_ms          # a request's, 0: none
-    cdef public int hold_ms             # how long requests wait for a backend that is not known, 0: not at all
+    cdef public int hold_ms             # requests wait so long for a backend that is not known, 0: not at all
     cdef public int64_t hold_bytes      # that may wait so, in each shard
-    cdef public bint keeps_requests     # until they are answered, so that they can be sent again
+    cdef public bint keeps_requests     # until they are answered, to send them again
     cdef public uint64_t server_ejects
     # The backend for a request; None: there is none now, hold it or refuse it.
     cdef Backend backend_for(self, Shard shard, bint writes, Client client)
-    # An error came for a slot that was kept or not: True, it is taken care of (sent again), False: pass it on.
+    # An error came for a slot. True: it is taken care of (sent again); False: pass it on.
     cdef bint take_error(self, Link link, Slot* slot, const char* line, size_t n) except -1
-    # A connection was lost, or could not be made (errno, 0 for an end without error); a reply came after such.
+    # A connection was lost or could not be made (errno, 0: it just ended); a reply came after such.
     cdef int backend_failed(self, Backend backend, int errno_) except -1
     cdef int backend_answered(self, Backend backend) except -1
 
@@ -169,13 +169,13 @@ cdef class Client:
     cdef readonly Link pinned           # a connection of its own (WATCH, blocking commands, a huge request)
     cdef bint unpin                     # give it back when idle
     cdef bint broken_watch              # it was lost while keys were watched
-    cdef int pinned_shard
-    cdef int multi_shard                # of the transaction being gathered, -1: none yet
+    cdef Shard pinned_shard             # where that connection leads
+    cdef Shard multi_shard              # of the transaction being gathered; None: no key has told yet
     cdef bint streaming                 # a huge request goes through as it arrives
     cdef Scan stream                    # how far it is
     cdef Link slowing                   # stopped reading for this client's sake
     cdef size_t left_at_end
-    cdef public object memory           # for policies: what the session has written and read (read-your-writes)
+    cdef public object memory           # for policies: what the session has written (read-your-writes)
     cdef int read_on(self, bint on) except -1
     cpdef flush(self)
     cpdef abort(self)

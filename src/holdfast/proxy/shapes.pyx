@@ -12,7 +12,7 @@ for pools of other kinds: a pool decides, all else moves bytes.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer, Py_buffer
 from libc.stdint cimport int64_t, uint32_t
-from libc.stdlib cimport abort, calloc, free, realloc
+from libc.stdlib cimport free
 from holdfast.engine.buf cimport buf_free
 from holdfast.engine.state cimport S_ENDED, S_PENDING, Engine, Session
 from holdfast.engine.reply cimport wake
@@ -24,7 +24,6 @@ from holdfast.proxy.link cimport (
 from holdfast.proxy.poller cimport Poller
 from holdfast.proxy.slots cimport ring_free
 
-import asyncio
 import errno
 
 cdef enum:
@@ -194,8 +193,6 @@ cdef class Backend:
 
     def move(self, str host, int port):
         """Follow the server to another address: what was sent is lost, what was not goes there."""
-        cdef Lane lane
-        cdef Link link
         if (host, port) == (self.host, self.port):
             return
         self.host = host
@@ -344,8 +341,6 @@ cdef class Client:
         self.session = Session(exchange.engine, self)
         self.number = <uint32_t>self.session.id
         self.fd = -1
-        self.multi_shard = -1
-        self.pinned_shard = -1
 
     # ---- asyncio.BufferedProtocol ----
 

@@ -42,7 +42,7 @@ cdef struct Split:
 
 cdef struct Slot:
     Slot* next          # the client's next request
-    void* client        # borrowed: a Client, which unhooks itself at its end; NULL: it is gone, or there is none
+    void* client        # borrowed: a Client, which unhooks itself at its end; NULL: gone, or none
     Slot* whole         # of a part
     Split* split        # of a whole
     void* ask           # of an ask: the function (a reference)

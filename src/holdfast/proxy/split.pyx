@@ -13,19 +13,18 @@ a shard that is at its end sends the client to the start of the next.
 """
 
 from libc.stdint cimport int64_t, uint16_t, uint64_t
-from libc.stdlib cimport abort, calloc, free, malloc, realloc, strtoull
-from libc.string cimport memcpy, memset
-from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_free, slice_bytes
+from libc.stdlib cimport abort, free, malloc, realloc, strtoull
+from libc.string cimport memset
+from holdfast.engine.buf cimport Buf, buf_append, slice_bytes
 from holdfast.engine.numbers cimport format_int64, parse_int64
-from holdfast.engine.reply cimport reply_error
 from holdfast.engine.state cimport Call
-from holdfast.proxy.client cimport slot_end, slot_fail
+from holdfast.proxy.client cimport slot_fail
 from holdfast.proxy.route cimport send
 from holdfast.proxy.scan cimport Scan, scan_reply
 from holdfast.proxy.shapes cimport Client, Exchange, Shard, Target, Verb
 from holdfast.proxy.slots cimport (
-    JOIN_CURSOR, JOIN_EVERY, JOIN_FIRST, JOIN_LISTS, JOIN_SOME, JOIN_STATUS, JOIN_SUM, JOIN_VALUES, SLOT_PART,
-    SLOT_WHOLE, Slot, Split, free_slot, new_slot, new_split)
+    JOIN_CURSOR, JOIN_EVERY, JOIN_LISTS, JOIN_SOME, JOIN_SUM, JOIN_VALUES, SLOT_PART, SLOT_WHOLE, Slot, Split,
+    new_slot, new_split)
 
 cdef bytes REFUSED_LINE = b"-ERR Connection refused\r\n"
 cdef bytes BAD_CURSOR = b"-ERR invalid cursor\r\n"

@@ -65,7 +65,9 @@ def pool_report(door: Door) -> dict[str, object]:
         "client_eof": door.client_eof,
         "client_err": door.client_err,
         "client_connections": door.client_connections,
-        "server_ejects": sum({id(each.pool): each.pool.server_ejects for each in door.target.shards}.values()),
+        "server_ejects": sum(
+            {id(each.pool): each.pool.server_ejects for each in door.target.shards}.values()
+        ),
         "forward_error": door.forward_error,
         "fragments": door.fragments,
     }

@@ -24,5 +24,5 @@ cdef enum VerbKind:         # as `Kind` in rules.py
     V_CONTAINER
     V_REFUSED
 
-# The command of a call, of a container its sub-command; NULL: there is none of that name, or its arity is wrong.
+# The command of a call, of a container its sub-command; NULL: there is none, or its arity is wrong.
 cdef Command* command_of(Exchange exchange, Call* c) noexcept

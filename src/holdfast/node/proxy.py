@@ -29,6 +29,7 @@ from holdfast.proxy.config import BadFile, ListenAt, PoolFile, read
 from holdfast.proxy.hash_pool import HashPool
 from holdfast.proxy.hub import Hub
 from holdfast.proxy.link import connect_all
+from holdfast.proxy.following_files import build_sentinel_pool
 from holdfast.proxy.shapes import Backend, Client, Door, Exchange, Link, Pool
 from holdfast.proxy.verbs import learn
 from holdfast.server import info_sections
@@ -438,6 +439,8 @@ class StatsConnection(asyncio.Protocol):
 
 def build_pool(node: ProxyNode, file: PoolFile, old: object, before: PoolFile | None) -> Pool:
     """Make the pool of a section; one whose servers alone changed is kept, with its connections."""
+    if file.get("sentinels"):
+        return build_sentinel_pool(node, file)
     servers = [(each.name, each.host, each.port, each.weight) for each in file.servers]
     if isinstance(old, HashPool) and before is not None and _policy(before) == _policy(file):
         node.leave(old.take_servers(servers))

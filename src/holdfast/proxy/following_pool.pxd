@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t
 from holdfast.proxy.hash_pool cimport HashPool
-from holdfast.proxy.shapes cimport Backend, Client, Shard
+from holdfast.proxy.shapes cimport Backend, Client, Link, Shard
+from holdfast.proxy.slots cimport Slot
 
 cdef enum ReadPolicy:
     READ_PRIMARY
@@ -24,3 +25,5 @@ cdef class FollowingPool(HashPool):
     cdef public list sampled            # of each shard: how many samples of its primary were asked for
     cdef public object doubted          # callable(shard, backend): a primary was lost, or said that it is none
     cdef Backend read_from(self, Shard shard, Client client)
+    cdef bint read_elsewhere(self, Link link, Shard shard, Slot* slot) except -1
+    cdef int lose(self, Shard shard) except -1

@@ -15,12 +15,11 @@ from holdfast.proxy.client cimport slot_fail
 from holdfast.proxy.link cimport lane_of, link_send, shared_link
 from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard
 from holdfast.proxy.slots cimport (
-    SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_WRITES, Ring, Slot, ring_first, ring_pop, ring_push,
+    SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_RETURNED, SLOT_WRITES, Ring, Slot, ring_first, ring_pop, ring_push,
     ring_push_front)
 
 cdef enum:
     KEEP_MOST = 1 << 20         # larger requests are not kept: their errors go to the client
-    SLOT_RETURNED = 1 << 7      # a slot's flag while it is held: it was sent before, it goes before those that were not
 
 cdef bytes TOO_MANY = b"-ERR too many requests wait for a server\r\n"
 cdef bytes NO_REPLICA = b"-ERR no replica may be read from now\r\n"
@@ -48,8 +47,8 @@ cdef int hold(Shard shard, Slot* slot, const char* p, size_t n) except -1:
 
 cdef int stand(Shard shard, Slot* slot, bint first) except -1:
     cdef Exchange exchange = shard.pool.exchange
-    if not slot.flags & SLOT_RESENT or slot.due_ms == 0:
-        slot.due_ms = exchange.now_ms + shard.pool.hold_ms
+    if slot.held_until_ms == 0:
+        slot.held_until_ms = <int64_t>(exchange.loop.time() * 1000) + shard.pool.hold_ms
     slot.ordinal = shard.ordinal
     ring_push(&shard.held, slot)
     if first:
@@ -142,8 +141,8 @@ def expire(Shard shard):
     shard.hold_timer = None
     while shard.held.count:
         slot = ring_first(&shard.held)
-        if slot.due_ms > now + 0.5 and client_of(slot) is not None:
-            shard.hold_timer = exchange.loop.call_later((slot.due_ms - now) / 1000.0, expire, shard)
+        if slot.held_until_ms > now + 0.5 and client_of(slot) is not None:
+            shard.hold_timer = exchange.loop.call_later((slot.held_until_ms - now) / 1000.0, expire, shard)
             break
         ring_pop(&shard.held)
         shard.held_bytes -= slot.request.len

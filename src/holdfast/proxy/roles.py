@@ -174,6 +174,12 @@ class Follower:
         self._look()
         self.pool.exchange.loop.call_soon(self.consider)
 
+    def pause(self) -> None:
+        """The primary is about to change: hold, and find out."""
+        self.lost_at = self.pool.exchange.loop.time()
+        self.shard.primary = None
+        self._look()
+
     def close(self) -> None:
         """Follow no more."""
         self.closed = True

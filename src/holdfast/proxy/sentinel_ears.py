@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from holdfast.proxy import link as links
 from holdfast.proxy.reply_words import Reply, ReplyError, pairs_of, value_of
-from holdfast.proxy.sentinel_view import Address, ReplicaWord, replica_of
+from holdfast.proxy.sentinel_view import Address, ReplicaWord, group_of_event, replica_of
 from holdfast.proxy.shapes import Backend, Exchange, Link, Pool
 
 POLL_S = 1.0
@@ -51,6 +51,8 @@ class Ears:
         """(group, Sentinel): it does not watch that group."""
         self.on_silence: Callable[[str], None] = lambda *told: None
         """(Sentinel): it cannot be reached."""
+        self.on_event: Callable[[str, str], None] = lambda *told: None
+        """(group, event): what happens."""
         self.closed = False
         self._pool = Pool(exchange, f"{name}/sentinels")
         self._pool.password = password
@@ -100,10 +102,6 @@ class Ear:
         self._again = False
         self.complaint = ""
 
-    @property
-    def _loop(self) -> object:
-        return self.ears.exchange.loop
-
     def turn(self) -> None:
         """Look after the subscription, and ask when it is time."""
         if self.ears.closed:
@@ -132,6 +130,11 @@ class Ear:
             self._complain(frame[1:].decode("utf-8", "replace").strip())
         elif frame.startswith(b"*4"):
             self.ask()
+            match value_of(frame):
+                case [_, _, bytes() as event, bytes() as told]:
+                    group = group_of_event(told.decode("utf-8", "replace"))
+                    if group in self.ears.groups:
+                        self.ears.on_event(group, event.decode("utf-8", "replace"))
 
     # ---- questions ----
 
@@ -142,7 +145,10 @@ class Ear:
         if self._open:
             self._again = True
             return
-        self._asked_at = self.ears.exchange.loop.time()
+        exchange = self.ears.exchange
+        self._asked_at = exchange.loop.time()
+        if not exchange.engine.tick_open:
+            exchange.open_tick()
         for group in self.ears.groups:
             _Question(self, group)
 

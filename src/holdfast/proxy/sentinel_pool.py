@@ -14,10 +14,12 @@ from typing import Any
 from holdfast.proxy.following_pool import FollowingPool
 from holdfast.proxy.roles import Follower
 from holdfast.proxy.sentinel_ears import Ears
-from holdfast.proxy.sentinel_view import Address, GroupView, ReplicaWord
+from holdfast.proxy.sentinel_view import HANDS_OVER, Address, GroupView, ReplicaWord, ends_hand_over
 from holdfast.proxy.shapes import Backend, Exchange, Shard
 
 RETIRE_LOOK_S = 0.05
+HAND_OVER_S = 3.0
+"""For a promotion to be seen by the Sentinels; after that the old primary is gone back to."""
 
 
 class SentinelPool(FollowingPool):
@@ -42,6 +44,8 @@ class SentinelPool(FollowingPool):
         self.ears.on_primary = self._primary_told
         self.ears.on_replicas = self._replicas_told
         self.ears.on_silence = self._silent
+        self.ears.on_event = self._event
+        self._handing_over: dict[str, float] = {}
         self.ears.on_unknown = lambda group, sentinel: self.views[group].forget(sentinel)
         self.followers = {
             shard.name: Follower(self, shard, self._chooser(shard.name), self.ears.hurry) for shard in shards
@@ -57,7 +61,11 @@ class SentinelPool(FollowingPool):
     def _chooser(self, group: str) -> Any:
         def choose() -> Address | None:
             current = self.followers[group].current
-            return self.views[group].choice(None if current is None else (current.host, current.port))
+            address = None if current is None else (current.host, current.port)
+            choice = self.views[group].choice(address)
+            if choice == address and self._handing_over.get(group, 0.0) > self.exchange.loop.time():
+                return None
+            return choice
 
         return choose
 
@@ -66,6 +74,17 @@ class SentinelPool(FollowingPool):
         self.followers[group].consider()
         if self.ears.urgent and all(shard.primary is not None for shard in self.shards):
             self.ears.rest()
+
+    def _event(self, group: str, event: str) -> None:
+        """A replica is about to be promoted: hold what the old primary would take and lose."""
+        if event == HANDS_OVER:
+            follower = self.followers[group]
+            if follower.shard.primary is not None:
+                self._handing_over[group] = self.exchange.loop.time() + min(HAND_OVER_S, self.hold_ms / 2000)
+                follower.pause()
+        elif ends_hand_over(event):
+            self._handing_over.pop(group, None)
+            self.followers[group].consider()
 
     def _silent(self, sentinel: str) -> None:
         for view in self.views.values():

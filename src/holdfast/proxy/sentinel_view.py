@@ -78,3 +78,23 @@ def replica_of(fields: dict[str, str]) -> ReplicaWord:
 def is_primary(role: object) -> bool:
     """Judge a reply to ROLE."""
     return isinstance(role, list) and bool(role) and role[0] == b"master"
+
+
+HANDS_OVER = "+failover-state-send-slaveof-noone"
+"""The event that comes before a replica is promoted: what the primary takes from now on may be lost."""
+HANDED_OVER = ("+switch-master", "+promoted-slave", "+failover-end")
+
+
+def ends_hand_over(event: str) -> bool:
+    """Judge whether an event ends a hand-over, one way or the other."""
+    return event in HANDED_OVER or event.startswith("-failover-abort")
+
+
+def group_of_event(told: str) -> str:
+    """Return the group that an event is about: "slave name ip port @ group ...", "master group ..."."""
+    words = told.split()
+    if "@" in words[:-1]:
+        return words[words.index("@") + 1]
+    if words[:1] == ["master"] and len(words) > 1:
+        return words[1]
+    return words[0] if words else ""  # +switch-master

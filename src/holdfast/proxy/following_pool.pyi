@@ -13,6 +13,7 @@ class Standing:
     reached: int
     fresh_at: float
     round_trip_s: float
+    opening: tuple[tuple[bytes, ...], ...]
 
 class FollowingPool(HashPool):
     """Shards whose primaries change."""
@@ -28,5 +29,7 @@ class FollowingPool(HashPool):
         """Take the shards, whose primaries are not known yet; a hash shares out the keys among them."""
     def open_server(self, host: str, port: int) -> Backend:
         """Return a new backend."""
+    def open_replica(self, host: str, port: int) -> Backend:
+        """Return a new backend that is read from."""
     def refuse_held(self, shard: Shard) -> None:
         """Answer what is held with an error."""

@@ -59,6 +59,7 @@ cdef class Standing:
     def __init__(self):
         self.reached = -1
         self.round_trip_s = 1e9
+        self.opening = ()
 
 
 cdef class FollowingPool(HashPool):
@@ -88,6 +89,10 @@ cdef class FollowingPool(HashPool):
         backend.facts = Standing()
         return backend
 
+    def open_replica(self, str host, int port):
+        """Return a new backend that is read from."""
+        return self.open_server(host, port)
+
     def refuse_held(self, Shard shard):
         """Answer what is held with an error."""
         refuse_all(shard, b"-ERR Connection refused\r\n")
@@ -99,12 +104,17 @@ cdef class FollowingPool(HashPool):
         cdef Backend backend = link.lane.backend
         if not not_executed(line, n) or (slot.kind != SLOT_PLAIN and slot.kind != SLOT_PART):
             return False
+        if slot.request.len == 0:
+            for shard in self.shards:
+                if shard._primary is backend:
+                    self.lose(shard)
+            return False
         shard = <Shard>self.shards[slot.ordinal]
         if backend is not shard._primary and not slot.flags & SLOT_WRITES:
             return self.read_elsewhere(link, shard, slot)
         if backend is shard._primary:
             self.lose(shard)
-        if not self.hold_ms or slot.request.len == 0:
+        if not self.hold_ms:
             return False
         hold_first(shard, slot)
         return True
@@ -113,8 +123,6 @@ cdef class FollowingPool(HashPool):
         """A replica cannot answer now: the primary can."""
         if type(link.lane.backend.facts) is Standing:
             (<Standing>link.lane.backend.facts).readable = False
-        if slot.request.len == 0:
-            return False
         if shard._primary is None or shard.held.count:
             if not self.hold_ms:
                 return False

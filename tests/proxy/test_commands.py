@@ -236,8 +236,7 @@ def test_a_pool_with_a_password_wants_it_in_nutcrackers_words(front: Front) -> N
     assert front.client().value(b"AUTH", b"x") == Failure(b"ERR Client sent AUTH, but no password is set")
     assert client.value(b"AUTH", b"secret") == Simple("+", b"OK")
     # The server behind it has no password: what it says to AUTH is not for the client.
-    reply = client.value(b"GET", b"a")
-    assert isinstance(reply, Failure) and b"AUTH" in reply.text
+    assert client.command(b"GET", b"a") == b"$-1\r\n"
 
 
 def test_what_is_the_proxys_own_is_answered_here(front: Front) -> None:
@@ -304,13 +303,15 @@ def test_many_listeners_take_one_connection_a_server(front: Front) -> None:
 
 
 def test_statistics_have_nutcrackers_fields(front: Front) -> None:
-    front.client().pipeline([[b"MGET", b"a", b"b", b"c", b"d"], [b"GET", b"a"]])
+    client = front.client()
+    client.pipeline([[b"MGET", b"a", b"b", b"c", b"d"], [b"GET", b"a"]])
     with socket.create_connection(("127.0.0.1", front.stats_port)) as link:
         received = b""
         while part := link.recv(65536):
             received += part
     told = json.loads(received)
     assert told["service"] == "nutcracker" and told["curr_connections"] >= 1
+    client.close()
     pool = told["plain"]
     assert pool["client_connections"] >= 1 and pool["fragments"] >= 2
     server = pool[f"127.0.0.1:{front.backends[0].port}"]

@@ -54,7 +54,7 @@ BAD = {
     "bad port": "a:\n  listen: 127.0.0.1:x\n  servers:\n   - 127.0.0.1:1:1\n",
     "no weight": "a:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - 127.0.0.1\n",
     "zero weight": "a:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - 127.0.0.1:1:0\n",
-    "zero connections": "a:\n  listen: 127.0.0.1:1\n  server_connections: 0\n  servers:\n   - 127.0.0.1:1:1\n",
+    "zero connections": "a:\n  listen: 127.0.0.1:1\n  server_connections: 0\n  servers:\n   - h:1:1\n",
     "same server": "a:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - h:1:1\n   - h:1:2\n",
     "same name": "a:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - h:1:1 x\n   - h:2:2 x\n",
     "same listen": "".join(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import Peer, free_port, require_peer, running, start_redis_server
+from tests.peers import Peer, require_peer, running, start_redis_server
 from tests.proxy.conftest import Front
-from tests.proxy.peers import nutcracker, pool_text, proxy_process
+from tests.proxy.peers import free_port, nutcracker, pool_text, proxy_process
 from tests.wire import Closed, Failure, Group, Simple, WireClient, encode
 
 
@@ -214,6 +214,7 @@ def test_the_watched_connection_lost_is_told_at_exec() -> None:
         client = WireClient(port)
         with running(start_redis_server(port=backend)):
             assert client.command(b"WATCH", b"a") == b"+OK\r\n"
+        assert client.command(b"BLPOP", b"a", b"0").startswith(b"-ERR ")
         replies = client.pipeline([[b"MULTI"], [b"SET", b"a", b"1"], [b"EXEC"]])
         assert replies[2].startswith(b"-EXECABORT")
         with running(start_redis_server(port=backend)):

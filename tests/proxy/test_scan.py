@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -41,7 +43,7 @@ values = some.recursive(
 def test_replies_are_cut_alike_wherever_the_stream_is_cut(replies: list[bytes], places: list[int]) -> None:
     stream = b"".join(replies)
     cuts = sorted({0, len(stream), *(place for place in places if place < len(stream))})
-    chunks = [stream[start:end] for start, end in zip(cuts, cuts[1:])]
+    chunks = [stream[start:end] for start, end in pairwise(cuts)]
     assert cut_replies(chunks) == replies
     assert cut_replies([stream[place : place + 1] for place in range(len(stream))]) == replies
 

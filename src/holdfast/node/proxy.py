@@ -257,6 +257,7 @@ class ProxyNode:
     def _close_leaving(self) -> None:
         waiting = []
         for backend in self._leaving:
+            backend.has_left = True
             if backend.busy():
                 waiting.append(backend)
             else:
@@ -394,15 +395,21 @@ class ProxyNode:
     def _info_section(self) -> list[tuple[str, object]]:
         told: list[tuple[str, object]] = [("pools", len(self.doors_by_name))]
         for number, (name, door) in enumerate(self.doors_by_name.items()):
-            waiting = sum(shard.held_count for shard in door.target.shards)
+            shards = stats.whole_of(door)
+            waiting = sum(shard.held_count for shard in shards)
             facts = f"name={name},listen={door.facts.listen.text},clients={door.client_connections}"
-            facts += f",shards={len(door.target.shards)},held={waiting},errors={door.forward_error}"
+            facts += f",shards={len(shards)},held={waiting},errors={door.forward_error}"
             told.append((f"pool{number}", facts))
             for place, backend in enumerate(stats.backends_of(door)):
                 facts = f"name={backend.name},address={backend.host}:{backend.port}"
                 facts += f",connections={backend.server_connections},requests={backend.requests}"
                 told.append((f"pool{number}_server{place}", f"{facts},ejected={int(backend.ejected)}"))
         return told
+
+    def tell_fault(self, fault: BaseException) -> None:
+        """Log a fault of ours that ended a connection."""
+        lines = "".join(traceback.format_exception(fault)).rstrip()
+        self.log.warning(f"A fault ended a connection:\n{lines}")
 
     def _tell_fault(self, fault: BaseException, command: bytes) -> None:
         lines = "".join(traceback.format_exception(fault)).rstrip()

@@ -31,8 +31,6 @@ class ProxyClients(Clients):
         client.database = door.database
         if door.password is not None:
             client.session.guard |= sessions.NOT_AUTHENTICATED
-        if door.facts is not None and not door.facts.tcpkeepalive:
-            return
 
     def connection_closed(self, connection: Any, why: BaseException | None) -> None:
         """Forget a client that went or was sent away."""

@@ -9,6 +9,7 @@ cdef int client_made(Client client) except -1
 cdef int client_take(Client client, const char* p, size_t n) except -1
 cdef int client_resume(Client client) except -1
 cdef int client_flush(Client client) except -1
+cdef int client_ended(Client client) except -1
 cdef int client_abort(Client client) except -1
 cdef int client_gone(Client client, object why) except -1
 

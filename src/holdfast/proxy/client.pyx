@@ -30,7 +30,8 @@ from holdfast.proxy.link cimport give_back, link_release_reading
 from holdfast.proxy.route cimport begin_stream, pass_stream, route
 from holdfast.proxy.shapes cimport Client, Link
 from holdfast.proxy.slots cimport (
-    SLOT_ASK, SLOT_DONE, SLOT_LOCAL, SLOT_MUTED, SLOT_PART, SLOT_PLAIN, SLOT_SELECT, SLOT_SETUP, SLOT_STARTED,
+    SLOT_ASK, SLOT_DONE, SLOT_HELD,
+    SLOT_LOCAL, SLOT_MUTED, SLOT_PART, SLOT_PLAIN, SLOT_SELECT, SLOT_SETUP, SLOT_STARTED,
     Slot, free_slot, new_slot)
 from holdfast.proxy.split cimport join_parts
 
@@ -383,10 +384,12 @@ cdef int client_flush(Client client) except -1:
         client.registry.output_waits(client)
     if s.flags & S_CLOSING:
         return client_abort(client)
-    if s.flags & S_ENDED and client.pending == 0 and not s.out.len:
+    if s.flags & S_ENDED and client.pending == 0 and not s.out.len and not client.until_idle:
         if s.input.len == client.left_at_end:
             s.flags |= S_CLOSE_AFTER
-        client.left_at_end = s.input.len
+        else:
+            client.left_at_end = s.input.len
+            client.exchange.go_on(client)       # until nothing more can be made of it
     if s.flags & S_CLOSE_AFTER and client.pending == 0 and not s.out.len:
         client_gone(client, None)
         client.transport.close()
@@ -400,6 +403,30 @@ cdef int client_flush(Client client) except -1:
 
 
 # ---- the end ----
+
+cdef int client_ended(Client client) except -1:
+    """The client will send no more: what is on its way is answered still, unless it waits for a backend.
+
+    A client that gave up looks like one that shut its sending end; what it may have given up on must not
+    be executed later (rule 24), nor block for ever.
+    """
+    cdef Slot* slot = client.head
+    cdef int i
+    client.door.client_eof += 1
+    if client.streaming or client.pinned is not None:
+        return client_abort(client)
+    while slot != NULL:
+        if slot.flags & SLOT_HELD:
+            return client_abort(client)
+        if slot.split != NULL:
+            for i in range(slot.split.part_count):
+                if slot.split.parts[i] != NULL and slot.split.parts[i].flags & SLOT_HELD:
+                    return client_abort(client)
+        slot = slot.next
+    client.session.flags |= S_ENDED
+    wake(client.session)
+    return 0
+
 
 cdef int client_abort(Client client) except -1:
     if not client.closed:

@@ -42,12 +42,12 @@ cdef class ClusterTarget(Target):
 
     def __init__(self, str name):
         self.name = name
-        self.shards = [None] * SLOTS
+        self.shards = []
         self.whole = []
 
     cdef int shard_of(self, const char* key, size_t n) noexcept:
         cdef int slot = slot_of(key, n)
-        return slot if self.shards[slot] is not None else -1
+        return slot if len(self.shards) == SLOTS else -1
 
 
 cdef class ClusterPool(FollowingPool):

@@ -15,8 +15,8 @@ from holdfast.proxy.client cimport slot_fail
 from holdfast.proxy.link cimport lane_of, link_send, shared_link
 from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard
 from holdfast.proxy.slots cimport (
-    SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_RETURNED, SLOT_WRITES, Ring, Slot, ring_first, ring_pop, ring_push,
-    ring_push_front)
+    SLOT_HELD, SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_RETURNED, SLOT_WRITES, Ring, Slot, ring_first,
+    ring_pop, ring_push, ring_push_front)
 
 cdef enum:
     KEEP_MOST = 1 << 20         # larger requests are not kept: their errors go to the client
@@ -50,6 +50,7 @@ cdef int stand(Shard shard, Slot* slot, bint first) except -1:
     if slot.held_until_ms == 0:
         slot.held_until_ms = <int64_t>(exchange.loop.time() * 1000) + shard.pool.hold_ms
     slot.ordinal = shard.ordinal
+    slot.flags |= SLOT_HELD
     ring_push(&shard.held, slot)
     if first:
         slot.flags |= SLOT_RETURNED
@@ -103,6 +104,7 @@ cdef int hold_release(Shard shard) except -1:
     while count and shard.held.count:
         count -= 1
         slot = ring_pop(&shard.held)
+        slot.flags &= ~SLOT_HELD
         shard.held_bytes -= slot.request.len
         client = client_of(slot)
         if client is None:
@@ -113,6 +115,7 @@ cdef int hold_release(Shard shard) except -1:
             slot_fail(slot, NO_REPLICA, len(NO_REPLICA))
             continue
         if backend is None:
+            slot.flags |= SLOT_HELD
             ring_push_front(&shard.held, slot)
             shard.held_bytes += slot.request.len
             break

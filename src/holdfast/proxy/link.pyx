@@ -43,7 +43,8 @@ cdef enum:
     IDLE_MOST = 32              # private connections that are kept for later
     SLOW_BYTES = 64 << 20
     SLOW_MS = 2000
-    LINE_MOST = 64 * 1024       # of an error
+    MAY_FAIL = 0                # of a set-up: a server without a password refuses AUTH, and serves
+    MUST_SUCCEED = 1
 
 
 # ---- which connection ----
@@ -77,7 +78,8 @@ cdef Link private_link(Lane lane):
 cdef int give_back(Link link, bint as_new) except -1:
     if link.closed:
         return 0
-    if not as_new or link.ring.count or link.out.len or len(link.lane.idle) >= IDLE_MOST:
+    if (not as_new or link.lane.backend.has_left or link.ring.count or link.out.len
+            or len(link.lane.idle) >= IDLE_MOST):
         link_fail(link, 0, None)
     else:
         link.lane.idle.append(link)
@@ -88,18 +90,22 @@ cdef Link open_link(Lane lane, bint private):
     cdef Link link = Link(lane, private)
     cdef bytes password = lane.backend.pool.password
     if password is not None:
-        set_up(link, (b"AUTH", password))
+        set_up(link, (b"AUTH", password), MAY_FAIL)
     if lane.protocol != PLAIN_PROTOCOL:
-        set_up(link, (b"HELLO", b"%d" % lane.protocol))
+        set_up(link, (b"HELLO", b"%d" % lane.protocol), MUST_SUCCEED)
     if lane.database:
-        set_up(link, (b"SELECT", b"%d" % lane.database))
+        set_up(link, (b"SELECT", b"%d" % lane.database), MUST_SUCCEED)
+    for words in getattr(lane.backend.facts, "opening", ()):
+        set_up(link, words)
     link.exchange.dial(link)
     return link
 
 
-cdef int set_up(Link link, tuple words) except -1:
+cdef int set_up(Link link, tuple words, int must_succeed) except -1:
     cdef bytes request = encoded(words)
-    return link_send(link, new_slot(NULL, SLOT_SETUP), request, len(request))
+    cdef Slot* slot = new_slot(NULL, SLOT_SETUP)
+    slot.number = must_succeed
+    return link_send(link, slot, request, len(request))
 
 
 def encoded(words):
@@ -123,6 +129,10 @@ cdef int link_add(Link link, const char* p, size_t n) except -1:
 cdef int link_end(Link link, Slot* slot) except -1:
     cdef Backend backend = link.lane.backend
     cdef Pool pool = backend.pool
+    cdef bytes line
+    if link.closed:             # a connection of the client's own may be lost while it has no request open
+        line = error_line(errno.ECONNRESET)
+        return slot_fail(slot, line, len(line))
     slot.bytes = <unsigned int>(link.stream_end - slot.begin)
     ring_push(&link.ring, slot)
     link.unsent += 1
@@ -296,8 +306,9 @@ cdef int take_line(Link link, Slot* slot, const char* p, size_t n) except -1:
     """A whole reply that is an error, answers our own set-up, or is to be skipped."""
     link.collecting = False
     if slot.kind == SLOT_SETUP:
+        must_succeed = slot.number == MUST_SUCCEED
         finish(link, slot)
-        if p[0] == c'-':
+        if p[0] == c'-' and must_succeed:
             link_fail(link, 0, p[:n])
         return 0
     if slot.skip:

@@ -113,10 +113,13 @@ cdef class Poller:
             connection = self.watched.get(descriptors[i])
             if connection is None:
                 continue
-            if type(connection) is Client:
-                self.read_client(<Client>connection, reads[i])
-            else:
-                self.read_link(<Link>connection, reads[i])
+            try:
+                if type(connection) is Client:
+                    self.read_client(<Client>connection, reads[i])
+                else:
+                    self.read_link(<Link>connection, reads[i])
+            except Exception as fault:
+                connection.exchange.give_up(connection, fault)
 
     def read_client(self, Client client, bint reads):
         """Take what a client sent."""

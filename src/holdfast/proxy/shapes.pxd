@@ -100,6 +100,7 @@ cdef class Backend:
     cdef dict lanes                     # (database, protocol): Lane
     cdef public int failures
     cdef public bint ejected
+    cdef public bint has_left           # is in no configuration any more
     cdef public uint64_t server_eof, server_err, server_timedout, server_ejected_at
     cdef public int64_t server_connections
     cdef public uint64_t requests, request_bytes, responses, response_bytes
@@ -116,7 +117,7 @@ cdef class Link:
     """One connection to a backend: requests of many clients joined, replies matched in order."""
     cdef object __weakref__
     cdef readonly Lane lane
-    cdef Exchange exchange
+    cdef readonly Exchange exchange
     cdef readonly object transport
     cdef int fd                         # written to directly; -1: only through the transport
     cdef readonly bint connected, closed, private, retired
@@ -152,7 +153,7 @@ cdef class Client:
     cdef object __weakref__
     cdef readonly Session session
     cdef readonly Door door
-    cdef Exchange exchange
+    cdef readonly Exchange exchange
     cdef object registry                # of clients: opened, closed, output waits
     cdef readonly object transport
     cdef int fd

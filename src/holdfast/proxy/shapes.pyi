@@ -76,6 +76,7 @@ class Backend:
     plain: Lane
     failures: int
     ejected: bool
+    has_left: bool
     server_eof: int
     server_err: int
     server_timedout: int

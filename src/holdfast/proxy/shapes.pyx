@@ -14,10 +14,10 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free
 from holdfast.engine.buf cimport buf_free
-from holdfast.engine.state cimport S_ENDED, S_PENDING, Engine, Session
+from holdfast.engine.state cimport S_PENDING, Engine, Session
 from holdfast.engine.reply cimport wake
 from holdfast.proxy.client cimport (
-    client_abort, client_flush, client_gone, client_made, client_resume, client_take)
+    client_abort, client_ended, client_flush, client_gone, client_made, client_resume, client_take)
 from holdfast.proxy.hold cimport hold_release
 from holdfast.proxy.link cimport (
     lane_of, link_fail, link_flush, link_made, link_mark, link_room, link_take, link_timer_fired)
@@ -86,21 +86,35 @@ cdef class Exchange:
             self.ready = []
             for client in batch:
                 client.in_ready = False
-                client_resume(client)
+                try:
+                    client_resume(client)
+                except Exception as fault:
+                    self.give_up(client, fault)
         batch = self.dirty_links
         self.dirty_links = []
         for link in batch:
             link.dirty = False
-            link_flush(link)
+            try:
+                link_flush(link)
+            except Exception as fault:
+                self.give_up(link, fault)
         batch = self.engine.pending
         self.engine.pending = []
         for session in batch:
             session.flags &= ~S_PENDING
             if session.owner is not None:
-                client_flush(<Client>session.owner)
+                try:
+                    client_flush(<Client>session.owner)
+                except Exception as fault:
+                    self.give_up(session.owner, fault)
         self.engine.tick_open = False
         if self.ready or self.dirty_links or self.engine.pending:
             self.open_tick()
+
+    def give_up(self, connection, fault):
+        """A fault of ours in the work on one connection: it ends, all others go on."""
+        self.node.tell_fault(fault)
+        connection.abort()
 
     def resume(self, Client client):
         """Let a client go on that waited for something outside (a subscription)."""
@@ -310,6 +324,11 @@ cdef class Link:
             link_mark(self)
             link_room(self)
 
+    def abort(self):
+        """Close now; what waits gets an error."""
+        if not self.closed:
+            link_fail(self, errno.ECONNABORTED, None)
+
     def time_out(self):
         """The first request's time may be over."""
         self.timer = None
@@ -380,9 +399,8 @@ cdef class Client:
 
     def eof_received(self):
         """The client will send no more: close once what it sent is answered."""
-        self.door.client_eof += 1
-        self.session.flags |= S_ENDED
-        wake(self.session)
+        if not self.closed:
+            client_ended(self)
         return True
 
     def connection_lost(self, exc):

@@ -19,6 +19,7 @@ cdef enum SlotFlag:
     SLOT_WRITES = 1 << 4        # the request may change data
     SLOT_SELECT = 1 << 5        # on success the client's database is `number`
     SLOT_RESENT = 1 << 6        # it was sent a second time
+    SLOT_HELD = 1 << 7          # waits for a backend
     SLOT_RETURNED = 1 << 8      # held, and came back: it goes before those that were never sent
 
 cdef enum Join:

@@ -1,0 +1,94 @@
+"""The unchanged proxy under the simulator: cuts and kills between it and its servers."""
+
+from __future__ import annotations
+
+import asyncio
+
+from holdfast.node.proxy import ProxyNode
+from holdfast.server.host import Host
+from holdfast.server.log import Log
+from holdfast.sim import World
+from tests.proxy.peers import pool_text
+from tests.replication.simulated import Nodes
+from tests.wire import encode
+
+PORT = 22121
+
+
+class Simulated:
+    """Data nodes n0 and n1, a proxy on p, and a client on c."""
+
+    def __init__(self, world: World, **directives: object) -> None:
+        self.world = world
+        self.nodes = Nodes(world)
+        for name in ("n0", "n1", "p", "c"):
+            world.host(name)
+        for name in ("n0", "n1"):
+            self.nodes.start(name, bind="0.0.0.0")
+        lines = [f"{self.address(name)}:7000:1 {name}" for name in ("n0", "n1")]
+        self.text = pool_text("p", f"0.0.0.0:{PORT}", lines, hash="md5", **directives)
+        world.start("p", self._proxy)
+        self.heard: list[bytes] = []
+
+    def address(self, name: str) -> str:
+        """Return a host's address."""
+        address: str = self.world.hosts[name].interface.addresses[0]
+        return address
+
+    async def _proxy(self, host: Host) -> None:
+        host.disk.makedirs("/etc")
+        file = host.disk.open("/etc/proxy.yml", "wb")
+        file.write(self.text.encode())
+        file.close()
+        log = Log(host.clock, host.disk, host.pid, lambda line: None)
+        node = ProxyNode("/etc/proxy.yml", host, log)
+        await node.start()
+        assert node.stopped is not None
+        await node.stopped.wait()
+
+    def speak(self, rounds: int, pause_s: float = 0.01) -> None:
+        """Let the client set a key of each server again and again, one connection for all."""
+        address = self.address("p")
+
+        async def client(host: Host) -> None:
+            reader, writer = await asyncio.open_connection(address, PORT)
+            for number in range(rounds):
+                for key in (b"a", b"b", b"c", b"d"):
+                    writer.write(encode([b"SET", key, b"%d" % number]))
+                for _ in range(4):
+                    self.heard.append(await reader.readline())
+                await asyncio.sleep(pause_s)
+
+        self.world.start("c", client)
+
+
+def play(seed: int) -> tuple[list[bytes], bytes]:
+    with World(seed, trace=True) as world:
+        scene = Simulated(world, timeout=200)
+        world.run(1.0)
+        scene.speak(300)
+        world.run(0.5)
+        world.cut("p", "n1")
+        world.run(1.5)
+        world.heal("p", "n1")
+        world.run(1.0)
+        world.kill("n0")
+        world.run(0.5)
+        world.restart("n0")
+        world.run(20.0)
+        return scene.heard, world.log_bytes()
+
+
+def test_cuts_and_kills_are_told_and_overcome() -> None:
+    heard, _ = play(4)
+    assert len(heard) == 1200
+    assert set(heard) <= {
+        b"+OK\r\n", b"-ERR Connection timed out\r\n", b"-ERR Connection refused\r\n",
+        b"-ERR Connection reset by peer\r\n", b"-ERR unknown\r\n",
+    }  # fmt: skip
+    assert heard.count(b"-ERR Connection timed out\r\n") > 3
+    assert heard[-400:] == [b"+OK\r\n"] * 400
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    assert play(5) == play(5)

@@ -29,6 +29,7 @@ from holdfast.proxy.config import BadFile, ListenAt, PoolFile, read
 from holdfast.proxy.hash_pool import HashPool
 from holdfast.proxy.hub import Hub
 from holdfast.proxy.link import connect_all
+from holdfast.proxy.following_files import build_sentinel_pool
 from holdfast.proxy.shapes import Backend, Client, Door, Exchange, Link, Pool
 from holdfast.proxy.verbs import learn
 from holdfast.server import info_sections
@@ -394,9 +395,10 @@ class ProxyNode:
     def _info_section(self) -> list[tuple[str, object]]:
         told: list[tuple[str, object]] = [("pools", len(self.doors_by_name))]
         for number, (name, door) in enumerate(self.doors_by_name.items()):
-            waiting = sum(shard.held_count for shard in door.target.shards)
+            shards = stats.whole_of(door)
+            waiting = sum(shard.held_count for shard in shards)
             facts = f"name={name},listen={door.facts.listen.text},clients={door.client_connections}"
-            facts += f",shards={len(door.target.shards)},held={waiting},errors={door.forward_error}"
+            facts += f",shards={len(shards)},held={waiting},errors={door.forward_error}"
             told.append((f"pool{number}", facts))
             for place, backend in enumerate(stats.backends_of(door)):
                 facts = f"name={backend.name},address={backend.host}:{backend.port}"
@@ -444,6 +446,8 @@ class StatsConnection(asyncio.Protocol):
 
 def build_pool(node: ProxyNode, file: PoolFile, old: object, before: PoolFile | None) -> Pool:
     """Make the pool of a section; one whose servers alone changed is kept, with its connections."""
+    if file.get("sentinels"):
+        return build_sentinel_pool(node, file)
     servers = [(each.name, each.host, each.port, each.weight) for each in file.servers]
     if isinstance(old, HashPool) and before is not None and _policy(before) == _policy(file):
         node.leave(old.take_servers(servers))

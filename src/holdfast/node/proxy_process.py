@@ -76,7 +76,7 @@ async def _serve(path: str, stats_at: tuple[str, int] | None, host: Machine, log
             loop.add_signal_handler(number, act)
     for door in node.doors_by_name.values():
         log.notice(
-            f"Pool '{door.name}' listens on {door.facts.listen.text}, {len(door.target.shards)} servers."
+            f"Pool '{door.name}' listens on {door.facts.listen.text}, {len(whole_of(door))} servers."
         )
     notify_systemd(os.environ, "STATUS=Ready to accept connections\nREADY=1\n")
     assert node.stopped is not None

@@ -209,7 +209,44 @@ DIRECTIVES: dict[str, Directive] = {
 }
 """What twemproxy knows; each is also a field of `PoolFile`."""
 
-FURTHER: dict[str, Directive] = {}
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Read "host:port"."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise Refused('has an invalid "hostname:port" format string')
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def group_and_weight(text: str) -> tuple[str, int]:
+    """Read "name" or "name:weight"."""
+    name, colon, weight = text.partition(":")
+    if not name or (colon and (not weight.isdigit() or int(weight) == 0)):
+        raise Refused('has an invalid "name" or "name:weight" format string')
+    return name, int(weight) if colon else 1
+
+
+def read_policy(text: str) -> str:
+    """Read which servers reads go to."""
+    if text not in READ_POLICIES:
+        raise Refused(f"is none of {', '.join(READ_POLICIES)}")
+    return text
+
+
+READ_POLICIES = ("primary", "replica", "prefer-replica", "nearest")
+"""In the order of `ReadPolicy` in following_pool.pxd."""
+
+FURTHER: dict[str, Directive] = {
+    "sentinels": Directive(host_and_port, is_list=True),
+    "masters": Directive(group_and_weight, is_list=True),
+    "sentinel-auth": Directive(str),
+    "server-auth": Directive(str),
+    "failover-hold-ms": Directive(number),
+    "failover-hold-bytes": Directive(number),
+    "read-policy": Directive(read_policy),
+    "read-lag-ms": Directive(number),
+    "read-your-writes": Directive(yes_or_no),
+}
 """What it does not know: these go to `PoolFile.more`, and with them `servers` may be missing."""
 
 
@@ -301,6 +338,19 @@ def _order(name: str) -> tuple[int, bytes]:
     return len(text), text
 
 
+def _check_further(pool: PoolFile) -> None:
+    """Refuse what does not go together."""
+    if bool(pool.get("sentinels")) != bool(pool.get("masters")):
+        raise BadFile(f"pool '{pool.name}': \"sentinels\" and \"masters\" belong together")
+    if pool.get("sentinels") and pool.servers:
+        raise BadFile(f"pool '{pool.name}' has both servers and Sentinels")
+    names = [group for group, _ in pool.get("masters", ())]
+    if len(set(names)) < len(names):
+        raise BadFile(f"pool '{pool.name}' names a group twice")
+    if pool.more and not pool.servers and not pool.get("sentinels"):
+        raise BadFile(f"pool '{pool.name}' has no servers")
+
+
 def _checked(name: str, values: dict[str, Any]) -> PoolFile:
     pool = PoolFile(name, **{key: value for key, value in values.items() if key in DIRECTIVES})
     pool = replace(pool, more=tuple((key, value) for key, value in values.items() if key in FURTHER))
@@ -314,6 +364,7 @@ def _checked(name: str, values: dict[str, Any]) -> PoolFile:
         raise BadFile(f"pool '{name}' speaks memcached: only pools with \"redis: true\" can be served")
     if not pool.servers and not pool.more:
         raise BadFile(f"pool '{name}' has no servers")
+    _check_further(pool)
     servers = sorted(pool.servers, key=lambda each: _order(each.name))
     for first, second in pairwise(servers):
         if first.name == second.name:

@@ -9,19 +9,20 @@ What it is not: the knowledge of who the primary is; the pool's policy sets
 A request dies with its client: its slot has no client then, and is passed over.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 from holdfast.engine.buf cimport buf_append
 from holdfast.proxy.client cimport slot_fail
 from holdfast.proxy.link cimport lane_of, link_send, shared_link
 from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard
 from holdfast.proxy.slots cimport (
-    SLOT_HELD, SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_WRITES, Ring, Slot, ring_first, ring_pop, ring_push,
-    ring_push_front)
+    SLOT_HELD, SLOT_PART, SLOT_PLAIN, SLOT_RESENT, SLOT_RETURNED, SLOT_WRITES, Ring, Slot, ring_first,
+    ring_pop, ring_push, ring_push_front)
 
 cdef enum:
     KEEP_MOST = 1 << 20         # larger requests are not kept: their errors go to the client
 
 cdef bytes TOO_MANY = b"-ERR too many requests wait for a server\r\n"
+cdef bytes NO_REPLICA = b"-ERR no replica may be read from now\r\n"
 cdef bytes TOO_LONG = b"-ERR Connection timed out\r\n"
 
 
@@ -46,18 +47,32 @@ cdef int hold(Shard shard, Slot* slot, const char* p, size_t n) except -1:
 
 cdef int stand(Shard shard, Slot* slot, bint first) except -1:
     cdef Exchange exchange = shard.pool.exchange
-    if not slot.flags & SLOT_RESENT or slot.due_ms == 0:
-        slot.due_ms = exchange.now_ms + shard.pool.hold_ms
+    if slot.held_until_ms == 0:
+        slot.held_until_ms = <int64_t>(exchange.loop.time() * 1000) + shard.pool.hold_ms
     slot.ordinal = shard.ordinal
     slot.flags |= SLOT_HELD
+    ring_push(&shard.held, slot)
     if first:
-        ring_push_front(&shard.held, slot)
-    else:
-        ring_push(&shard.held, slot)
+        slot.flags |= SLOT_RETURNED
+        go_before_new_ones(&shard.held)
     shard.held_bytes += slot.request.len
     if shard.hold_timer is None:
         shard.hold_timer = exchange.loop.call_later(shard.pool.hold_ms / 1000.0, expire, shard)
     return 0
+
+
+cdef void go_before_new_ones(Ring* held) noexcept nogil:
+    """Move the last slot behind those that came back before it, before all that were never sent."""
+    cdef uint32_t place = held.count - 1
+    cdef Slot* slot = held.places[(held.head + place) & held.mask]
+    cdef Slot* other
+    while place:
+        other = held.places[(held.head + place - 1) & held.mask]
+        if other.flags & SLOT_RETURNED:
+            break
+        held.places[(held.head + place) & held.mask] = other
+        place -= 1
+    held.places[(held.head + place) & held.mask] = slot
 
 
 cdef int hold_first(Shard shard, Slot* slot) except -1:
@@ -72,8 +87,7 @@ cdef int hold_again(Pool pool, Ring* slots) except -1:
     cdef Slot* slot
     cdef Shard shard
     while slots.count:
-        slot = slots.places[(slots.head + slots.count - 1) & slots.mask]
-        slots.count -= 1
+        slot = ring_pop(slots)
         stand(<Shard>pool.shards[slot.ordinal], slot, True)
     for shard in pool.shards:
         if shard.held.count and shard._primary is not None and pool.hold_ms:
@@ -97,6 +111,9 @@ cdef int hold_release(Shard shard) except -1:
             slot_fail(slot, TOO_LONG, len(TOO_LONG))
             continue
         backend = shard.pool.backend_for(shard, slot.flags & SLOT_WRITES, client)
+        if backend is None and shard._primary is not None:
+            slot_fail(slot, NO_REPLICA, len(NO_REPLICA))
+            continue
         if backend is None:
             slot.flags |= SLOT_HELD
             ring_push_front(&shard.held, slot)
@@ -111,7 +128,7 @@ cdef int hold_release(Shard shard) except -1:
 
 
 cdef int send_again(Link link, Slot* slot) except -1:
-    slot.flags |= SLOT_RESENT
+    slot.flags = (slot.flags | SLOT_RESENT) & ~SLOT_RETURNED
     slot.skip = slot.skips
     slot.reply.len = 0
     slot.excuse.len = 0
@@ -127,8 +144,8 @@ def expire(Shard shard):
     shard.hold_timer = None
     while shard.held.count:
         slot = ring_first(&shard.held)
-        if slot.due_ms > now + 0.5 and client_of(slot) is not None:
-            shard.hold_timer = exchange.loop.call_later((slot.due_ms - now) / 1000.0, expire, shard)
+        if slot.held_until_ms > now + 0.5 and client_of(slot) is not None:
+            shard.hold_timer = exchange.loop.call_later((slot.held_until_ms - now) / 1000.0, expire, shard)
             break
         ring_pop(&shard.held)
         shard.held_bytes -= slot.request.len

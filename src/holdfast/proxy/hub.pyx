@@ -157,7 +157,7 @@ class Hub:
 
     def _shards(self, Target target, kind, bytes name):
         if kind == b"pattern" or name.startswith(b"__key"):
-            return list(target.shards)
+            return list(getattr(target, "whole", target.shards))
         ordinal = target.shard_of(name, len(name))
         return [] if ordinal < 0 else [target.shards[ordinal]]
 

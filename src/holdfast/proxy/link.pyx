@@ -95,6 +95,8 @@ cdef Link open_link(Lane lane, bint private):
         set_up(link, (b"HELLO", b"%d" % lane.protocol), MUST_SUCCEED)
     if lane.database:
         set_up(link, (b"SELECT", b"%d" % lane.database), MUST_SUCCEED)
+    for words in getattr(lane.backend.facts, "opening", ()):
+        set_up(link, words)
     link.exchange.dial(link)
     return link
 

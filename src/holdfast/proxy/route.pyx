@@ -49,6 +49,7 @@ cdef enum:
     BAD_KEYS = -4
 
 cdef bytes REFUSED_LINE = b"-ERR Connection refused\r\n"
+cdef bytes NO_REPLICA = b"-ERR no replica may be read from now\r\n"
 cdef bytes CROSSING = b"CROSSSLOT Keys in request don't hash to the same server"
 cdef bytes WATCH_LOST = b"EXECABORT Transaction discarded because the connection to the watched keys was lost"
 
@@ -203,6 +204,8 @@ cdef int send(Client client, Shard shard, Slot* slot, const char* p, size_t n, b
         return hold(shard, slot, p, n)
     backend = pool.backend_for(shard, writes, client)
     if backend is None:
+        if shard._primary is not None:
+            return slot_fail(slot, NO_REPLICA, len(NO_REPLICA))
         if pool.hold_ms:
             return hold(shard, slot, p, n)
         return slot_fail(slot, REFUSED_LINE, len(REFUSED_LINE))

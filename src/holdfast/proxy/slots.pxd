@@ -20,6 +20,7 @@ cdef enum SlotFlag:
     SLOT_SELECT = 1 << 5        # on success the client's database is `number`
     SLOT_RESENT = 1 << 6        # it was sent a second time
     SLOT_HELD = 1 << 7          # waits for a backend
+    SLOT_RETURNED = 1 << 8      # held, and came back: it goes before those that were never sent
 
 cdef enum Join:
     JOIN_VALUES     # MGET: one value a key, in the order of the keys
@@ -52,13 +53,14 @@ cdef struct Slot:
     Buf excuse          # the first error among replies that are skipped
     uint64_t begin      # where it begins in the stream to its backend
     int64_t due_ms      # on the loop's clock; 0: no limit
+    int64_t held_until_ms   # the end of all its waiting for a backend, however often; 0: it never had to
     uint32_t bytes      # of the request
     uint32_t skip       # replies that still come before the one that counts (MULTI and its QUEUED)
     uint32_t skips      # how many those were when the request was sent
     int number
     int ordinal         # the shard
     uint8_t kind
-    uint8_t flags
+    uint16_t flags
     char mark           # type of the reply, its first byte
 
 cdef struct Ring:

@@ -139,9 +139,14 @@ cdef void compose_part(Buf* out, Call* c, Verb* verb, Split* split, int place, i
             buf_append(out, start, end - start)
 
 
+cdef list whole_of(Target target):
+    """Every shard of a target once, whether its keys have one place in `shards` or many."""
+    return getattr(target, "whole", target.shards)
+
+
 cdef int send_to_all(Client client, Call* c, Verb* verb, Slot* whole) except -1:
-    cdef Target target = client.door.target
-    cdef int count = <int>len(target.shards)
+    cdef list shards = whole_of(client.door.target)
+    cdef int count = <int>len(shards)
     cdef Split* split = new_split(verb.join, count, 0)
     cdef int i
     whole.kind = SLOT_WHOLE
@@ -151,13 +156,13 @@ cdef int send_to_all(Client client, Call* c, Verb* verb, Slot* whole) except -1:
     for i in range(count):
         part_of(whole, i)
     for i in range(count):
-        send(client, <Shard>target.shards[i], split.parts[i], c.raw.ptr, c.raw.len, verb.writes)
+        send(client, <Shard>shards[i], split.parts[i], c.raw.ptr, c.raw.len, verb.writes)
     return 0
 
 
 cdef int send_cursor(Client client, Call* c, Slot* whole) except -1:
-    cdef Target target = client.door.target
-    cdef int count = <int>len(target.shards)
+    cdef list shards = whole_of(client.door.target)
+    cdef int count = <int>len(shards)
     cdef bytes text = slice_bytes(c.argv[1])
     cdef Split* split
     cdef Buf* out = &client.exchange.scratch
@@ -180,7 +185,7 @@ cdef int send_cursor(Client client, Call* c, Slot* whole) except -1:
     for i in range(2, c.argc):
         bulk(out, c.argv[i].ptr, c.argv[i].len)
     part_of(whole, 0)
-    return send(client, <Shard>target.shards[split.number], split.parts[0], out.ptr, out.len, False)
+    return send(client, <Shard>shards[split.number], split.parts[0], out.ptr, out.len, False)
 
 
 # ---- joining ----

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from holdfast.proxy.shapes import Backend, Door
+from holdfast.proxy.shapes import Backend, Door, Shard
 
 POOL = {
     "client_eof": "# eof on client connections",
@@ -66,7 +66,7 @@ def pool_report(door: Door) -> dict[str, object]:
         "client_err": door.client_err,
         "client_connections": door.client_connections,
         "server_ejects": sum(
-            {id(each.pool): each.pool.server_ejects for each in door.target.shards}.values()
+            {id(each.pool): each.pool.server_ejects for each in whole_of(door)}.values()
         ),
         "forward_error": door.forward_error,
         "fragments": door.fragments,
@@ -76,10 +76,16 @@ def pool_report(door: Door) -> dict[str, object]:
     return told
 
 
+def whole_of(door: Door) -> list[Shard]:
+    """Return every shard behind a door, each once."""
+    found: list[Shard] = getattr(door.target, "whole", door.target.shards)
+    return found
+
+
 def backends_of(door: Door) -> list[Backend]:
     """Return every server behind a door, each once."""
     found: dict[int, Backend] = {}
-    for shard in door.target.shards:
+    for shard in whole_of(door):
         for backend in [shard.primary, *shard.replicas]:
             if backend is not None:
                 found[id(backend)] = backend

@@ -35,8 +35,8 @@ class Cluster:
         home = self.directory / str(port)
         home.mkdir()
         (home / "redis.conf").write_text(
-            f'port {port}\nbind 127.0.0.1\nsave ""\ndir {home}\nrepl-diskless-sync-delay 0\ncluster-enabled yes\n'
-            f"cluster-node-timeout {TIMEOUT_MS}\ncluster-config-file nodes.conf\n"
+            f'port {port}\nbind 127.0.0.1\nsave ""\ndir {home}\nrepl-diskless-sync-delay 0\n'
+            f"cluster-enabled yes\ncluster-node-timeout {TIMEOUT_MS}\ncluster-config-file nodes.conf\n"
         )
         node = Process(kind, [*program, str(home / "redis.conf")], port, home)
         self.nodes.append(node)
@@ -74,7 +74,10 @@ class Cluster:
         for each in self.nodes:
             told = each.client.execute_command("CLUSTER NODES")
             views.append(
-                {(value["node_id"], value["master_id"], value["epoch"], str(value["slots"])) for value in told.values()}
+                {
+                    (value["node_id"], value["master_id"], value["epoch"], str(value["slots"]))
+                    for value in told.values()
+                }
             )
             if int(each.client.execute_command("CLUSTER INFO")["cluster_current_epoch"]) < len(self.nodes):
                 return False

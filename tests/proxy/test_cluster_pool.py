@@ -57,7 +57,10 @@ def test_many_keys_are_split_by_slots_and_joined() -> None:
 def test_slots_that_move_are_followed_without_an_error_and_in_order() -> None:
     port = free_port()
     with cluster("redis") as made, proxy_process(cluster_pool(port, [made.nodes[1].port]), port):
-        slots = [int(made.nodes[0].client.execute_command("CLUSTER KEYSLOT", f"list{number}")) for number in range(3)]
+        slots = [
+            int(made.nodes[0].client.execute_command("CLUSTER KEYSLOT", f"list{number}"))
+            for number in range(3)
+        ]
         with writers(port) as wrote:
             for turn, slot in itertools.product(range(3), slots):
                 owner = made.nodes.index(made.owner_of(slot))
@@ -78,7 +81,9 @@ def test_a_shard_s_failover_is_a_pause_and_the_other_shards_do_not_wait() -> Non
             write_past(wrote)
             errors = [list(each.errors) for each in wrote]
             asked = made.nodes[0].client
-            owners = [made.owner_of(int(asked.execute_command("CLUSTER KEYSLOT", each.name))) for each in wrote]
+            owners = [
+                made.owner_of(int(asked.execute_command("CLUSTER KEYSLOT", each.name))) for each in wrote
+            ]
             victim = owners[0]
             began = [len(each.answered) for each in wrote]
             victim.kill()

@@ -126,7 +126,8 @@ def test_servers_and_sentinels_with_passwords_are_followed() -> None:
             assert client.set("a", "1")
             asked.execute_command("SENTINEL FAILOVER mymaster")
             until(
-                lambda: asked.sentinel_get_master_addr_by_name("mymaster")[1] == made.nodes[1].port, "it leads"
+                lambda: asked.sentinel_get_master_addr_by_name("mymaster")[1] == made.nodes[1].port,
+                "it leads",
             )
             assert client.set("a", "2")
             assert redis.Redis(port=made.nodes[1].port, password="opensesame").get("a") == b"2"
@@ -158,5 +159,3 @@ def test_events_tell_their_group() -> None:
     assert group_of_event("mymaster 10.0.0.1 6379 10.0.0.2 6379") == "mymaster"
     assert ends_hand_over("-failover-abort-slave-timeout")
     assert not ends_hand_over("+sdown")
-
-

@@ -18,8 +18,8 @@ from holdfast.proxy import link as links
 from holdfast.proxy.cluster_pool import ClusterPool
 from holdfast.proxy.cluster_view import Node, Owner, merge, nodes_of
 from holdfast.proxy.following_pool import Standing
-from holdfast.proxy.reply_words import ReplyError, value_of
 from holdfast.proxy.replica_samples import Sampler
+from holdfast.proxy.reply_words import ReplyError, value_of
 from holdfast.proxy.roles import Follower
 from holdfast.proxy.sentinel_view import Address
 from holdfast.proxy.shapes import Backend, Exchange, Pool, Shard
@@ -159,7 +159,11 @@ class FollowingCluster(ClusterPool):
         owners, places = merge(self.map.views.values())
         if not owners:
             return
-        shards = [self._shard_of(owner) for owner in owners]
+        shards: list[Shard] = []
+        for owner in owners:
+            shards.append(self._shard_of(owner, shards))
+        for shard, owner in zip(shards, owners, strict=True):
+            self.members[shard] = {owner.node.id, *(node.id for node in owner.replicas)}
         self.take_slots([shards[place] if place >= 0 else self.anywhere for place in places])
         for shard, owner in zip(shards, owners, strict=True):
             self.wanted[shard] = owner.node.address
@@ -167,19 +171,16 @@ class FollowingCluster(ClusterPool):
                 self.followers[shard].take_replicas({node.address for node in owner.replicas if node.usable})
             self.followers[shard].consider()
 
-    def _shard_of(self, owner: Owner) -> Shard:
-        ids = {owner.node.id, *(node.id for node in owner.replicas)}
-        for shard, known in self.members.items():
-            if owner.node.id in known:
-                known |= ids
+    def _shard_of(self, owner: Owner, taken: list[Shard]) -> Shard:
+        """Return the shard that a primary leads: the one it led, else the one it was a replica of."""
+        free = [shard for shard in self.wanted if shard not in taken]
+        for shard in free:
+            if self.wanted[shard] == owner.node.address:
                 return shard
-        for shard, address in self.wanted.items():
-            if address == owner.node.address and shard not in self.members:
-                self.members[shard] = ids
+        for shard in free:
+            if owner.node.id in self.members.get(shard, ()):
                 return shard
-        shard = self._new_shard(owner.node.address)
-        self.members[shard] = ids
-        return shard
+        return self._new_shard(owner.node.address)
 
     def _new_shard(self, address: Address) -> Shard:
         shard = self.add_shard(f"{address[0]}:{address[1]}")
@@ -228,9 +229,10 @@ class FollowingCluster(ClusterPool):
         if shard is not None:
             self._gate(shard, None)
             return shard
-        found = self._at((host, port))
         if source is None:
-            return found
+            return self._at((host, port))
+        self._promoted((host, port))
+        found = self._at((host, port))
         if self.target.shards[slot] is not found:
             self.give_slot(slot, found)
             self._ask((source.host, source.port))
@@ -238,6 +240,20 @@ class FollowingCluster(ClusterPool):
         if found.primary is not None:
             self._gate(found, source)
         return found
+
+    def _promoted(self, address: Address) -> None:
+        """MOVED names a server: if it was a replica it leads its shard by now."""
+        if address in self.wanted.values():
+            return
+        names = {node.id for view in self.map.views.values() for node in view if node.address == address}
+        for shard, known in self.members.items():
+            if names & known:
+                self.wanted[shard] = address
+                current = shard.primary
+                shard.primary = None
+                if current is not None:
+                    self.followers[shard].doubted(current)
+                return
 
     def _at(self, address: Address) -> Shard:
         for shard, wanted in self.wanted.items():
@@ -293,9 +309,9 @@ class FollowingCluster(ClusterPool):
             self.exchange.loop.call_later(RETIRE_LOOK_S, self.retire)
             return
         self.closed = True
-        for each in (*self.followers.values(), *self.samplers):
-            each.close()
+        for follower in self.followers.values():
+            follower.close()
+        for sampler in self.samplers:
+            sampler.close()
         for backend in self.map.known.values():
             backend.disconnect()
-
-

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from holdfast.proxy import link as links
 from holdfast.proxy.following_pool import FollowingPool, Standing
@@ -66,7 +67,9 @@ class Sampler:
             exchange.open_tick()
         links.ask(backend, [b"INFO", b"replication"], lambda frame: self._told(backend, now, then, frame))
 
-    def _told(self, backend: Backend, asked_at: float, then: Callable[[dict[str, str]], object], frame: bytes | None) -> None:
+    def _told(
+        self, backend: Backend, asked_at: float, then: Callable[[dict[str, str]], object], frame: bytes | None
+    ) -> None:
         self._open.pop(backend, None)
         standing = backend.facts
         if self.closed or not isinstance(standing, Standing):
@@ -96,7 +99,7 @@ class Sampler:
 
     def _ask_replicas(self) -> None:
         for each in self.shard.replicas:
-            self._ask(each, lambda fields, each=each: self._replica_told(each.facts, fields))
+            self._ask(each, partial(self._replica_told, each.facts))
 
     def _replica_told(self, standing: Standing, fields: dict[str, str]) -> None:
         in_sync = fields.get("role") == "slave" and fields.get("master_link_status") == "up"

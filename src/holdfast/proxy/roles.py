@@ -35,7 +35,11 @@ class Follower:
     """One shard's way from primary to primary."""
 
     def __init__(
-        self, pool: FollowingPool, shard: Shard, choice: Callable[[], Address | None], look: Callable[[], None]
+        self,
+        pool: FollowingPool,
+        shard: Shard,
+        choice: Callable[[], Address | None],
+        look: Callable[[], None],
     ) -> None:
         """`choice` tells who should lead by now, `look` begins to find out."""
         self.pool, self.shard = pool, shard
@@ -75,9 +79,9 @@ class Follower:
         if self.shard.primary is not None and current is not None and (current.host, current.port) == address:
             return
         asked = self._asked
-        if asked is not None and (asked.host, asked.port) == address:
-            if self.pool.exchange.loop.time() - self._asked_at < PROOF_S:
-                return
+        late = self.pool.exchange.loop.time() - self._asked_at >= PROOF_S
+        if asked is not None and (asked.host, asked.port) == address and not late:
+            return
         self._ask(self.server(address))
 
     def _ask(self, backend: Backend) -> None:
@@ -125,7 +129,11 @@ class Follower:
         if current is not None:
             addresses = addresses - {(current.host, current.port)}
         kept = [each for each in shard.replicas if (each.host, each.port) in addresses]
-        gone = [each for each in shard.replicas if each not in kept and each not in (current, self._asked, self._next)]
+        gone = [
+            each
+            for each in shard.replicas
+            if each not in kept and each not in (current, self._asked, self._next)
+        ]
         known = {(each.host, each.port) for each in kept}
         shard.replicas = kept + [self.pool.open_replica(*each) for each in sorted(addresses - known)]
         if gone:
@@ -170,8 +178,8 @@ class Follower:
         lost_ms = (exchange.loop.time() - self.lost_at) * 1000 if self.lost_at else 0.0
         if old is not None or self.lost_at:
             exchange.node.log.notice(
-                f"pool '{self.pool.name}': {new.host}:{new.port} leads {self.shard.name} after {lost_ms:.0f} ms, "
-                f"{self.shard.held_count} requests waited"
+                f"pool '{self.pool.name}': {new.host}:{new.port} leads {self.shard.name} "
+                f"after {lost_ms:.0f} ms, {self.shard.held_count} requests waited"
             )
         self.lost_at = 0.0
         if not exchange.engine.tick_open:
@@ -195,7 +203,7 @@ class Follower:
         """The primary was lost, or said that it is none: find out."""
         self.lost_at = self.pool.exchange.loop.time()
         self._look()
-        # One that is a primary and answers as if it were none (LOADING, CLUSTERDOWN) is not asked in a circle.
+        # A primary that answers as if it were none (LOADING, CLUSTERDOWN) is not asked in a circle.
         wait_s = 0.0 if self.lost_at - self._led_at > PACE_S else PACE_S
         self.pool.exchange.loop.call_later(wait_s, self.consider)
 

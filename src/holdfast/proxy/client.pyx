@@ -27,7 +27,8 @@ from holdfast.engine.request cimport encode_call, parse_request
 from holdfast.engine.state cimport (
     GUARD_NO_AUTH, OUTPUT_PAUSE, S_CLOSE_AFTER, S_CLOSING, S_ENDED, S_PUBSUB, Call, Engine, Session)
 from holdfast.proxy.link cimport give_back, link_release_reading
-from holdfast.proxy.route cimport begin_stream, pass_stream, route
+from holdfast.proxy.pinned cimport begin_stream, pass_stream
+from holdfast.proxy.route cimport route
 from holdfast.proxy.shapes cimport Client, Link
 from holdfast.proxy.slots cimport (
     SLOT_ASK, SLOT_DONE, SLOT_HELD,

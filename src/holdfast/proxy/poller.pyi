@@ -5,7 +5,7 @@ import asyncio
 class Poller:
     """The epoll set of one proxy."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
+    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: object) -> None: ...
     def close(self) -> None:
         """Give the set back."""
     def ready(self) -> None:

@@ -13,7 +13,7 @@ Bytes go to the same functions either way: `client_take`, `link_take`.
 
 from holdfast.proxy.client cimport client_take
 from holdfast.proxy.link cimport link_take
-from holdfast.proxy.shapes cimport Client, Link
+from holdfast.proxy.shapes cimport Client, Exchange, Link
 
 cdef extern from *:
     """
@@ -67,8 +67,9 @@ cdef enum:
 cdef class Poller:
     """The epoll set of one proxy."""
 
-    def __init__(self, loop):
+    def __init__(self, loop, exchange):
         self.loop = loop
+        self.exchange = exchange
         self.watched = {}
         self.fd = hf_poll_new()
         if self.fd >= 0:
@@ -104,11 +105,13 @@ cdef class Poller:
         return 0
 
     def ready(self):
-        """Read from every connection that has bytes."""
+        """Read from every connection that has bytes, and end the tick that this is."""
         cdef int descriptors[READY_MOST]
         cdef int reads[READY_MOST]
         cdef int count = hf_poll_wait(self.fd, descriptors, reads, READY_MOST)
         cdef int i
+        cdef Exchange exchange = <Exchange>self.exchange
+        exchange.in_poll = True
         for i in range(count):
             connection = self.watched.get(descriptors[i])
             if connection is None:
@@ -119,7 +122,10 @@ cdef class Poller:
                 else:
                     self.read_link(<Link>connection, reads[i])
             except Exception as fault:
-                connection.exchange.give_up(connection, fault)
+                exchange.give_up(connection, fault)
+        exchange.in_poll = False
+        if exchange.engine.tick_open and not exchange.end_scheduled:
+            exchange.end_tick()
 
     def read_client(self, Client client, bint reads):
         """Take what a client sent."""

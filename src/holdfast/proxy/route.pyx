@@ -10,48 +10,36 @@ Three things have an order with every other request of their client, so they wai
 until it is idle, and it waits until they are answered: what gets a connection of
 its own (WATCH to EXEC, blocking commands, huge requests), SUBSCRIBE, and SELECT.
 
-A transaction is gathered here, answered with QUEUED, and sent whole at EXEC: on a
-shared connection nothing can come between, as its bytes are contiguous.
-
-How to read it: `route`, `by_kind`, then a section a group of kinds.
+How to read it: `route`, `by_kind`, then a section a group of kinds. Transactions
+are in `transactions`, connections of a client's own in `pinned`.
 """
 
 from libc.stdint cimport int64_t
-from libc.string cimport memchr, memset
-from holdfast.engine.buf cimport Buf, Slice, buf_append, slice_bytes
-from holdfast.engine.dispatch cimport discard_transaction, execute
+from holdfast.engine.buf cimport Slice, slice_bytes
+from holdfast.engine.dispatch cimport execute
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport find_command
-from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_ok, reply_status
+from holdfast.engine.reply cimport reply_error_bytes
 from holdfast.engine.state cimport (
-    CMD_CONTAINER, CMD_NO_AUTH, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_SUBSCRIBED, S_CLOSING,
-    S_DIRTY_EXEC, S_MULTI, S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT, Call, Command, Session)
+    CMD_CONTAINER, CMD_NO_AUTH, GUARD_MUTED, GUARD_NO_AUTH, GUARD_SUBSCRIBED, S_DIRTY_EXEC, S_MULTI,
+    S_REPLY_OFF, S_REPLY_SKIP, S_REPLY_SKIP_NEXT, Call, Command, Session)
 from holdfast.proxy.client cimport client_answered, client_pause, client_slot, slot_fail
 from holdfast.proxy.hold cimport hold, keep
-from holdfast.proxy.link cimport (
-    OUT_PAUSE, give_back, lane_of, link_add, link_begin, link_end, link_mark, link_send, private_link,
-    shared_link)
-from holdfast.proxy.scan cimport scan_reply
+from holdfast.proxy.link cimport OUT_PAUSE, lane_of, link_send, shared_link
+from holdfast.proxy.pinned cimport leave_pinned, own_connection
 from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard, Target, Verb
-from holdfast.proxy.slots cimport (
-    SLOT_MUTED, SLOT_PLAIN, SLOT_SELECT, SLOT_SETUP, SLOT_UNTIMED, SLOT_WRITES, Slot, new_slot)
+from holdfast.proxy.slots cimport SLOT_MUTED, SLOT_PLAIN, SLOT_SELECT, SLOT_WRITES, Slot
 from holdfast.proxy.split cimport send_split, send_to_all, send_cursor
+from holdfast.proxy.transactions cimport gather, transaction
 from holdfast.proxy.verbs cimport (
     V_ALL, V_ANY, V_CHANNEL, V_CONTAINER, V_COUNTED, V_CURSOR, V_DISCARD, V_EXEC, V_KEY, V_KEYS, V_LISTEN,
-    V_LOCAL, V_MOVABLE, V_MULTI, V_REFUSED, V_SELECT, V_SPLIT, V_UNWATCH, V_WATCH, command_of)
+    V_LOCAL, V_MOVABLE, V_REFUSED, V_SELECT, V_SPLIT, V_WATCH, command_of)
 
 from holdfast.commands.key_positions import keys_of
-
-cdef enum:
-    NO_SHARD = -1           # no server is alive for the key
-    SHARDS_DIFFER = -2
-    NO_KEYS = -3
-    BAD_KEYS = -4
 
 cdef bytes REFUSED_LINE = b"-ERR Connection refused\r\n"
 cdef bytes NO_REPLICA = b"-ERR no replica may be read from now\r\n"
 cdef bytes CROSSING = b"CROSSSLOT Keys in request don't hash to the same server"
-cdef bytes WATCH_LOST = b"EXECABORT Transaction discarded because the connection to the watched keys was lost"
 
 
 cdef int route(Client client, Call* c) except -1:
@@ -170,7 +158,7 @@ cdef int refuse_call(Client client, Call* c) except -1:
     return answer_here(client, c)
 
 
-cdef inline Slot* plain_slot(Client client) except NULL:
+cdef Slot* plain_slot(Client client) except NULL:
     """A slot for a forwarded request; muted where the client wants no reply."""
     cdef Session s = client.session
     cdef Slot* slot = client_slot(client, SLOT_PLAIN)
@@ -344,249 +332,6 @@ cdef int without_key(Client client, Call* c, Verb* verb) except -1:
     return 1
 
 
-# ---- a connection of its own ----
-
-cdef Link pin(Client client, int ordinal, bint writes):
-    """Give the client a connection to a shard; None: there is no backend now."""
-    cdef Shard shard = client.door.target.shards[ordinal]
-    cdef Backend backend = shard.pool.backend_for(shard, writes, client)
-    if backend is None:
-        return None
-    client.pinned = private_link(lane_of(backend, client.database, client.session.resp))
-    client.pinned_shard = shard
-    client.unpin = False
-    return client.pinned
-
-
-cdef int leave_pinned(Client client) except -1:
-    """Close the client's own connection, with whatever state it has."""
-    cdef Link link = client.pinned
-    if link is not None:
-        client.pinned = None
-        client.pinned_shard = None
-        client.unpin = False
-        give_back(link, False)
-    return 0
-
-
-cdef int own_connection(Client client, Call* c, Verb* verb) except -1:
-    """A blocking command: it waits alone, and its client with it."""
-    cdef int ordinal
-    cdef Slot* slot
-    cdef Link link
-    if client.pending:
-        client.until_idle = True
-        return 0
-    ordinal = shared_shard(client, c, verb)
-    if ordinal < 0:
-        return to_ordinal(client, c, verb, ordinal)
-    slot = plain_slot(client)
-    slot.flags |= SLOT_UNTIMED
-    if client.pinned is not None and client.pinned_shard is client.door.target.shards[ordinal]:
-        link_send(client.pinned, slot, c.raw.ptr, c.raw.len)
-    else:
-        leave_pinned(client)
-        link = pin(client, ordinal, True)
-        if link is None:
-            slot_fail(slot, REFUSED_LINE, len(REFUSED_LINE))
-            return 1
-        slot.ordinal = ordinal
-        link_send(link, slot, c.raw.ptr, c.raw.len)
-        client.unpin = True
-    client_pause(client)
-    return 1
-
-
-# ---- transactions ----
-
-cdef int transaction(Client client, Call* c, int kind) except -1:
-    if kind == V_MULTI:
-        return begin_multi(client)
-    if kind == V_EXEC:
-        return run_multi(client)
-    if kind == V_DISCARD:
-        return discard(client)
-    if kind == V_WATCH:
-        return watch(client, c)
-    return unwatch(client, c)
-
-
-cdef int begin_multi(Client client) except -1:
-    cdef Session s = client.session
-    cdef size_t before = s.out.len
-    s.flags |= S_MULTI
-    s.guard |= GUARD_MULTI
-    client.multi_shard = None
-    reply_ok(s)
-    return answered(client, before)
-
-
-cdef int answered(Client client, size_t before) except -1:
-    client_answered(client, before)
-    return 1
-
-
-cdef int gather(Client client, Call* c, Verb* verb) except -1:
-    """A command inside MULTI: it is kept if its keys share the shard of the others."""
-    cdef Session s = client.session
-    cdef size_t before
-    cdef int ordinal = NO_KEYS
-    cdef Shard shard, fixed
-    if verb.kind == V_KEY or verb.kind == V_KEYS or verb.kind == V_COUNTED or verb.kind == V_MOVABLE \
-            or verb.kind == V_SPLIT:
-        ordinal = shared_shard(client, c, verb)
-    elif verb.kind == V_CHANNEL:
-        ordinal = client.door.target.shard_of(c.argv[1].ptr, c.argv[1].len)
-    elif verb.kind == V_MULTI:
-        before = s.out.len
-        reply_error(s, b"ERR MULTI calls can not be nested")
-        return answered(client, before)
-    elif verb.kind == V_WATCH:
-        before = s.out.len
-        reply_error(s, b"ERR WATCH inside MULTI is not allowed")
-        return answered(client, before)
-    elif verb.kind == V_LOCAL and ends_multi(c):
-        discard_transaction(s)
-        return answer_locally(client, c)
-    elif not may_gather(client, c, verb):
-        return answer_error(
-            client, b"ERR '%s' inside MULTI cannot be used through the proxy" % <bytes>c.command.name)
-    if ordinal == NO_SHARD:
-        return answer_error(client, b"ERR Connection refused")
-    shard = client.door.target.shards[ordinal] if ordinal >= 0 else None
-    fixed = client.pinned_shard if client.pinned is not None else client.multi_shard
-    if ordinal == SHARDS_DIFFER or (shard is not None and fixed is not None and shard is not fixed):
-        return answer_error(client, CROSSING)
-    if shard is not None:
-        client.multi_shard = shard
-    buf_append(&s.queue, c.raw.ptr, c.raw.len)
-    s.queued += 1
-    s.queued_flags |= c.command.flags
-    before = s.out.len
-    reply_status(s, b"QUEUED")
-    return answered(client, before)
-
-
-cdef bint may_gather(Client client, Call* c, Verb* verb):
-    """Of the commands without a key: those that a server may run inside MULTI, for one shard alone."""
-    if verb.kind == V_LOCAL:
-        return <bytes>c.command.name in (b"ping", b"echo")
-    if verb.kind == V_ANY or verb.kind == V_UNWATCH:
-        return True
-    return (verb.kind == V_ALL or verb.kind == V_CURSOR) and len(client.door.target.shards) == 1
-
-
-cdef bint ends_multi(Call* c):
-    return <bytes>c.command.name in (b"quit", b"reset")
-
-
-cdef int run_multi(Client client) except -1:
-    cdef Session s = client.session
-    cdef Exchange exchange = client.exchange
-    cdef Buf request
-    cdef Slot* slot
-    cdef Shard shard
-    cdef int queued
-    if not s.flags & S_MULTI:
-        return answer_error(client, b"ERR EXEC without MULTI")
-    if s.flags & S_DIRTY_EXEC:
-        end_multi(client)
-        forget_watch(client)
-        return answer_error(client, b"EXECABORT Transaction discarded because of previous errors.")
-    if client.pinned is not None and client.pinned.closed:
-        end_multi(client)
-        leave_pinned(client)
-        return answer_error(client, WATCH_LOST)
-    shard = client.pinned_shard if client.pinned is not None else client.multi_shard
-    if shard is None:
-        shard = client.door.target.shards[0]
-    queued = s.queued
-    request = exchange.scratch
-    request.len = 0
-    buf_append(&request, b"*1\r\n$5\r\nMULTI\r\n", 15)
-    if s.queue.len:
-        buf_append(&request, s.queue.ptr, s.queue.len)
-    buf_append(&request, b"*1\r\n$4\r\nEXEC\r\n", 14)
-    exchange.scratch = request
-    end_multi(client)
-    slot = plain_slot(client)
-    slot.skip = slot.skips = queued + 1
-    send(client, shard, slot, request.ptr, request.len, True)
-    if client.pinned is not None:
-        client.unpin = True
-        client_pause(client)
-    return 1
-
-
-cdef int end_multi(Client client) except -1:
-    discard_transaction(client.session)
-    client.multi_shard = None
-    return 0
-
-
-cdef int discard(Client client) except -1:
-    cdef Session s = client.session
-    cdef size_t before = s.out.len
-    if not s.flags & S_MULTI:
-        return answer_error(client, b"ERR DISCARD without MULTI")
-    end_multi(client)
-    forget_watch(client)
-    before = s.out.len
-    reply_ok(s)
-    return answered(client, before)
-
-
-cdef int forget_watch(Client client) except -1:
-    """The watched keys do not matter any more: the connection is as new after UNWATCH."""
-    cdef Link link = client.pinned
-    if link is None:
-        return 0
-    if link.closed:
-        return leave_pinned(client)
-    link_send(link, new_slot(NULL, SLOT_SETUP), b"*1\r\n$7\r\nUNWATCH\r\n", 17)
-    client.unpin = True
-    client.until_idle = True
-    if client.pending == 0:
-        client.exchange.go_on(client)
-    return 0
-
-
-cdef int watch(Client client, Call* c) except -1:
-    cdef int ordinal
-    cdef Slot* slot
-    if client.pending:
-        client.until_idle = True
-        return 0
-    ordinal = shared_shard(client, c, &client.exchange.verbs[c.command.id])
-    if ordinal == SHARDS_DIFFER or (
-            ordinal >= 0 and client.pinned is not None
-            and client.pinned_shard is not client.door.target.shards[ordinal]):
-        return answer_error(client, CROSSING)
-    slot = plain_slot(client)
-    if ordinal < 0 or (client.pinned is None and pin(client, ordinal, True) is None):
-        slot_fail(slot, REFUSED_LINE, len(REFUSED_LINE))
-        return 1
-    slot.ordinal = ordinal
-    if client.pinned.closed:
-        slot_fail(slot, REFUSED_LINE, len(REFUSED_LINE))
-    else:
-        link_send(client.pinned, slot, c.raw.ptr, c.raw.len)
-    client_pause(client)
-    return 1
-
-
-cdef int unwatch(Client client, Call* c) except -1:
-    cdef Session s = client.session
-    cdef size_t before
-    if client.pending:
-        client.until_idle = True
-        return 0
-    forget_watch(client)
-    before = s.out.len
-    reply_ok(s)
-    return answered(client, before)
-
-
 # ---- databases, subscriptions ----
 
 cdef int select(Client client, Call* c) except -1:
@@ -635,92 +380,6 @@ cdef int listen(Client client, Call* c) except -1:
     answer_here(client, c)
     hub.settle(words)
     return 1
-
-
-# ---- huge requests ----
-
-cdef bint begin_stream(Client client, const char* p, size_t n) except -1:
-    """Begin to pass on a request as it arrives; False: it has to be gathered."""
-    cdef Session s = client.session
-    cdef Slice words[2]
-    cdef Command* cmd
-    cdef Verb* verb
-    cdef Slot* slot
-    cdef Link link
-    cdef int ordinal
-    if s.guard or client.pinned is not None or not cut_head(p, n, words):
-        return False
-    cmd = find_command(s.engine, words[0].ptr, words[0].len)
-    if cmd == NULL:
-        return False
-    verb = &client.exchange.verbs[cmd.id]
-    if verb.kind != V_KEY or verb.first != 1 or verb.blocks:
-        return False
-    if client.pending:
-        client.until_idle = True
-        return False
-    ordinal = client.door.target.shard_of(words[1].ptr, words[1].len)
-    if ordinal < 0:
-        return False
-    link = pin(client, ordinal, verb.writes)
-    if link is None:
-        return False
-    s.last_command = cmd
-    s.engine.stat_commands += 1
-    slot = client_slot(client, SLOT_PLAIN)
-    slot.ordinal = ordinal
-    slot.flags |= SLOT_UNTIMED
-    link_begin(link, slot)
-    link_end(link, slot)
-    client.streaming = True
-    memset(&client.stream, 0, sizeof(client.stream))
-    s.input_need = 0
-    return True
-
-
-cdef bint cut_head(const char* p, size_t n, Slice* words) noexcept:
-    """The first two words of a request that is not there whole."""
-    cdef size_t at = 0, size
-    cdef int i
-    cdef const char* newline = <const char*>memchr(p, c'\n', n)
-    if newline == NULL:
-        return False
-    at = newline - p + 1
-    for i in range(2):
-        if at >= n or p[at] != c'$':
-            return False
-        size = 0
-        at += 1
-        while at < n and c'0' <= p[at] <= c'9' and size < (1 << 20):
-            size = size * 10 + (p[at] - c'0')
-            at += 1
-        at += 2
-        if at + size + 2 > n:
-            return False
-        words[i].ptr = p + at
-        words[i].len = size
-        at += size + 2
-    return True
-
-
-cdef size_t pass_stream(Client client, const char* p, size_t n) except <size_t>-1:
-    """Pass on what belongs to the request that is under way; how much of it that was."""
-    cdef Link link = client.pinned
-    cdef Py_ssize_t used = scan_reply(&client.stream, p, n)
-    cdef Session s = client.session
-    if used < 0:
-        s.flags |= S_CLOSING
-        return n
-    if link is not None and not link.closed:
-        link_add(link, p, used)
-        link_mark(link)
-        if link.out.len > OUT_PAUSE:
-            wait_for_room(client, link)
-    if client.stream.left == 0:
-        client.streaming = False
-        client.unpin = True
-        client_pause(client)
-    return used
 
 
 # ---- for tests and tools ----

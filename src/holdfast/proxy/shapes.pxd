@@ -36,6 +36,8 @@ cdef class Exchange:
     cdef public object dial             # callable(link): connect it, in a task
     cdef public object hub              # subscriptions (hub.py)
     cdef Poller poller                  # None: the transports read
+    cdef bint in_poll                   # the poller reads: it ends the tick itself
+    cdef bint end_scheduled             # the loop will end the tick
     cdef Verb* verbs
     cdef int verb_count
     cdef int64_t now_ms                 # the loop's clock at the begin of the tick

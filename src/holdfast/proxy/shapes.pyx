@@ -60,7 +60,7 @@ cdef class Exchange:
 
     def start_polling(self):
         """Read beside the loop, where that can be done."""
-        self.poller = Poller(self.loop)
+        self.poller = Poller(self.loop, self)
 
     def stop_polling(self):
         """Give the poller back: all connections are closed."""
@@ -73,7 +73,9 @@ cdef class Exchange:
         self.engine.tick_open = True
         self.now_ms = <int64_t>(self.loop.time() * 1000)
         self.engine.set_time(self.node.wall_ms())
-        self.loop.call_soon(self.end_tick)
+        if not self.in_poll:
+            self.end_scheduled = True
+            self.loop.call_soon(self.end_tick)
 
     def end_tick(self):
         """Go on with clients that waited, then write to backends, then to clients."""
@@ -81,6 +83,7 @@ cdef class Exchange:
         cdef Link link
         cdef Session session
         cdef list batch
+        self.end_scheduled = False
         while self.ready:
             batch = self.ready
             self.ready = []

@@ -1,0 +1,1 @@
+"""Connections of a client's own. Seen from C only."""

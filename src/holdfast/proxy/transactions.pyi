@@ -1,0 +1,1 @@
+"""Transactions: gathered here, sent whole at EXEC. Seen from C only."""

@@ -300,6 +300,7 @@ class FollowingCluster(ClusterPool):
             if not self.exchange.engine.tick_open:
                 self.exchange.open_tick()
             shard.primary = current
+            self.wake()
         else:
             follower.consider()
 

@@ -187,6 +187,7 @@ class Follower:
         self._led_at = exchange.loop.time()
         self.shard.primary = new
         self.on_lead(new)
+        self.pool.wake()
         ear = exchange.hub.ears.get(self.shard) if old is not None and exchange.hub is not None else None
         if ear is not None:
             ear.close()

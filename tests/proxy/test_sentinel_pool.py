@@ -21,7 +21,11 @@ A, B = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
 
 def lists_of(port: int, made: list[Writer]) -> list[list[int]]:
     """Read what the final primary has."""
-    client = redis.Redis(port=port)
+    return lists_of_client(redis.Redis(port=port), made)
+
+
+def lists_of_client(client: redis.Redis, made: list[Writer]) -> list[list[int]]:
+    """Read the writers' lists."""
     return [[int(each) for each in client.lrange(writer.name, 0, -1)] for writer in made]
 
 
@@ -122,7 +126,8 @@ def test_servers_and_sentinels_with_passwords_are_followed() -> None:
             assert client.set("a", "1")
             asked.execute_command("SENTINEL FAILOVER mymaster")
             until(
-                lambda: asked.sentinel_get_master_addr_by_name("mymaster")[1] == made.nodes[1].port, "it leads"
+                lambda: asked.sentinel_get_master_addr_by_name("mymaster")[1] == made.nodes[1].port,
+                "it leads",
             )
             assert client.set("a", "2")
             assert redis.Redis(port=made.nodes[1].port, password="opensesame").get("a") == b"2"
@@ -154,5 +159,3 @@ def test_events_tell_their_group() -> None:
     assert group_of_event("mymaster 10.0.0.1 6379 10.0.0.2 6379") == "mymaster"
     assert ends_hand_over("-failover-abort-slave-timeout")
     assert not ends_hand_over("+sdown")
-
-

@@ -11,13 +11,14 @@ cdef enum:
 cdef int slot_of(const char* key, size_t n) noexcept nogil
 
 cdef class ClusterTarget(Target):
-    """Its `shards` has a place for each slot, so that requests are split by slots; `whole` has each shard once."""
+    """Its `shards` has a place for each slot, so that requests are split by slots; `whole` each shard once."""
     cdef public list whole
     cdef public object changed          # callable(): the slots have moved
 
 cdef class ClusterPool(FollowingPool):
     cdef readonly ClusterTarget target
-    cdef public object redirected       # callable(shard, source backend, slot, host, port): learn, and gate the shard
+    # callable(shard, source backend, slot, host, port): learn, and gate the shard
+    cdef public object redirected
     cdef bint redirect(self, Link link, Slot* slot, bytes line) except -1
     cdef bint ask_there(self, Link link, Slot* slot, str host, int port) except -1
     cdef bint is_late(self, Slot* slot) except -1

@@ -24,7 +24,8 @@ cdef class FollowingPool(HashPool):
     cdef public double lag_most_s       # a replica that lags more is not read from; 0: no ceiling
     cdef public bint own_writes         # a session reads what it wrote
     cdef public list sampled            # of each shard: how many samples of its primary were asked for
-    cdef public object doubted          # callable(shard, backend): a primary was lost, or said that it is none
+    cdef public object doubted          # callable(shard, backend): a primary was lost, or says it is none
+    cdef set waiting, weary             # clients that wait for a primary; those that did so in vain
     cdef Backend read_from(self, Shard shard, Client client)
     cdef bint read_elsewhere(self, Link link, Shard shard, Slot* slot) except -1
     cdef int lose(self, Shard shard) except -1

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from holdfast.proxy.hash_pool import HashPool
-from holdfast.proxy.shapes import Backend, Exchange, Shard
+from holdfast.proxy.shapes import Backend, Client, Exchange, Shard
 
 class Standing:
     """What a pool knows of a server that is read from (`Backend.facts`)."""
@@ -31,5 +31,9 @@ class FollowingPool(HashPool):
         """Return a new backend."""
     def open_replica(self, host: str, port: int) -> Backend:
         """Return a new backend that is read from."""
+    def let_wait(self, client: Client) -> bool:
+        """Let a client wait for a primary with what cannot be held; False: it did, in vain."""
+    def wake(self) -> None:
+        """A primary is known: who waits looks again."""
     def refuse_held(self, shard: Shard) -> None:
         """Answer what is held with an error."""

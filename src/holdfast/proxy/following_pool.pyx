@@ -40,7 +40,7 @@ cdef inline bint begins(const char* line, size_t n, const char* word, size_t siz
 
 
 cdef bint not_executed(const char* line, size_t n) noexcept:
-    """Whether an error line says that the request was certainly not executed, and may be elsewhere or later."""
+    """Whether an error line says that the request was certainly not executed, but may be elsewhere."""
     cdef size_t skip = len(ABORTED)
     if begins(line, n, ABORTED, skip):
         line += skip
@@ -70,6 +70,8 @@ cdef class FollowingPool(HashPool):
         self.sampled = []
         self.own_writes = True
         self.lag_most_s = 1.0
+        self.waiting = set()
+        self.weary = set()
 
     def lay_out_shards(self, shards, weights):
         """Take the shards, whose primaries are not known yet; a hash shares out the keys among them."""
@@ -92,6 +94,31 @@ cdef class FollowingPool(HashPool):
     def open_replica(self, str host, int port):
         """Return a new backend that is read from."""
         return self.open_server(host, port)
+
+    def let_wait(self, Client client):
+        """Let a client wait for a primary with what cannot be held (WATCH, SELECT ...); False: it did, in vain."""
+        if client in self.weary:
+            self.weary.discard(client)
+            return False
+        if client not in self.waiting:
+            self.waiting.add(client)
+            self.exchange.loop.call_later(self.hold_ms / 1000.0, self.give_up, client)
+        return True
+
+    def give_up(self, Client client):
+        """A client has waited long enough."""
+        if client in self.waiting:
+            self.waiting.discard(client)
+            if not client.closed:
+                self.weary.add(client)
+                self.exchange.resume(client)
+
+    def wake(self):
+        """A primary is known: who waits looks again."""
+        waiting = self.waiting
+        self.waiting = set()
+        for client in waiting:
+            self.exchange.resume(client)
 
     def refuse_held(self, Shard shard):
         """Answer what is held with an error."""

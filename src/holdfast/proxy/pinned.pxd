@@ -1,10 +1,12 @@
 # Connections of a client's own: blocking commands, watched keys, huge requests.
 
 from holdfast.engine.state cimport Call
-from holdfast.proxy.shapes cimport Client, Link, Verb
+from holdfast.proxy.shapes cimport Client, Link, Shard, Verb
 
 # Give the client a connection to a shard; None: there is no backend now.
 cdef Link pin(Client client, int ordinal, bint writes)
+# Of what cannot stand in the queue of held requests: whether the client waits for a primary before it begins.
+cdef bint awaits_primary(Client client, Shard shard) except -1
 # Close the client's own connection, with whatever state it has.
 cdef int leave_pinned(Client client) except -1
 # A blocking command. 0: not yet, the client waits until it is idle.

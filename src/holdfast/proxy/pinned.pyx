@@ -37,6 +37,16 @@ cdef Link pin(Client client, int ordinal, bint writes):
     return client.pinned
 
 
+cdef bint awaits_primary(Client client, Shard shard) except -1:
+    if shard._primary is not None or not shard.pool.hold_ms:
+        return False
+    let_wait = getattr(shard.pool, "let_wait", None)
+    if let_wait is None or not let_wait(client):
+        return False
+    client.until_idle = True
+    return True
+
+
 cdef int leave_pinned(Client client) except -1:
     """Close the client's own connection, with whatever state it has."""
     cdef Link link = client.pinned
@@ -59,6 +69,8 @@ cdef int own_connection(Client client, Call* c, Verb* verb) except -1:
     ordinal = shared_shard(client, c, verb)
     if ordinal < 0:
         return to_ordinal(client, c, verb, ordinal)
+    if client.pinned is None and awaits_primary(client, <Shard>client.door.target.shards[ordinal]):
+        return 0
     slot = plain_slot(client)
     slot.flags |= SLOT_UNTIMED
     if client.pinned is not None and client.pinned_shard is client.door.target.shards[ordinal]:

@@ -45,7 +45,9 @@ def _value(frame: bytes, at: int) -> tuple[Reply, int]:
 
 def pairs_of(reply: Reply) -> dict[str, str]:
     """Return name and value of a flat list of both, as Sentinel describes what it watches."""
-    words = [each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in _list(reply)]
+    words = [
+        each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in _list(reply)
+    ]
     return dict(zip(words[::2], words[1::2]))
 
 

@@ -24,6 +24,7 @@ RETRY_S = 0.01
 """Until a server is asked again whether it is a primary."""
 PROOF_S = 0.5
 """For the answer; then its connections are made anew."""
+PACE_S = 0.02
 DRAIN_LOOK_S = 0.002
 SILENT_S = 0.03
 """An old primary that answered nothing for so long will not."""
@@ -34,7 +35,11 @@ class Follower:
     """One shard's way from primary to primary."""
 
     def __init__(
-        self, pool: FollowingPool, shard: Shard, choice: Callable[[], Address | None], look: Callable[[], None]
+        self,
+        pool: FollowingPool,
+        shard: Shard,
+        choice: Callable[[], Address | None],
+        look: Callable[[], None],
     ) -> None:
         """`choice` tells who should lead by now, `look` begins to find out."""
         self.pool, self.shard = pool, shard
@@ -46,6 +51,12 @@ class Follower:
         self._asked_at = 0.0
         self._probe: Link | None = None
         self._draining = False
+        self._next: Backend | None = None
+        """The primary to be, while the old one is waited for."""
+        self._led_at = 0.0
+        self.barred = 0
+        """While not 0 the shard gets no primary (a slot moves)."""
+        self.on_lead: Callable[[Backend], object] = lambda backend: None
         self.closed = False
         self.failovers = 0
 
@@ -62,15 +73,15 @@ class Follower:
     def consider(self) -> None:
         """Somebody may lead now: ask whoever should."""
         address = self._choice()
-        if self.closed or address is None or self._draining:
+        if self.closed or address is None or self._draining or self.barred:
             return
         current = self.current
         if self.shard.primary is not None and current is not None and (current.host, current.port) == address:
             return
         asked = self._asked
-        if asked is not None and (asked.host, asked.port) == address:
-            if self.pool.exchange.loop.time() - self._asked_at < PROOF_S:
-                return
+        late = self.pool.exchange.loop.time() - self._asked_at >= PROOF_S
+        if asked is not None and (asked.host, asked.port) == address and not late:
+            return
         self._ask(self.server(address))
 
     def _ask(self, backend: Backend) -> None:
@@ -94,6 +105,8 @@ class Follower:
         if self.closed or probe is not self._probe:
             return
         self._asked = None
+        if self.barred:
+            return
         role: Reply = None
         if frame is not None:
             try:
@@ -110,6 +123,22 @@ class Follower:
             self._look()
             self.pool.exchange.loop.call_later(RETRY_S, self.consider)
 
+    def take_replicas(self, addresses: set[Address]) -> None:
+        """Read from these, and from no others."""
+        shard, current = self.shard, self.current
+        if current is not None:
+            addresses = addresses - {(current.host, current.port)}
+        kept = [each for each in shard.replicas if (each.host, each.port) in addresses]
+        gone = [
+            each
+            for each in shard.replicas
+            if each not in kept and each not in (current, self._asked, self._next)
+        ]
+        known = {(each.host, each.port) for each in kept}
+        shard.replicas = kept + [self.pool.open_replica(*each) for each in sorted(addresses - known)]
+        if gone:
+            self.pool.exchange.node.leave(gone)
+
     # ---- change ----
 
     def lead(self, backend: Backend) -> None:
@@ -118,7 +147,7 @@ class Follower:
         if old is None or old is backend:
             self._take_over(backend, None)
             return
-        self._draining = True
+        self._draining, self._next = True, backend
         self.shard.primary = None
         self._drain(old, backend, old.responses, self.pool.exchange.loop.time(), 0.0)
 
@@ -133,7 +162,7 @@ class Follower:
                 DRAIN_LOOK_S, self._drain, old, new, responses, since, waited + DRAIN_LOOK_S
             )
             return
-        self._draining = False
+        self._draining, self._next = False, None
         self._take_over(new, old)
 
     def _take_over(self, new: Backend, old: Backend | None) -> None:
@@ -149,13 +178,16 @@ class Follower:
         lost_ms = (exchange.loop.time() - self.lost_at) * 1000 if self.lost_at else 0.0
         if old is not None or self.lost_at:
             exchange.node.log.notice(
-                f"pool '{self.pool.name}': {new.host}:{new.port} leads {self.shard.name} after {lost_ms:.0f} ms, "
-                f"{self.shard.held_count} requests waited"
+                f"pool '{self.pool.name}': {new.host}:{new.port} leads {self.shard.name} "
+                f"after {lost_ms:.0f} ms, {self.shard.held_count} requests waited"
             )
         self.lost_at = 0.0
         if not exchange.engine.tick_open:
             exchange.open_tick()
+        self._led_at = exchange.loop.time()
         self.shard.primary = new
+        self.on_lead(new)
+        self.pool.wake()
         ear = exchange.hub.ears.get(self.shard) if old is not None and exchange.hub is not None else None
         if ear is not None:
             ear.close()
@@ -172,7 +204,9 @@ class Follower:
         """The primary was lost, or said that it is none: find out."""
         self.lost_at = self.pool.exchange.loop.time()
         self._look()
-        self.pool.exchange.loop.call_soon(self.consider)
+        # A primary that answers as if it were none (LOADING, CLUSTERDOWN) is not asked in a circle.
+        wait_s = 0.0 if self.lost_at - self._led_at > PACE_S else PACE_S
+        self.pool.exchange.loop.call_later(wait_s, self.consider)
 
     def pause(self) -> None:
         """The primary is about to change: hold, and find out."""

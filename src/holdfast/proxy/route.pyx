@@ -26,7 +26,7 @@ from holdfast.engine.state cimport (
 from holdfast.proxy.client cimport client_answered, client_pause, client_slot, slot_fail
 from holdfast.proxy.hold cimport hold, keep
 from holdfast.proxy.link cimport OUT_PAUSE, lane_of, link_send, shared_link
-from holdfast.proxy.pinned cimport leave_pinned, own_connection
+from holdfast.proxy.pinned cimport awaits_primary, leave_pinned, own_connection
 from holdfast.proxy.shapes cimport Backend, Client, Exchange, Lane, Link, Pool, Shard, Target, Verb
 from holdfast.proxy.slots cimport SLOT_MUTED, SLOT_PLAIN, SLOT_SELECT, SLOT_WRITES, Slot
 from holdfast.proxy.split cimport send_split, send_to_all, send_cursor
@@ -349,8 +349,10 @@ cdef int select(Client client, Call* c) except -1:
         return answer_error(client, b"ERR value is not an integer or out of range")
     if number < 0 or number > 1 << 20:
         return answer_error(client, b"ERR DB index is out of range")
-    slot = plain_slot(client)
     shard = client.door.target.shards[0]
+    if awaits_primary(client, shard):
+        return 0
+    slot = plain_slot(client)
     backend = shard.pool.backend_for(shard, True, client)
     if backend is None:
         slot_fail(slot, REFUSED_LINE, len(REFUSED_LINE))

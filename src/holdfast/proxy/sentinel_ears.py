@@ -223,5 +223,7 @@ class _Question:
     def _take_replicas(self, frame: bytes | None) -> None:
         value = self._value(frame)
         if isinstance(value, list):
-            self.ear.ears.on_replicas(self.group, self.ear.name, [replica_of(pairs_of(each)) for each in value])
+            self.ear.ears.on_replicas(
+                self.group, self.ear.name, [replica_of(pairs_of(each)) for each in value]
+            )
         self.ear.answered()

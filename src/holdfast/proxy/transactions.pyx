@@ -15,7 +15,7 @@ from holdfast.engine.reply cimport reply_error, reply_ok, reply_status
 from holdfast.engine.state cimport GUARD_MULTI, S_DIRTY_EXEC, S_MULTI, Call, Session
 from holdfast.proxy.client cimport client_answered, client_pause, slot_fail
 from holdfast.proxy.link cimport link_send
-from holdfast.proxy.pinned cimport leave_pinned, pin
+from holdfast.proxy.pinned cimport awaits_primary, leave_pinned, pin
 from holdfast.proxy.route cimport (
     NO_KEYS, NO_SHARD, SHARDS_DIFFER, answer_error, answer_locally, plain_slot, send, shared_shard)
 from holdfast.proxy.shapes cimport Client, Exchange, Link, Shard, Verb
@@ -192,6 +192,9 @@ cdef int watch(Client client, Call* c) except -1:
             ordinal >= 0 and client.pinned is not None
             and client.pinned_shard is not client.door.target.shards[ordinal]):
         return answer_error(client, CROSSING)
+    if ordinal >= 0 and client.pinned is None \
+            and awaits_primary(client, <Shard>client.door.target.shards[ordinal]):
+        return 0
     slot = plain_slot(client)
     if ordinal < 0 or (client.pinned is None and pin(client, ordinal, True) is None):
         slot_fail(slot, REFUSED_LINE, len(REFUSED_LINE))

@@ -25,12 +25,14 @@ from holdfast.commands import declare_all
 from holdfast.engine.state import Engine
 from holdfast.node.proxy_clients import ProxyClients
 from holdfast.proxy import commands, stats
+from holdfast.proxy.cluster_pool import ClusterTarget
 from holdfast.proxy.config import BadFile, ListenAt, PoolFile, read
+from holdfast.proxy.following_files import build_cluster_pool, build_sentinel_pool
 from holdfast.proxy.hash_pool import HashPool
 from holdfast.proxy.hub import Hub
 from holdfast.proxy.link import connect_all
-from holdfast.proxy.following_files import build_sentinel_pool
-from holdfast.proxy.shapes import Backend, Client, Door, Exchange, Link, Pool
+from holdfast.proxy.routes import RouteTarget
+from holdfast.proxy.shapes import Backend, Client, Door, Exchange, Link, Target
 from holdfast.proxy.verbs import learn
 from holdfast.server import info_sections
 from holdfast.server.clients import Clients
@@ -223,7 +225,7 @@ class ProxyNode:
         wanted = {each.name: each for each in files}
         for name in [each for each in self.doors_by_name if each not in wanted]:
             self._remove_door(name)
-        for each in files:
+        for each in sorted(files, key=lambda each: bool(each.get("routes"))):
             door = self.doors_by_name.get(each.name)
             if door is not None and door.facts == each:
                 continue
@@ -240,7 +242,9 @@ class ProxyNode:
             door.client_limit = each.client_connections
             if old is not None and old is not target:
                 _retire(old)
-                self._leaving += [backend for shard in old.shards if (backend := shard.primary) is not None]
+                if not isinstance(old, RouteTarget):
+                    self._leaving += stats.backends_behind(old)
+            self._lead_routes()
             self.hub.follow(target)
             if before is None or before.listen != each.listen or not door.listeners:
                 await self._listen(door, each)
@@ -253,6 +257,18 @@ class ProxyNode:
     def leave(self, backends: list[Backend]) -> None:
         """Close servers that left a pool, once nobody waits for them."""
         self._leaving += backends
+        self._close_leaving()
+
+    def _lead_routes(self) -> None:
+        """Let the doors of routes lead to the pools that there are now."""
+        for door in self.doors_by_name.values():
+            if isinstance(door.target, ClusterTarget):
+                door.target.changed = self._lead_routes
+        for door in self.doors_by_name.values():
+            target = door.target
+            if isinstance(target, RouteTarget) and door.facts is not None:
+                routes = [(prefix, self.doors_by_name.get(name)) for prefix, name in door.facts.get("routes")]
+                target.lead_to([(_bytes(prefix), to.target) for prefix, to in routes if to is not None])
 
     def _close_leaving(self) -> None:
         waiting = []
@@ -281,8 +297,8 @@ class ProxyNode:
         if any(not each.is_closed for each in left):
             self.loop.call_later(DRAIN_LOOK_S, self._see_off, door, until)
         else:
-            self.leave(stats.backends_of(door))
-            self._close_leaving()
+            if not isinstance(door.target, RouteTarget):
+                self.leave(stats.backends_of(door))
 
     # ---- listening ----
 
@@ -444,8 +460,12 @@ class StatsConnection(asyncio.Protocol):
         transport.close()
 
 
-def build_pool(node: ProxyNode, file: PoolFile, old: object, before: PoolFile | None) -> Pool:
+def build_pool(node: ProxyNode, file: PoolFile, old: object, before: PoolFile | None) -> Target:
     """Make the pool of a section; one whose servers alone changed is kept, with its connections."""
+    if file.get("routes"):
+        return RouteTarget(file.name)
+    if file.get("cluster"):
+        return build_cluster_pool(node, file)
     if file.get("sentinels"):
         return build_sentinel_pool(node, file)
     servers = [(each.name, each.host, each.port, each.weight) for each in file.servers]
@@ -477,7 +497,8 @@ def _policy(file: PoolFile) -> PoolFile:
 
 
 def _retire(target: object) -> None:
-    retire = getattr(target, "retire", None)
+    owner = target.whole[0].pool if isinstance(target, ClusterTarget) else target
+    retire = getattr(owner, "retire", None)
     if retire is not None:
         retire()
 

@@ -18,6 +18,7 @@ import sys
 
 from holdfast.node.proxy import ProxyNode
 from holdfast.proxy.config import BadFile
+from holdfast.proxy.stats import whole_of
 from holdfast.server.log import Log
 from holdfast.server.machine import Machine
 from holdfast.server.process import notify_systemd

@@ -233,12 +233,22 @@ def read_policy(text: str) -> str:
     return text
 
 
+def route(text: str) -> tuple[str, str]:
+    """Read "prefix pool"; the prefix * takes what no other does."""
+    prefix, space, pool = text.strip().rpartition(" ")
+    if not space or not prefix.strip():
+        raise Refused('has an invalid "prefix pool" format string')
+    return "" if prefix.strip() == "*" else prefix.strip(), pool
+
+
 READ_POLICIES = ("primary", "replica", "prefer-replica", "nearest")
 """In the order of `ReadPolicy` in following_pool.pxd."""
 
 FURTHER: dict[str, Directive] = {
     "sentinels": Directive(host_and_port, is_list=True),
     "masters": Directive(group_and_weight, is_list=True),
+    "cluster": Directive(host_and_port, is_list=True),
+    "routes": Directive(route, is_list=True),
     "sentinel-auth": Directive(str),
     "server-auth": Directive(str),
     "failover-hold-ms": Directive(number),
@@ -321,6 +331,11 @@ def read(text: str) -> list[PoolFile]:
     pools = [_checked(name, values) for name, values in found]
     if not pools:
         raise BadFile("the file has no pools")
+    leads = {each.name for each in pools if not each.get("routes")}
+    for each in pools:
+        for _, to in each.get("routes", ()):
+            if to not in leads:
+                raise BadFile(f"pool '{each.name}' has a route to '{to}', which is no pool")
     addresses: dict[str, str] = {}
     for each in pools:
         assert each.listen is not None
@@ -342,12 +357,15 @@ def _check_further(pool: PoolFile) -> None:
     """Refuse what does not go together."""
     if bool(pool.get("sentinels")) != bool(pool.get("masters")):
         raise BadFile(f"pool '{pool.name}': \"sentinels\" and \"masters\" belong together")
-    if pool.get("sentinels") and pool.servers:
-        raise BadFile(f"pool '{pool.name}' has both servers and Sentinels")
+    kinds = ("sentinels", "cluster", "routes")
+    if len([each for each in kinds if pool.get(each)]) + bool(pool.servers) > 1:
+        raise BadFile(f"pool '{pool.name}' has more than one of servers, {', '.join(kinds)}")
     names = [group for group, _ in pool.get("masters", ())]
     if len(set(names)) < len(names):
         raise BadFile(f"pool '{pool.name}' names a group twice")
-    if pool.more and not pool.servers and not pool.get("sentinels"):
+    if pool.get("cluster") and pool.redis_db:
+        raise BadFile(f"pool '{pool.name}': a cluster has only database 0")
+    if pool.more and not pool.servers and not any(pool.get(each) for each in kinds):
         raise BadFile(f"pool '{pool.name}' has no servers")
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from holdfast.proxy.cluster_followers import FollowingCluster
+from holdfast.proxy.cluster_pool import ClusterTarget
 from holdfast.proxy.config import READ_POLICIES, PoolFile
 from holdfast.proxy.following_pool import FollowingPool
 from holdfast.proxy.sentinel_pool import SentinelPool
@@ -60,3 +62,11 @@ def build_sentinel_pool(node: Any, file: PoolFile) -> SentinelPool:
     take_policy(pool, file)
     pool.begin()
     return pool
+
+
+def build_cluster_pool(node: Any, file: PoolFile) -> ClusterTarget:
+    """Make a pool of a cluster; it asks its nodes from now on. Return what its door leads to."""
+    pool = FollowingCluster(node.exchange, file.name, nodes=file.get("cluster"), **options_of(node, file))
+    take_policy(pool, file)
+    pool.begin()
+    return pool.target

@@ -96,7 +96,7 @@ cdef Link open_link(Lane lane, bint private):
     if lane.database:
         set_up(link, (b"SELECT", b"%d" % lane.database), MUST_SUCCEED)
     for words in getattr(lane.backend.facts, "opening", ()):
-        set_up(link, words, MUST_SUCCEED)
+        set_up(link, words, MAY_FAIL)
     link.exchange.dial(link)
     return link
 

@@ -24,6 +24,7 @@ RETRY_S = 0.01
 """Until a server is asked again whether it is a primary."""
 PROOF_S = 0.5
 """For the answer; then its connections are made anew."""
+PACE_S = 0.02
 DRAIN_LOOK_S = 0.002
 SILENT_S = 0.03
 """An old primary that answered nothing for so long will not."""
@@ -46,6 +47,10 @@ class Follower:
         self._asked_at = 0.0
         self._probe: Link | None = None
         self._draining = False
+        self._led_at = 0.0
+        self.barred = 0
+        """While not 0 the shard gets no primary (a slot moves)."""
+        self.on_lead: Callable[[Backend], object] = lambda backend: None
         self.closed = False
         self.failovers = 0
 
@@ -62,7 +67,7 @@ class Follower:
     def consider(self) -> None:
         """Somebody may lead now: ask whoever should."""
         address = self._choice()
-        if self.closed or address is None or self._draining:
+        if self.closed or address is None or self._draining or self.barred:
             return
         current = self.current
         if self.shard.primary is not None and current is not None and (current.host, current.port) == address:
@@ -94,6 +99,8 @@ class Follower:
         if self.closed or probe is not self._probe:
             return
         self._asked = None
+        if self.barred:
+            return
         role: Reply = None
         if frame is not None:
             try:
@@ -155,7 +162,9 @@ class Follower:
         self.lost_at = 0.0
         if not exchange.engine.tick_open:
             exchange.open_tick()
+        self._led_at = exchange.loop.time()
         self.shard.primary = new
+        self.on_lead(new)
         ear = exchange.hub.ears.get(self.shard) if old is not None and exchange.hub is not None else None
         if ear is not None:
             ear.close()
@@ -172,7 +181,9 @@ class Follower:
         """The primary was lost, or said that it is none: find out."""
         self.lost_at = self.pool.exchange.loop.time()
         self._look()
-        self.pool.exchange.loop.call_soon(self.consider)
+        # One that is a primary and answers as if it were none (LOADING, CLUSTERDOWN) is not asked in a circle.
+        wait_s = 0.0 if self.lost_at - self._led_at > PACE_S else PACE_S
+        self.pool.exchange.loop.call_later(wait_s, self.consider)
 
     def pause(self) -> None:
         """The primary is about to change: hold, and find out."""

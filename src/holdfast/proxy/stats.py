@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from holdfast.proxy.shapes import Backend, Door, Shard
+from holdfast.proxy.shapes import Backend, Door, Shard, Target
 
 POOL = {
     "client_eof": "# eof on client connections",
@@ -78,14 +78,23 @@ def pool_report(door: Door) -> dict[str, object]:
 
 def whole_of(door: Door) -> list[Shard]:
     """Return every shard behind a door, each once."""
-    found: list[Shard] = getattr(door.target, "whole", door.target.shards)
+    return _shards_of(door.target)
+
+
+def _shards_of(target: Target) -> list[Shard]:
+    found: list[Shard] = getattr(target, "whole", target.shards)
     return found
 
 
 def backends_of(door: Door) -> list[Backend]:
     """Return every server behind a door, each once."""
+    return backends_behind(door.target)
+
+
+def backends_behind(target: Target) -> list[Backend]:
+    """Return every server of a target, each once."""
     found: dict[int, Backend] = {}
-    for shard in whole_of(door):
+    for shard in _shards_of(target):
         for backend in [shard.primary, *shard.replicas]:
             if backend is not None:
                 found[id(backend)] = backend

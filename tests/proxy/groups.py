@@ -77,9 +77,9 @@ class Writer:
         self._thread.join(30)
         self._client.close()
 
-    def outage_ms(self) -> float:
-        """Return the longest time between two answers."""
-        return max((after - before) * 1000 for before, after in pairwise(self.answered))
+    def outage_ms(self, first: int = 0) -> float:
+        """Return the longest time between two answers, from the `first` on."""
+        return max((after - before) * 1000 for before, after in pairwise(self.answered[first - 1 if first else 0 :]))
 
 
 @contextmanager

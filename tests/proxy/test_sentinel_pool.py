@@ -21,7 +21,11 @@ A, B = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
 
 def lists_of(port: int, made: list[Writer]) -> list[list[int]]:
     """Read what the final primary has."""
-    client = redis.Redis(port=port)
+    return lists_of_client(redis.Redis(port=port), made)
+
+
+def lists_of_client(client: redis.Redis, made: list[Writer]) -> list[list[int]]:
+    """Read the writers' lists."""
     return [[int(each) for each in client.lrange(writer.name, 0, -1)] for writer in made]
 
 

@@ -19,6 +19,7 @@ from holdfast.proxy.cluster_pool import ClusterPool
 from holdfast.proxy.cluster_view import Node, Owner, merge, nodes_of
 from holdfast.proxy.following_pool import Standing
 from holdfast.proxy.reply_words import ReplyError, value_of
+from holdfast.proxy.replica_samples import Sampler
 from holdfast.proxy.roles import Follower
 from holdfast.proxy.sentinel_view import Address
 from holdfast.proxy.shapes import Backend, Exchange, Pool, Shard
@@ -58,6 +59,7 @@ class FollowingCluster(ClusterPool):
         self.followers: dict[Shard, Follower] = {}
         self.wanted: dict[Shard, Address] = {}
         self.members: dict[Shard, set[str]] = {}
+        self.samplers: list[Sampler] = []
         self.doubted = self._doubted
         self.redirected = self._redirected
         self.closed = False
@@ -161,7 +163,8 @@ class FollowingCluster(ClusterPool):
         self.take_slots([shards[place] if place >= 0 else self.anywhere for place in places])
         for shard, owner in zip(shards, owners, strict=True):
             self.wanted[shard] = owner.node.address
-            self._take_replicas(shard, owner)
+            if self.policy:
+                self.followers[shard].take_replicas({node.address for node in owner.replicas if node.usable})
             self.followers[shard].consider()
 
     def _shard_of(self, owner: Owner) -> Shard:
@@ -184,6 +187,10 @@ class FollowingCluster(ClusterPool):
         follower = Follower(self, shard, lambda: self.wanted.get(shard), self.hurry)
         follower.on_lead = self._leads
         self.followers[shard] = follower
+        if self.policy:
+            sampler = Sampler(self, shard)
+            self.samplers.append(sampler)
+            sampler.step()
         return shard
 
     def _leads(self, backend: Backend) -> None:
@@ -204,17 +211,6 @@ class FollowingCluster(ClusterPool):
                 return
         if not self.closed:
             self.exchange.loop.call_later(NOWHERE_S, self._anywhere_again)
-
-    def _take_replicas(self, shard: Shard, owner: Owner) -> None:
-        addresses = {node.address for node in owner.replicas if node.usable}
-        kept = [each for each in shard.replicas if (each.host, each.port) in addresses]
-        for each in shard.replicas:
-            if each not in kept and each is not self.followers[shard].current:
-                self.exchange.node.leave([each])
-        if self.policy:
-            known = {(each.host, each.port) for each in kept}
-            kept += [self.open_replica(*each) for each in sorted(addresses - known)]
-        shard.replicas = kept
 
     def open_replica(self, host: str, port: int) -> Backend:
         """Return a backend whose connections may read."""
@@ -297,8 +293,8 @@ class FollowingCluster(ClusterPool):
             self.exchange.loop.call_later(RETIRE_LOOK_S, self.retire)
             return
         self.closed = True
-        for follower in self.followers.values():
-            follower.close()
+        for each in (*self.followers.values(), *self.samplers):
+            each.close()
         for backend in self.map.known.values():
             backend.disconnect()
 

@@ -47,6 +47,8 @@ class Follower:
         self._asked_at = 0.0
         self._probe: Link | None = None
         self._draining = False
+        self._next: Backend | None = None
+        """The primary to be, while the old one is waited for."""
         self._led_at = 0.0
         self.barred = 0
         """While not 0 the shard gets no primary (a slot moves)."""
@@ -117,6 +119,18 @@ class Follower:
             self._look()
             self.pool.exchange.loop.call_later(RETRY_S, self.consider)
 
+    def take_replicas(self, addresses: set[Address]) -> None:
+        """Read from these, and from no others."""
+        shard, current = self.shard, self.current
+        if current is not None:
+            addresses = addresses - {(current.host, current.port)}
+        kept = [each for each in shard.replicas if (each.host, each.port) in addresses]
+        gone = [each for each in shard.replicas if each not in kept and each not in (current, self._asked, self._next)]
+        known = {(each.host, each.port) for each in kept}
+        shard.replicas = kept + [self.pool.open_replica(*each) for each in sorted(addresses - known)]
+        if gone:
+            self.pool.exchange.node.leave(gone)
+
     # ---- change ----
 
     def lead(self, backend: Backend) -> None:
@@ -125,7 +139,7 @@ class Follower:
         if old is None or old is backend:
             self._take_over(backend, None)
             return
-        self._draining = True
+        self._draining, self._next = True, backend
         self.shard.primary = None
         self._drain(old, backend, old.responses, self.pool.exchange.loop.time(), 0.0)
 
@@ -140,7 +154,7 @@ class Follower:
                 DRAIN_LOOK_S, self._drain, old, new, responses, since, waited + DRAIN_LOOK_S
             )
             return
-        self._draining = False
+        self._draining, self._next = False, None
         self._take_over(new, old)
 
     def _take_over(self, new: Backend, old: Backend | None) -> None:

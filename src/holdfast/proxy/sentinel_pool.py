@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from holdfast.proxy.following_pool import FollowingPool
+from holdfast.proxy.replica_samples import Sampler
 from holdfast.proxy.roles import Follower
 from holdfast.proxy.sentinel_ears import Ears
 from holdfast.proxy.sentinel_view import HANDS_OVER, Address, GroupView, ReplicaWord, ends_hand_over
@@ -51,10 +52,16 @@ class SentinelPool(FollowingPool):
             shard.name: Follower(self, shard, self._chooser(shard.name), self.ears.hurry) for shard in shards
         }
         self.doubted = self._doubted
+        self.samplers: list[Sampler] = []
         self.replica_words: dict[str, dict[str, list[ReplicaWord]]] = {group: {} for group, _ in masters}
 
     def begin(self) -> None:
         """Ask the Sentinels; hold requests until they have answered."""
+        if self.policy:
+            self.ears.wants_replicas = True
+            self.samplers = [Sampler(self, shard) for shard in self.shards]
+            for sampler in self.samplers:
+                sampler.step()
         self.ears.start()
         self.ears.hurry()
 
@@ -89,9 +96,13 @@ class SentinelPool(FollowingPool):
     def _silent(self, sentinel: str) -> None:
         for view in self.views.values():
             view.lost(sentinel)
+        for told in self.replica_words.values():
+            told.pop(sentinel, None)
 
     def _replicas_told(self, group: str, sentinel: str, replicas: list[ReplicaWord]) -> None:
         self.replica_words[group][sentinel] = replicas
+        words = self.replica_words[group].values()
+        self.followers[group].take_replicas({each.address for told in words for each in told if each.usable})
 
     def _doubted(self, shard: Shard, backend: Backend) -> None:
         self.followers[shard.name].doubted(backend)
@@ -102,5 +113,7 @@ class SentinelPool(FollowingPool):
             self.exchange.loop.call_later(RETIRE_LOOK_S, self.retire)
             return
         self.ears.close()
+        for sampler in self.samplers:
+            sampler.close()
         for each in self.followers.values():
             each.close()

@@ -1,0 +1,111 @@
+"""A cluster behind a proxy: clients see one server, whatever moves behind it.
+
+Real processes; stock nodes joined by redis-cli.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import redis
+
+from holdfast.proxy.cluster_view import merge, nodes_of
+from tests.peers import free_port
+from tests.proxy.clusters import Cluster, cluster, cluster_pool
+from tests.proxy.groups import writers
+from tests.proxy.peers import proxy_process
+from tests.proxy.test_sentinel_pool import lists_of_client, write_past
+from tests.sentinel.group import until
+
+
+def move_slot(made: Cluster, slot: int, to: int) -> None:
+    """Move a slot as redis-cli does, key by key."""
+    source, target = made.owner_of(slot), made.nodes[to]
+    source_id, target_id = made.id_of(source), made.id_of(target)
+    target.client.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", source_id)
+    source.client.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", target_id)
+    while keys := source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10):
+        for key in keys:
+            source.client.execute_command("MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
+    for each in (target, source):
+        each.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target_id)
+
+
+def test_many_keys_are_split_by_slots_and_joined() -> None:
+    port = free_port()
+    with cluster("redis") as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
+        client = redis.Redis(port=port, decode_responses=True)
+        keys = [f"key:{number}" for number in range(200)]
+        assert client.mset({key: key for key in keys})
+        assert client.mget(keys) == keys
+        assert client.mget("absent", *keys[:3]) == [None, *keys[:3]]
+        assert client.dbsize() == 200
+        assert sorted(client.scan_iter(count=50)) == sorted(keys)
+        assert client.exists(*keys) == 200
+        assert client.delete(*keys[:100]) == 100
+        assert client.dbsize() == 100
+        pipe = client.pipeline()
+        pipe.set("{a}x", "1")
+        pipe.incr("{a}x")
+        assert pipe.execute() == [True, 2]
+        with pytest.raises(redis.RedisError, match="same server"):
+            client.execute_command("SINTER", "a", "b")
+        assert client.eval("return redis.call('get', KEYS[1])", 1, "{a}x") == "2"
+
+
+def test_slots_that_move_are_followed_without_an_error_and_in_order() -> None:
+    port = free_port()
+    with cluster("redis") as made, proxy_process(cluster_pool(port, [made.nodes[1].port]), port):
+        slots = [int(made.nodes[0].client.execute_command("CLUSTER KEYSLOT", f"list{number}")) for number in range(3)]
+        with writers(port) as wrote:
+            for turn, slot in itertools.product(range(3), slots):
+                owner = made.nodes.index(made.owner_of(slot))
+                move_slot(made, slot, (owner + 1 + turn % 2) % 3)
+            write_past(wrote)
+        assert [each.errors for each in wrote] == [[], [], []]
+        found = lists_of_client(redis.Redis(port=port), wrote)
+        assert found == [each.acknowledged for each in wrote]
+
+
+def test_a_shard_s_failover_is_a_pause_and_the_other_shards_do_not_wait() -> None:
+    port = free_port()
+    with cluster("redis", 3, 1) as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
+        with writers(port) as wrote:
+            replica = next(each for each in made.nodes if each.client.info("replication")["role"] == "slave")
+            replica.client.execute_command("CLUSTER FAILOVER")
+            until(lambda: replica.client.info("replication")["role"] == "master", "the replica leads")
+            write_past(wrote)
+            errors = [list(each.errors) for each in wrote]
+            asked = made.nodes[0].client
+            owners = [made.owner_of(int(asked.execute_command("CLUSTER KEYSLOT", each.name))) for each in wrote]
+            victim = owners[0]
+            began = [len(each.answered) for each in wrote]
+            victim.kill()
+            write_past(wrote)
+        assert errors == [[], [], []]
+        assert all(len(each.errors) <= 5 for each in wrote)
+        for each, owner, count in zip(wrote, owners, began, strict=True):
+            assert (each.outage_ms(count) > 500) == (owner is victim)
+        found = lists_of_client(redis.Redis(port=port), wrote)
+        assert found == [sorted(set(each)) for each in found]
+
+
+# ---- whose word counts ----
+
+NODES = """\
+aa 10.0.0.1:6379@16379 myself,master - 0 0 {one} connected 0-8191
+bb 10.0.0.2:6379@16379,host {flags} 0 0 {two} connected {slots}
+cc 10.0.0.3:6379@16379 slave aa 0 0 1 connected
+"""
+
+
+def test_the_higher_epoch_owns_a_slot_that_two_claim() -> None:
+    old = nodes_of(NODES.format(one=1, two=2, flags="master -", slots="8192-16383"), ("10.0.0.1", 6379))
+    new = nodes_of(NODES.format(one=1, two=5, flags="master -", slots="100 8192-16383"), ("10.0.0.2", 6379))
+    for views in ([old, new], [new, old]):
+        owners, places = merge(views)
+        assert owners[places[100]].node.id == "bb"
+        assert owners[places[99]].node.id == "aa"
+        assert [each.id for each in owners[places[0]].replicas] == ["cc"]
+        assert -1 not in places

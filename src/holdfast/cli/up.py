@@ -30,10 +30,8 @@ from holdfast.ops import control, topology
 from holdfast.ops.connection import how_to_connect
 from holdfast.ops.deployment_file import DeploymentFileError, read_deployment
 from holdfast.ops.files_on_disk import Directory, DirectoryInUse
-from holdfast.ops.happenings import Happening
 from holdfast.ops.model import ClusterShape, Deployment, Engine, Persistence, problems
-from holdfast.ops.plan import Kind, Planned, Programs, on_host, plan
-from holdfast.ops.stable_port import StablePort
+from holdfast.ops.plan import Planned, Programs, on_host, plan
 from holdfast.ops.supervisor import CannotStart, Supervisor
 from holdfast.ops.watch import listen
 
@@ -190,7 +188,7 @@ async def _run(
             coming.result()
             is_ready = True
             there = topology.own(directory)
-            watching += _watch(there, mine, directory, show.tell)
+            watching.append(asyncio.create_task(listen(there, show.tell)))
             show.ready(time.monotonic() - began)
             await show.until(supervisor.stop_wanted, there)
         else:
@@ -208,24 +206,6 @@ async def _run(
     if problem:
         fail(problem)
     return 0
-
-
-def _watch(
-    there: topology.Topology,
-    mine: tuple[Planned, ...],
-    directory: Directory,
-    tell: Callable[[Happening], None],
-) -> list[asyncio.Task[None]]:
-    """Listen to the Sentinels, and keep our stable port pointed at whoever they name."""
-    ports = [StablePort(each, there, directory) for each in mine if each.kind is Kind.PROXY]
-
-    def heard(happening: Happening) -> None:
-        for each in ports:
-            each.heard(happening)
-        tell(happening)
-
-    runs = [listen(there, heard), *(each.run() for each in ports if there.sentinels)]
-    return [asyncio.create_task(each) for each in runs]
 
 
 def _follow_signals(supervisor: Supervisor, show: Show) -> None:

@@ -18,6 +18,7 @@ PORT_MAX = 65535
 SENTINEL_PORTS_AFTER = 20_000
 """Sentinels listen this far behind the stable port: 6379 gives 26379, as everybody expects."""
 CLUSTER_BUS_AFTER = 10_000
+FAILOVER_LIMIT_MS = 10_000
 Wrong = Callable[[str, str], None]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -134,8 +135,13 @@ class Deployment:
 
     @property
     def has_proxy(self) -> bool:
-        """Whether there is a stable port: a cluster has none yet."""
-        return self.proxy and self.cluster is None
+        """Whether there is a stable port."""
+        return self.proxy
+
+    @property
+    def failover_limit_ms(self) -> int:
+        """How long Sentinels give a failover, and the stable port the clients that wait for one."""
+        return max(FAILOVER_LIMIT_MS, self.down_after_ms * 3)
 
     def place_of(self, name: str) -> tuple[Host, int]:
         """Return host and port of a process. Processes of a kind are dealt to the hosts in turn."""

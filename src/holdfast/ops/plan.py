@@ -95,7 +95,7 @@ def plan(deployment: Deployment, programs: Programs, identity: str, primary: str
         elif name.startswith("sentinel-"):
             made.append(_sentinel(deployment, programs, name, primary, identity))
         else:
-            made.append(_proxy(deployment, programs, primary))
+            made.append(_proxy(deployment, programs))
     return tuple(made)
 
 
@@ -181,7 +181,7 @@ def _sentinel(deployment: Deployment, programs: Programs, name: str, primary: st
         f"sentinel myid {sentinel_id(identity, name)}",
         f"sentinel monitor {group} {leader.host} {leader.port} {deployment.quorum}",
         f"sentinel down-after-milliseconds {group} {deployment.down_after_ms}",
-        f"sentinel failover-timeout {group} {max(10_000, deployment.down_after_ms * 3)}",
+        f"sentinel failover-timeout {group} {deployment.failover_limit_ms}",
         f"sentinel parallel-syncs {group} 1",
         *([f"sentinel auth-pass {group} {deployment.password}"] if deployment.password else []),
         f"sentinel current-epoch {FIRST_EPOCH}",
@@ -208,11 +208,15 @@ def _sentinel(deployment: Deployment, programs: Programs, name: str, primary: st
     )
 
 
-def _proxy(deployment: Deployment, programs: Programs, primary: str) -> Planned:
+def _proxy(deployment: Deployment, programs: Programs) -> Planned:
     host, port = deployment.place_of("proxy")
     directory, listens = f"{deployment.data}/proxy", Address(host.address, port)
     path = f"{directory}/{proxy_place.FILE_NAME}"
-    text = proxy_place.proxy_file(deployment, listens, address_of(deployment, primary))
+    data, sentinels = (
+        [address_of(deployment, each) for each in deployment.process_names if each.startswith(kind)]
+        for kind in ("node-", "sentinel-")
+    )
+    text = proxy_place.proxy_file(deployment, listens, data, sentinels)
     inside = ("ip", "netns", "exec", host.namespace) if host.namespace else ()
     words = (*inside, *programs.proxy, *proxy_place.arguments(path))
     return Planned("proxy", Kind.PROXY, host, listens, words, directory, proxy_place.FILE_NAME, text)

@@ -1,44 +1,52 @@
 """How the proxy is told about a deployment: the one place that knows its file.
 
-What it is: the text of a nutcracker.yml with one pool of one server, the primary, and that
-text pointed at another one. What it is not: when that happens (`stable_port`).
+What it is: the text of a nutcracker.yml with one pool, which follows whoever leads: by the
+Sentinels, or by the cluster's own map. The file never changes while the deployment lives.
+What it is not: the following itself (`holdfast.proxy`).
 
-How to read it: `proxy_file`, `pointed_at`. A cluster has no such pool: its clients speak Cluster.
+How to read it: `proxy_file`.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Sequence
 
 from holdfast.ops.model import Deployment
 from holdfast.ops.wire import Address
 
 FILE_NAME = "nutcracker.yml"
-TIMEOUT_AFTER_DOWN_MS = 1000
-"""A request to a server that hangs is given up so long after the server is called down."""
-_SERVER = re.compile(r"^(\s+- ).*:1 primary$", re.MULTILINE)
 
 
-def proxy_file(deployment: Deployment, listens: Address, primary: Address) -> str:
-    """Return the proxy's file."""
+def proxy_file(
+    deployment: Deployment, listens: Address, data: Sequence[Address], sentinels: Sequence[Address]
+) -> str:
+    """Return the proxy's file. `data` are the data nodes, the first one leads where nobody can choose."""
+    password = deployment.password
     lines = [
         f"{deployment.name}:",
         f"  listen: {listens}",
         "  redis: true",
-        "  hash: crc16",
-        "  distribution: modula",
-        f"  timeout: {deployment.down_after_ms + TIMEOUT_AFTER_DOWN_MS}",
-        "  auto_eject_hosts: false",
-        *([f'  redis_auth: "{deployment.password}"'] if deployment.password else []),
-        "  servers:",
-        f"   - {primary}:1 primary",
+        f"  timeout: {deployment.failover_limit_ms}",
+        *([f'  redis_auth: "{password}"'] if password else []),
     ]
+    if deployment.cluster is not None:
+        lines += ["  cluster:", *_items(data), f"  failover-hold-ms: {deployment.failover_limit_ms}"]
+    elif sentinels:
+        lines += [
+            "  sentinels:",
+            *_items(sentinels),
+            "  masters:",
+            *_items([deployment.name]),
+            *([f'  sentinel-auth: "{password}"'] if password else []),
+            f"  failover-hold-ms: {deployment.failover_limit_ms}",
+        ]
+    else:
+        lines += ["  auto_eject_hosts: false", "  servers:", *_items([f"{data[0]}:1 primary"])]
     return "\n".join(lines) + "\n"
 
 
-def pointed_at(text: str, primary: Address) -> str:
-    """Return a file with another primary in it."""
-    return _SERVER.sub(rf"\g<1>{primary}:1 primary", text)
+def _items(values: Iterable[object]) -> list[str]:
+    return [f"   - {each}" for each in values]
 
 
 def arguments(path: str) -> tuple[str, ...]:

@@ -27,8 +27,7 @@ from holdfast.ops.files_on_disk import Directory
 from holdfast.ops.happenings import Happening
 from holdfast.ops.leadership import asked
 from holdfast.ops.model import Deployment, Engine
-from holdfast.ops.plan import Kind, Planned, sentinel_file
-from holdfast.ops.proxy_place import pointed_at
+from holdfast.ops.plan import Planned, sentinel_file
 from holdfast.ops.starting import Slot, Starter, State, is_taken
 from holdfast.ops.wire import Refused, WireError, info_fields
 
@@ -197,8 +196,6 @@ class Supervisor:
         text = planned.file_text
         if planned.is_memory:
             text = sentinel_file(text, self.directory.read_text(planned.file_path))
-        elif planned.kind is Kind.PROXY and (leader := self._starter.remembered_leader()) is not None:
-            text = pointed_at(text, leader)
         self.directory.write_text(planned.file_path, text)
 
     # ---- the whole ----

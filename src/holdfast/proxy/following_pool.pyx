@@ -50,7 +50,8 @@ cdef bint not_executed(const char* line, size_t n) noexcept:
         n -= 1
     return (
         begins(line, n, b"READONLY ", 9) or begins(line, n, b"NOLEASE ", 8) or begins(line, n, b"LOADING ", 8)
-        or begins(line, n, b"MASTERDOWN ", 11) or begins(line, n, b"CLUSTERDOWN ", 12))
+        or begins(line, n, b"MASTERDOWN ", 11) or begins(line, n, b"CLUSTERDOWN ", 12)
+        or begins(line, n, b"FENCED ", 7))
 
 
 cdef class Standing:

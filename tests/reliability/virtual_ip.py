@@ -16,13 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from tests.vip.group import Watched, one_other_than, start_group
 from tests.vip.lan import Lan
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability" / "virtual-ip.md"
-STAMP = re.compile(r"(\d\d):(\d\d):(\d\d)\.(\d{3}) ")
+STAMP = re.compile(r"(\d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d\.\d{3}) ")
 
 
 def kill(watched: Watched, host: str) -> Callable[[], None]:
@@ -64,15 +65,13 @@ def measure(
 
 
 def latest(watched: Watched, files: str, words: str, earliest_of: float) -> float:
-    """Return the time of day in seconds of the first such line after a moment."""
-    midnight = earliest_of - earliest_of % 86400
+    """Return the time, in seconds since 1970, of the first such line after a moment."""
     found = []
     for path in watched.lan.directory.glob(files):
         for line in path.read_text().splitlines():
             stamp = STAMP.search(line)
-            if words in line and stamp is not None:
-                hours, minutes, seconds, ms = (int(each) for each in stamp.groups())
-                at = midnight + hours * 3600 + minutes * 60 + seconds + ms / 1000
+            if words in line and stamp is not None:  # written in local time, with the date
+                at = datetime.strptime(stamp[1], "%d %b %Y %H:%M:%S.%f").astimezone().timestamp()
                 if at >= earliest_of:
                     found.append(at)
     return min(found)

@@ -217,7 +217,7 @@ def _one_replica_is_enough(node: ServerNode) -> None:
     grants.settle = settle
 
 
-def _grants_whatever_it_voted(sentinel: Any, node: Any) -> bool:
+def _grants_whatever_it_voted(node: Any) -> bool:
     return bool(node.lease_token) and node is granting.leading(node.group)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.sentinel import down, election, failover, observation, selection
-from holdfast.sentinel.effects import Persist, Tell
+from holdfast.sentinel.effects import Persist, Send, Tell
 from holdfast.sentinel.hello import Hello
 from holdfast.sentinel.model import Failover, LinkState, Role
 from tests.sentinel.scene import ME, Scene, persisted_before
@@ -312,6 +312,54 @@ def test_after_a_pause_of_the_process_nothing_is_decided():
     told = scene.told(scene.sentinel.take_effects())
     assert told == ["+tilt"]
     assert failover.start_if_needed(scene.sentinel, scene.primary, scene.now_ms) is False
+
+
+def test_a_pause_is_over_when_all_have_answered_since():
+    scene = Scene()
+    everyone = (scene.primary, *scene.replicas, *scene.others)
+    assert "+tilt" in paused(scene)
+    scene.now_ms += 50
+    for each in everyone[:-1]:
+        scene.answers(each)
+    assert "-tilt" not in scene.told(scene.look())
+    scene.answers(everyone[-1])
+    assert "-tilt" in scene.told(scene.look())
+
+
+def test_after_a_pause_who_is_silent_has_a_whole_down_after_to_answer():
+    scene = Scene(down_after_ms=3000)
+    scene.primary.link.ping_pending_since_ms = scene.now_ms
+    assert "+tilt" in paused(scene)
+    assert "+sdown" not in scene.told(scene.look(2900))
+    assert scene.told(scene.look(200))[:2] == ["-tilt", "+sdown"]
+
+
+def test_after_a_pause_a_replica_that_was_dead_before_is_not_waited_for():
+    scene = Scene()
+    dead = scene.replicas[0]
+    dead.sdown_since_ms = dead.link.ping_pending_since_ms = scene.now_ms
+    paused(scene)
+    scene.now_ms += 50
+    for each in (scene.primary, scene.replicas[1], *scene.others):
+        scene.answers(each)
+    assert "-tilt" in scene.told(scene.look())
+
+
+def paused(scene: Scene) -> list[str]:
+    """Let the process stand still for five seconds; return what it tells when it goes on."""
+    scene.now_ms += 5000
+    scene.machine.look(scene.now_ms)
+    return scene.told(scene.sentinel.take_effects())
+
+
+def test_what_the_old_primary_answers_after_a_switch_is_not_taken_for_the_new_ones():
+    scene = Scene()
+    told = []
+    scene.sentinel.send(scene.primary, "INFO", on_reply=lambda reply, at_ms: told.append(reply))
+    sent = next(each for each in scene.sentinel.take_effects() if isinstance(each, Send))
+    switch(scene)
+    sent.on_reply("run_id:of the old one", scene.now_ms)
+    assert told == []
 
 
 def test_dead_sentinels_count_for_the_majority():

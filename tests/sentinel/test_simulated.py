@@ -47,6 +47,27 @@ def test_a_cut_off_primary_is_replaced_and_follows_after_the_cut() -> None:
         world.run_until(made.agreed, 20)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_host_that_was_frozen_votes_again_when_the_next_host_is_cut_off(seed: int) -> None:
+    with World(20 + seed) as world:
+        made = settle(world)
+        world.run_until(made.lease_held, 30)
+        frozen = ["n0", "s0"]
+        for each in frozen:
+            world.pause(each)
+        world.run_until(lambda: made.leading() not in ([], ["n0"]), 5)
+        world.run(2.5)
+        elections = len(made.epochs_and_leaders())
+        for each in frozen:
+            world.resume(each)
+        world.run_until(made.agreed, 5)
+        world.run(3)
+        assert len(made.epochs_and_leaders()) == elections, "nobody was down: no failover was needed"
+        cut = [made.leading()[0], "s" + made.leading()[0][1:]]
+        world.partition(cut, [each for each in (*made.names, *made.sentinels) if each not in cut])
+        world.run_until(lambda: made.leading() not in ([], [cut[0]]), 3)
+
+
 def test_a_minority_of_sentinels_promotes_nobody() -> None:
     with World(3) as world:
         made = settle(world)

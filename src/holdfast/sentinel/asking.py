@@ -146,7 +146,7 @@ def ping(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     link.ping_sent_ms = now_ms
     if link.ping_pending_since_ms is None:
         link.ping_pending_since_ms = now_ms
-    sentinel.send(instance, "PING", on_reply=answered)
+    sentinel.send_over(link, sentinel.renamed(instance, ("PING",)), answered)
 
 
 def ping_answered(sentinel: Sentinel, instance: Instance, link: Link, reply: Reply, now_ms: int) -> None:

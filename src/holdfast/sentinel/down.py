@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from holdfast.sentinel.model import Instance, LinkState, Primary, Role
+from holdfast.sentinel.model import Instance, LinkState, Primary, Role, Sentinel
 from holdfast.sentinel.settings import Times
 
 FAILOVER_TAKES_MS = 2000
@@ -88,6 +88,20 @@ def is_down(instance: Instance, times: Times, now_ms: int) -> bool:
     if instance.lost_history:
         return True
     return suspicion(instance) is Suspicion.CONFIRMED
+
+
+def is_known_anew(sentinel: Sentinel, since_ms: int, now_ms: int) -> bool:
+    """Tell whether everybody has answered since a moment, or has had down-after to do so.
+
+    A replica or Sentinel that was down before is not waited for; a primary is, for it may be back.
+    """
+    return all(
+        each.link.available_ms > since_ms
+        or now_ms - since_ms > each.group.options.down_after_ms
+        or (each.is_sdown and each is not primary)
+        for primary in sentinel.primaries.values()
+        for each in (primary, *primary.replicas.values(), *primary.sentinels.values())
+    )
 
 
 def _somebody_can_write(primary: Primary) -> bool:

@@ -10,6 +10,7 @@ Rules:
   read its clock before that. Each vote says how much of it is left, and a leader promotes
   nobody before all of it has passed, its own too; unless the old primary has reported that it
   is fenced, or acknowledgements prove who holds every write.
+- TILT changes nothing: a token that was read late makes a grant that is already over.
 - After a restart a Sentinel cannot know what it granted: it reckons with a grant of that moment.
 - The list of voters is the primary's: a higher one is kept on disk before the next grant names it.
 - A primary that was seen to restart is granted nothing until a leader has confirmed it.
@@ -105,7 +106,7 @@ def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
         grant(sentinel, node, now_ms)
 
 
-def may_grant(sentinel: Sentinel, node: Instance) -> bool:
+def may_grant(node: Instance) -> bool:
     """Tell whether this node may have a grant of ours now."""
     primary = node.group
     return (
@@ -114,7 +115,6 @@ def may_grant(sentinel: Sentinel, node: Instance) -> bool:
         and node.lease_epoch >= primary.leader_epoch
         and primary.failover in (Failover.NONE, Failover.RECONF_REPLICAS, Failover.UPDATE_CONFIG)
         and not is_unconfirmed(node)
-        and sentinel.tilt_since_ms is None
         and lease_ms(primary) > 0
     )
 
@@ -127,7 +127,7 @@ def is_unconfirmed(node: Instance) -> bool:
 def grant(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     """Send a grant, or the mere list of voters to who may have none."""
     primary, duration_ms = node.group, lease_ms(node.group)
-    grants = may_grant(sentinel, node)
+    grants = may_grant(node)
 
     def answered(reply: Reply, at_ms: int) -> None:
         match reply:
@@ -135,7 +135,7 @@ def grant(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
                 _answered(node, token, run_id, epoch, at_ms)
                 node.lease_lost, node.is_leaving = held == LOST, held == LEAVING
                 _take_list(sentinel, node, VoterList(list_epoch, step, frozenset(map(str, ids))))
-                if not grants and may_grant(sentinel, node):
+                if not grants and may_grant(node):
                     grant(sentinel, node, at_ms)
             case ReplyError():
                 node.lease_token = 0

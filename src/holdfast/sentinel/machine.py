@@ -8,7 +8,9 @@ How to read it: `look` is one look at everything, called at every beat and after
 input; it may be called as often as one likes. Then the inputs.
 
 TILT: when looks are further apart than they can be, the process or its clock has been
-stopped, and what is known is old: for a while nothing is decided, only watched.
+stopped, and what is known is old: nothing is decided, only watched, until all that is
+watched has answered anew or had a whole down-after to do so, and for 30 s at the longest.
+(Redis always waits the 30 s; with one Sentinel in TILT and another lost there is no quorum.)
 """
 
 from __future__ import annotations
@@ -108,6 +110,7 @@ class Machine:
             sentinel.tell_text("+tilt", "#tilt mode entered")
         elif sentinel.tilt_since_ms is not None and (
             now_ms - sentinel.tilt_since_ms >= sentinel.times.tilt_period
+            or down.is_known_anew(sentinel, sentinel.tilt_since_ms, now_ms)
         ):
             sentinel.tilt_since_ms = None
             sentinel.tell_text("-tilt", "#tilt mode exited")

@@ -22,6 +22,7 @@ from holdfast.sentinel.settings import Options, PrimaryOptions, Times
 if TYPE_CHECKING:
     from holdfast.sentinel.effects import OnReply
     from holdfast.sentinel.hand_over import HandOver
+    from holdfast.sentinel.reply_reader import Reply
     from holdfast.sentinel.takeover import Orders, Takeover
 
 
@@ -431,9 +432,23 @@ class Sentinel:
         self.do(Tell(level, event, text, script))
 
     def send(self, instance: Instance, *words: str, on_reply: OnReply | None = None) -> None:
-        """Send a command by its name of this group, counted until it is answered."""
-        instance.link.pending_commands += 1
-        self.do(Send(instance.link, self.renamed(instance, words), on_reply))
+        """Send a command by its name of this group, counted until it is answered.
+
+        After a switch the primary of a group is another node with another link: what comes over the
+        old one by then is not its answer, and `on_reply` is not called.
+        """
+        link = instance.link
+
+        def answered(reply: Reply, at_ms: int) -> None:
+            if on_reply is not None and instance.link is link:
+                on_reply(reply, at_ms)
+
+        self.send_over(link, self.renamed(instance, words), answered)
+
+    def send_over(self, link: Link, words: tuple[str, ...], on_reply: OnReply) -> None:
+        """Send a command whose answer is about the link, whoever has it by then."""
+        link.pending_commands += 1
+        self.do(Send(link, words, on_reply))
 
     def renamed(self, instance: Instance, words: tuple[str, ...]) -> tuple[str, ...]:
         """Return a command under the name that the group knows it by."""

@@ -108,15 +108,15 @@ async def test_a_full_disk_refuses_writes_serves_reads_and_heals(tmp_path: Path,
         host.local.space_left = 3
         late = asyncio.ensure_future(client.call("SET", "k", "late"))
         other = await Client.connect("127.0.0.1", node.port)
-        await until(lambda: node.keeper.refusal is not None)
+        await until(lambda: node.keeper.trouble.refusal is not None)
         with pytest.raises(Failure, match="MISCONF Errors writing to the AOF file: No space left on device"):
             await other.call("SET", "k", "refused")
         assert await other.call("GET", "k") == b"late"
         assert late.done() == (policy == "everysec")  # with always a promise waits for the disk
         host.local.space_left = None
-        node.keeper.writer._failed_at_ms = -1  # as if the time until the next try were over
+        node.keeper.aof.writer._failed_at_ms = -1  # as if the time until the next try were over
         assert await late == b"OK"
-        await until(lambda: node.keeper.refusal is None)
+        await until(lambda: node.keeper.trouble.refusal is None)
         assert await other.call("SET", "k", "healed") == b"OK"
         other.close()
     async with running(tmp_path, "--appendonly", "yes", host=OnLocalDisk()) as (_, client):

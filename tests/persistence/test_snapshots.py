@@ -31,11 +31,11 @@ async def test_a_background_save_holds_the_moment_of_its_order(tmp_path: Path, h
         for number in range(5000):
             await client.call("SET", f"k{number}", f"before {number}")
         assert await client.call("BGSAVE") == b"Background saving started"
-        while node.keeper.saving:
+        while node.keeper.saves.running:
             number = luck.randrange(6000)
             await client.call("SET", f"k{number}", "after")
-        assert node.keeper.last_save_ok
-        assert await client.call("LASTSAVE") == node.keeper.last_save_s
+        assert node.keeper.saves.last_ok
+        assert await client.call("LASTSAVE") == node.keeper.saves.last_s
     loaded = engine()
     assert load(loaded, (tmp_path / "dump.rdb").read_bytes()).keys == 5000
     async with running(tmp_path) as (_, client):
@@ -69,9 +69,9 @@ async def test_a_killed_child_is_told_and_the_old_file_stays(tmp_path: Path) -> 
         await client.call("BGSAVE")
         with pytest.raises(Failure, match="ERR Background save already in progress"):
             await client.call("BGSAVE")
-        os.kill(node.keeper._saving._child.pid, signal.SIGKILL)
-        await until(lambda: not node.keeper.saving)
-        if not node.keeper.last_save_ok:  # it may have been quicker than the signal
+        os.kill(node.keeper.saves.running._child.pid, signal.SIGKILL)
+        await until(lambda: not node.keeper.saves.running)
+        if not node.keeper.saves.last_ok:  # it may have been quicker than the signal
             assert "child ended with signal 9" in "".join(log)
             assert (tmp_path / "dump.rdb").read_bytes() == before
             with pytest.raises(Failure, match="MISCONF Redis is configured to save RDB snapshots"):
@@ -94,15 +94,15 @@ async def test_a_directory_that_is_gone_is_told_and_heals(tmp_path: Path) -> Non
             await client.call("SET", "k", "v")
         place.mkdir()
         await client.call("BGSAVE")
-        await until(lambda: not node.keeper.saving)
+        await until(lambda: not node.keeper.saves.running)
         assert await client.call("SET", "k", "v") == b"OK"
 
 
 async def test_save_points_save(tmp_path: Path) -> None:
     async with running(tmp_path, "--save", "1 1") as (node, client):
-        node.keeper.last_save_s -= 100
+        node.keeper.saves.last_s -= 100
         await client.call("SET", "k", "v")
-        await until(lambda: node.keeper.saves == 1)
+        await until(lambda: node.keeper.saves.count == 1)
         assert node.keeper.fields()["rdb_changes_since_last_save"] == 0
 
 

@@ -40,9 +40,9 @@ def _keeper(session: Any) -> Any:
 def save(session: Any, args: list[bytes]) -> object:
     """Save in the foreground."""
     keeper = _keeper(session)
-    if keeper.saving:
+    if keeper.saves.running:
         raise CommandError("ERR Background save already in progress")
-    if not keeper.save_now():
+    if not keeper.saves.save_at_once():
         raise CommandError("ERR")
     return Status("OK")
 
@@ -53,7 +53,7 @@ def bgsave(session: Any, args: list[bytes]) -> object:
     schedule = len(args) == 2 and args[1].upper() == b"SCHEDULE"
     if len(args) > 1 and not schedule:
         raise CommandError("ERR syntax error")
-    if keeper.saving:
+    if keeper.saves.running:
         raise CommandError("ERR Background save already in progress")
     if keeper.busy:
         if not schedule:
@@ -61,27 +61,27 @@ def bgsave(session: Any, args: list[bytes]) -> object:
                 "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in "
                 "order to schedule a BGSAVE whenever possible."
             )
-        keeper.save_scheduled = True
+        keeper.saves.scheduled = True
         return Status("Background saving scheduled")
-    if not keeper.begin_save():
+    if not keeper.saves.begin():
         raise CommandError("ERR")
     return Status("Background saving started")
 
 
 def lastsave(session: Any, args: list[bytes]) -> object:
     """Return seconds since 1970."""
-    return int(_keeper(session).last_save_s)
+    return int(_keeper(session).saves.last_s)
 
 
 def bgrewriteaof(session: Any, args: list[bytes]) -> object:
     """Start a rewrite, or schedule it."""
     keeper = _keeper(session)
-    if keeper.writer.rewrites.running:
+    if keeper.aof.writer.rewrites.running:
         raise CommandError("ERR Background append only file rewriting already in progress")
     if keeper.busy:
-        keeper.writer.rewrites.schedule()
+        keeper.aof.writer.rewrites.schedule()
         return Status("Background append only file rewriting scheduled")
-    refusal = keeper.begin_rewrite()
+    refusal = keeper.aof.begin_rewrite()
     if refusal:
         raise CommandError(
             "ERR Can't execute an AOF background rewriting. Please check the server logs for more "

@@ -135,9 +135,9 @@ class ServerNode:
         replication, keeper, doors = self.replication, self.keeper, self.doors
         keeper.replication_fields = replication.aux_fields
         keeper.stream_place = replication.stream_place
-        replication.record_changed = keeper.writer.mark_soon
-        replication.copy_replaced = keeper.replaced
-        replication.waiting.fsynced = keeper.synced_offset
+        replication.record_changed = keeper.aof.writer.mark_soon
+        replication.copy_replaced = keeper.aof.begin_anew
+        replication.waiting.fsynced = keeper.aof.synced_offset
         self.info.tell("replication", replication.info)
         self.info.tell("persistence", lambda: keeper.fields().items())
         self.clients.on_close.append(replication.connection_closed)
@@ -199,7 +199,7 @@ class ServerNode:
 
     def _tick_over(self) -> None:
         """End the tick, unless it is to wait for more writers that share its sync."""
-        if self.keeper.gathers():
+        if self.keeper.aof.gathers():
             self.loop.call_soon(self._tick_over)
         elif self.engine.tick_open:
             self.end_tick()
@@ -312,7 +312,7 @@ class ServerNode:
 
     def write_refusal(self) -> bytes:
         """The MISCONF error of a node that cannot write its files."""
-        return self.keeper.write_refusal()
+        return self.keeper.trouble.write_refusal()
 
     def fence_refusal(self, session: Any) -> bytes | None:
         """Why a write may not run on a fenced node; None: it may."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def info_fields(keeper: Keeper) -> dict[str, str | int]:
     """Return the fields of INFO persistence, in Redis's order."""
     now_us = keeper.host.clock.boot_us()
-    running = keeper.running_save or keeper.running_rewrite
+    running, saves = keeper.running, keeper.saves
     shown: dict[str, str | int] = {
         "loading": int(keeper.loading is not None),
         "async_loading": 0,
@@ -26,17 +26,17 @@ def info_fields(keeper: Keeper) -> dict[str, str | int]:
         "current_fork_perc": "0.00",
         "current_save_keys_processed": running.keys if running else 0,
         "current_save_keys_total": total_keys(keeper.engine) if running else 0,
-        "rdb_changes_since_last_save": keeper.dirty,
-        "rdb_bgsave_in_progress": int(keeper.saving),
-        "rdb_last_save_time": keeper.last_save_s,
-        "rdb_last_bgsave_status": "ok" if keeper.last_save_ok else "err",
-        "rdb_last_bgsave_time_sec": keeper.last_save_seconds,
-        "rdb_current_bgsave_time_sec": (now_us - keeper.save_began_us) // 1_000_000 if keeper.saving else -1,
-        "rdb_saves": keeper.saves,
-        "rdb_last_cow_size": keeper.last_cow_bytes,
+        "rdb_changes_since_last_save": saves.dirty,
+        "rdb_bgsave_in_progress": int(saves.running is not None),
+        "rdb_last_save_time": saves.last_s,
+        "rdb_last_bgsave_status": "ok" if saves.last_ok else "err",
+        "rdb_last_bgsave_time_sec": saves.last_seconds,
+        "rdb_current_bgsave_time_sec": (now_us - saves.began_us) // 1_000_000 if saves.running else -1,
+        "rdb_saves": saves.count,
+        "rdb_last_cow_size": saves.last_cow_bytes,
         "rdb_last_load_keys_expired": keeper.last_load[1],
         "rdb_last_load_keys_loaded": keeper.last_load[0],
-        **keeper.writer.fields(now_us // 1000),
+        **keeper.aof.writer.fields(now_us // 1000),
     }
     if keeper.loading is not None:
         shown |= loading_fields(keeper, keeper.loading)

@@ -122,7 +122,8 @@ class _Child:
         return Outcome("", report.keys, report.written, report.cow_bytes)
 
 
-def _walk(engine: Engine, order: Order) -> SnapshotWalk:
+def begin_walk(engine: Engine, order: Order) -> SnapshotWalk:
+    """Begin a walk over the data set as it is now, for where there is no fork."""
     return SnapshotWalk(
         engine, order.head, commands=order.commands, compress=order.compress, checksum=order.checksum,
         idle=order.idle, frequency=order.frequency,
@@ -147,7 +148,7 @@ class FileSnapshot:
             if host.can_fork:
                 self._child = _Child(engine, order, self._file.fileno(), sync=True)
             else:
-                self._walker = _walk(engine, order)
+                self._walker = begin_walk(engine, order)
         except OSError:
             self._file.close()
             self._disk.remove(self._temporary)
@@ -247,7 +248,7 @@ class SnapshotStream:
         self._pipe = -1
         self._stopped = False
         if not host.can_fork:
-            self._walker = _walk(engine, order)
+            self._walker = begin_walk(engine, order)
             return
         self._pipe, theirs = os.pipe()
         os.set_blocking(self._pipe, False)

@@ -66,7 +66,7 @@ class StartUp:
 
     def _load_rdb(self, started_us: int) -> Generator[int, None, None]:
         assert self.keeper.loading is not None
-        path = self.keeper.rdb_path
+        path = self.keeper.saves.path
         if not path or not self.keeper.host.disk.exists(path):
             return
         end = yield from load_rdb_file(
@@ -79,12 +79,12 @@ class StartUp:
 
     def _load_append_only(self, started_us: int) -> Generator[int, None, None]:
         assert self.keeper.loading is not None
-        manifest, lies = load_manifest(self.keeper.host.disk, self.keeper.place)
+        manifest, lies = load_manifest(self.keeper.host.disk, self.keeper.aof.place)
         for lie in lies:
             self.keeper.log.warning(f"{lie.name}: {lie.reason}")
         if manifest.files:
             loaded = yield from load_append_only(
-                self.keeper.host.disk, self.keeper.place, manifest,
+                self.keeper.host.disk, self.keeper.aof.place, manifest,
                 self.keeper.engine, self.keeper.kept, self.keeper.loading,
                 load_truncated=self.keeper.configuration["aof-load-truncated"],
                 check_seal=self.keeper.configuration["rdbchecksum"],
@@ -92,13 +92,13 @@ class StartUp:
             self._loaded()
             seconds = (self.keeper.host.clock.boot_us() - started_us) / 1e6
             self.keeper.log.notice(summary("", seconds, self.keeper.kept, loaded, 0))
-        elif self.keeper.rdb_path and self.keeper.host.disk.exists(self.keeper.rdb_path):
+        elif self.keeper.saves.path and self.keeper.host.disk.exists(self.keeper.saves.path):
             self.keeper.log.warning(
-                f"appendonly is on and there is no append-only file yet: {self.keeper.rdb_path} is NOT "
+                f"appendonly is on and there is no append-only file yet: {self.keeper.saves.path} is NOT "
                 "loaded. To keep its keys start with appendonly no, then CONFIG SET appendonly yes"
             )
-        base_bytes = self._file_bytes(self.keeper.place.path(manifest.base.name)) if manifest.base else 0
-        self.keeper.open_writer(manifest, base_bytes)
+        base_bytes = self._file_bytes(self.keeper.aof.place.path(manifest.base.name)) if manifest.base else 0
+        self.keeper.aof.open(manifest, base_bytes)
 
     def _loaded(self) -> None:
         self.keeper.last_load = (self.keeper.kept.keys, self.keeper.kept.expired)

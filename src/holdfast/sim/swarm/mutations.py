@@ -345,7 +345,7 @@ def expire_on_replica(node: ServerNode) -> None:
 
 @of_nodes("reply-before-fsync", "appendfsync always answers before the disk has the write")
 def reply_before_fsync(node: ServerNode) -> None:
-    writer: Any = node.keeper.writer
+    writer: Any = node.keeper.aof.writer
     flush = writer.flush
 
     def wrong(now_ms: int, *, forced: bool = False) -> None:

@@ -119,6 +119,23 @@ def test_no_acknowledged_write_is_lost(seed: int, replicas: int) -> None:
         stage.close()
 
 
+def test_a_replica_that_lacks_an_acknowledged_write_does_not_lead_though_it_has_the_votes() -> None:
+    stage = Stage(11)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f, g, h, i", SHARD_SETTINGS)
+        stage.world.run(3.0)
+        stage.world.partition(["a", "d"], ["b", "c", "e", "f", "g", "h", "i"])
+        assert stage.ask("a", "SET", "{06S}", "held by a and d") in ("OK", b"OK")
+        stage.world.run(6.0)
+        assert stage.nodes.latest["g"].replication.is_replica
+        stage.mend()
+        assert stage.await_true(lambda: agrees(stage), 60)
+        leader = next(name for name in "adg" if not stage.nodes.latest[name].replication.is_replica)
+        assert stage.ask(leader, "GET", "{06S}") in ("held by a and d", b"held by a and d")
+    finally:
+        stage.close()
+
+
 def test_an_empty_primary_that_returns_is_not_followed_and_its_replica_leads() -> None:
     stage = Stage(7)
     try:

@@ -116,9 +116,7 @@ def cluster_node(program: Program, slots: range) -> Iterator[Server]:
     """Run a node that owns these slots; it serves when it is given out, if it owns all."""
     with program.running(*OPTIONS, "--cluster-port", str(free_port())) as server:
         with Connection(server.port) as connection:
-            connection.ask(
-                b"CLUSTER", b"ADDSLOTSRANGE", b"%d" % slots.start, b"%d" % (slots.stop - 1)
-            )
+            connection.ask(b"CLUSTER", b"ADDSLOTSRANGE", b"%d" % slots.start, b"%d" % (slots.stop - 1))
         if len(slots) == SLOTS:
             await_cluster(server)
         yield server

@@ -1,4 +1,7 @@
-"""Clients that follow redirections work on a cluster of ours: redis-py, ioredis, redis-cli -c, redis-benchmark."""
+"""Clients that follow redirections, on a cluster of ours.
+
+redis-py, ioredis, redis-cli -c, redis-benchmark --cluster; and what a client sees when slots move.
+"""
 
 from __future__ import annotations
 

@@ -124,28 +124,31 @@ def test_call_reaches_every_node(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(("source", "target"), [(OURS, STOCK), (STOCK, OURS)])
-def test_reshard_moves_slots_under_load_between_ours_and_stock(
-    cluster: Cluster, source: str, target: str
-) -> None:
+def test_reshard_under_load_loses_and_doubles_nothing(cluster: Cluster, source: str, target: str) -> None:
     away, here = cluster.of(source), cluster.of(target)
     before = cluster.count()
     stop = threading.Event()
     errors: list[Exception] = []
 
-    def read() -> None:
+    def work() -> None:
+        """Read, write, count, and delete: what was deleted must not come back with its slot."""
         with cluster.client() as client:
-            number = 0
+            turn = 0
             while not stop.is_set():
-                number = (number + 1) % KEYS
+                turn += 1
+                number = turn % KEYS
                 try:
                     assert client.get(f"key:{number}") == str(number)
                     client.set(f"key:{number}", number)
+                    assert client.incr(f"short:{number}") == 1
+                    assert client.incr(f"short:{number}") == 2
+                    assert client.delete(f"short:{number}") == 1
                 except Exception as error:
                     errors.append(error)
                     return
 
-    reader = threading.Thread(target=read)
-    reader.start()
+    worker = threading.Thread(target=work)
+    worker.start()
     try:
         cli(
             "reshard", cluster.first, "--cluster-from", away.id, "--cluster-to", here.id,
@@ -153,7 +156,7 @@ def test_reshard_moves_slots_under_load_between_ours_and_stock(
         )  # fmt: skip
     finally:
         stop.set()
-        reader.join()
+        worker.join()
     assert errors == []
     until(lambda: cluster.count() == before, "no key lost or doubled")
 

@@ -1,4 +1,4 @@
-"""Redirection in the engine: every verdict, for one key and many, in MULTI, in scripts, for those who wait."""
+"""Redirection in the engine: every verdict, for one key and many, in MULTI, scripts, and for who waits."""
 
 from __future__ import annotations
 
@@ -285,3 +285,22 @@ def test_subscribers_of_a_shard_channel_hear_that_it_left(node: LoneEngine) -> N
 def test_only_database_zero_may_be_selected(node: LoneEngine) -> None:
     assert node.run("SELECT", 0) == OK
     assert node.run("SELECT", 1) == b"-ERR SELECT is not allowed in cluster mode\r\n"
+
+
+def test_writes_to_a_slot_wait_while_its_keys_travel(node: LoneEngine) -> None:
+    writer = node.session
+    node.run("SET", "{m}a", 1)
+    slots.begin_transit(node.engine, slot("m"))
+    assert node.run("DEL", "{m}a") == b""
+    node.session = second_session(node)
+    node.engine.sessions = {each.id: each for each in (writer, node.session)}
+    assert node.run("GET", "{m}a") == b"$1\r\n1\r\n", "reads go on"
+    assert node.run("SET", "other", 1) == OK
+    node.run("MULTI")
+    assert node.run("SET", "{m}a", 2) == QUEUED
+    assert node.run("EXEC") == b""
+    assert node.run("PING") == b"", "what follows a request that waits, waits too"
+    slots.set_slot(node.engine, slot("m"), OTHER, 0, False)
+    slots.end_transit(node.engine, slot("m"))
+    assert take_replies(writer) == MOVED % slot("m")
+    assert take_replies(node.session) == MOVED % slot("m") + b"+PONG\r\n"

@@ -11,8 +11,14 @@ from __future__ import annotations
 
 import fcntl
 import posixpath
+from collections import deque
 
 from holdfast.server.host import Disk, DiskFile
+
+
+REPLACED_MOST = 32
+"""Files that were replaced and are not closed yet: to close one whose bytes are still on their way to
+the disk waits for these, for a millisecond and more."""
 
 
 class NodesFileLocked(OSError):
@@ -27,6 +33,7 @@ class NodesStore:
         self.path = path
         self._temporary = f"{path}.tmp-{pid}"
         self._held: DiskFile | None = None
+        self._replaced: deque[DiskFile] = deque()
 
     def open(self) -> str:
         """Lock the file, and return its text, "" where there is none. Raises `OSError`."""
@@ -50,14 +57,18 @@ class NodesStore:
         except OSError:
             file.close()
             raise
-        held, self._held = self._held, file
-        if held is not None:
-            held.close()
+        if self._held is not None:
+            self._replaced.append(self._held)
+        self._held = file
+        if len(self._replaced) > REPLACED_MOST:
+            self._replaced.popleft().close()
         if synced:
             self._disk.sync_dir(posixpath.dirname(self.path))
 
     def close(self) -> None:
         """Let the file go."""
+        while self._replaced:
+            self._replaced.popleft().close()
         if self._held is not None:
             self._held.close()
             self._held = None

@@ -3,7 +3,9 @@
 Unlike in Redis nobody else waits: the session is parked while the payloads
 travel. What is moved is what the key held when MIGRATE was read; a key that is
 changed while it travels would lose that change, so it is sent again before it
-is deleted here (up to three times, then -IOERR).
+is deleted here (up to three times, then -IOERR). In a cluster the next write may
+already go to the other node, where an older copy must not come after it: there
+writes to the slot wait until the keys have arrived.
 
 Connections are kept for ten seconds of idleness, sixteen at most.
 
@@ -22,6 +24,7 @@ from holdfast.commands.parked import answer, waits_for
 from holdfast.commands.spec import KeySpec, Spec
 from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.registry import add_function
+from holdfast.engine.slots import begin_transit, end_transit, slot_of_key
 from holdfast.engine.state import Engine
 from holdfast.engine.values import NO_REPLY, OK, CommandError, Status
 
@@ -185,9 +188,12 @@ class Migration:
     def __init__(self, session: Any, order: Order, targets: Targets) -> None:
         self.session, self.order, self.targets = session, order, targets
         self.database: int = session.database
+        self.held = self._hold_writes()
+        """Slots whose writes wait until this is over."""
 
     async def run(self) -> None:
         """Move the keys, answer, and let the session go on."""
+        engine = self.session.engine
         try:
             reply: object = await self._move()
         except TargetError as error:
@@ -198,12 +204,24 @@ class Migration:
             reply = CommandError("IOERR error or timeout reading to target instance")
         except (OSError, EOFError):
             reply = CommandError("IOERR error or timeout writing to target instance")
-        engine = self.session.engine
-        if not engine.tick_open:
-            engine.open_tick()
+        finally:
+            if not engine.tick_open:
+                engine.open_tick()
+            for slot in self.held:
+                end_transit(engine, slot)
         if waits_for(self.session, self):
             answer(self.session, reply)
             unpark_session(self.session)
+
+    def _hold_writes(self) -> set[int]:
+        """In a cluster, let writes to the keys' slots wait; return the slots."""
+        engine = self.session.engine
+        if self.order.copy or not engine.node.configuration["cluster-enabled"]:
+            return set()
+        held = {slot_of_key(key) for key in self.order.keys}
+        for slot in held:
+            begin_transit(engine, slot)
+        return held
 
     def called_off(self, session: Any) -> None:
         """Answer a client that was told to wait no longer; the keys travel on."""

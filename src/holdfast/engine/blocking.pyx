@@ -235,10 +235,14 @@ cdef bint park_for_pause(Session s, Call* c, bint writes) except? False:
     cdef Engine e = s.engine
     if s.flags & (S_DENY_BLOCKING | S_REPLICA) or not e.node.pauses(writes):
         return False
+    park_request(s, c, "pause")
+    return True
+
+
+cdef int park_request(Session s, Call* c, object reason) except -1:
     keep_request(s, c)
     s.flags |= S_PAUSED
-    park(s, "pause", 0, None)
-    return True
+    return park(s, reason, 0, None)
 
 
 def resume_paused(Engine engine):

@@ -24,13 +24,14 @@ from holdfast.engine.registry cimport find_command
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_status, wake
 from holdfast.engine.request cimport encode_call, proceed
 from holdfast.engine.slot_table cimport KEYS_NONE, KEYS_QUEUED
-from holdfast.engine.slots cimport SERVED, judge, note_queued, plainly_served, refusal_text, target_of
+from holdfast.engine.slots cimport (
+    SERVED, judge, note_queued, plainly_served, refusal_text, target_of, waits_for_transit)
 from holdfast.engine.state cimport (
     CMD_ADMIN, CMD_ALLOW_BUSY, CMD_CONTAINER, CMD_DENYOOM, CMD_LOADING, CMD_MAY_REPLICATE, CMD_NO_AUTH,
     CMD_NO_MULTI,
     CMD_READONLY, CMD_SKIP_MONITOR, CMD_SKIP_SLOWLOG, CMD_STALE, CMD_TRANSACTION, CMD_WRITE,
-    GUARD_ASKING, GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_GATED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS,
-    GUARD_MISCONF,
+    GUARD_ASKING, GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_GATED, GUARD_LOADING, GUARD_MAXMEMORY,
+    GUARD_MIN_REPLICAS, GUARD_MISCONF,
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_PAUSED, GUARD_PRIMARY,
     GUARD_REPLICA, GUARD_SENTINEL, GUARD_SUBSCRIBED,
     S_ASKING, S_BLOCKED, S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PAUSED,
@@ -211,7 +212,7 @@ cdef bint served_here(Session s, Call* c) except? False:
     cdef int slot = -1
     verdict = judge(s, c, s.flags, &slot)
     if verdict == SERVED:
-        return True
+        return not waits_for_transit(s, c, slot)
     refusal = refusal_text(e, verdict, slot, target_of(e, verdict, slot))
     if e.slots.rules[c.command.id].kind == KEYS_QUEUED:     # EXEC: a redirection is told as it is
         discard_transaction(s)

@@ -40,6 +40,7 @@ cdef struct SlotTable:
     uint16_t owner[SLOT_COUNT]
     uint16_t target[SLOT_COUNT]     # where a slot of ours is being moved, OWNER_NONE: it is not
     uint8_t importing[SLOT_COUNT]   # 1: is being moved to us
+    uint16_t in_transit[SLOT_COUNT]  # how many MIGRATEs have keys of the slot on their way: writes wait
     uint16_t primary                # of this node, when it is a replica; else OWNER_NONE
     bint serves                     # cluster_state is ok
     bint reads_when_down            # cluster-allow-reads-when-down

@@ -44,6 +44,8 @@ cdef int find_positions(Engine e, Call* c) except -1
 # Judge a call (EXEC: what is queued); `flags` are its session's that count: S_ASKING, S_READONLY, S_MULTI.
 # *slot is that of its keys, or -1.
 cdef Verdict judge(Session s, Call* c, uint64_t flags, int* slot) except *
+# Park a write to a slot whose keys are on their way elsewhere. True: parked.
+cdef bint waits_for_transit(Session s, Call* c, int slot) except? False
 # Answer a request that is not served; the error text.
 cdef bytes refusal_text(Engine e, Verdict verdict, int slot, int target)
 # The node that MOVED or ASK names.

@@ -24,10 +24,16 @@ def set_slot(engine: Engine, slot: int, owner: int, target: int, importing: bool
     """Set who owns a slot, where it is being moved (0: nowhere), and whether it is being moved to us."""
 
 def set_nodes(engine: Engine, nodes: list[object], primary: int) -> None:
-    """Set the nodes by their numbers (what `Engine.endpoint_of` is asked about), and which is our primary (or 0)."""
+    """Set the nodes by number (`Engine.endpoint_of` is asked about them), and which is our primary (or 0)."""
 
 def set_state(engine: Engine, serves: bool, reads_when_down: bool, channels_when_down: bool) -> None:
     """Set whether the cluster serves, and what is served when it does not."""
+
+def begin_transit(engine: Engine, slot: int) -> None:
+    """Keys of a slot are on their way to another node: writes to the slot wait until they have arrived."""
+
+def end_transit(engine: Engine, slot: int) -> None:
+    """The keys have arrived, or not; what waited runs."""
 
 def slot_of_key(key: bytes) -> int:
     """Return the hash slot of a key or a shard channel."""

@@ -15,7 +15,7 @@ the errors, then what happens to sessions that wait when a slot goes.
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport abort, calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
-from holdfast.engine.blocking cimport unpark
+from holdfast.engine.blocking cimport park_request, unpark
 from holdfast.engine.buf cimport Slice, slice_bytes
 from holdfast.engine.checksum cimport key_slot
 from holdfast.engine.dispatch cimport look_up
@@ -28,7 +28,10 @@ from holdfast.engine.slot_table cimport (
     KEYS_ASKED, KEYS_NONE, KEYS_ONE, KEYS_QUEUED, KEYS_RULES, OWNER_ME, OWNER_NONE, SLOT_COUNT, KeyRule,
     KeyRules, SlotTable)
 from holdfast.engine.state cimport (
-    CMD_ASKING, CMD_WRITE, GUARD_CLUSTER, S_ASKING, S_BLOCKED, S_MULTI, S_READONLY, Call, Engine, Session)
+    CMD_ASKING, CMD_MAY_REPLICATE, CMD_WRITE, GUARD_CLUSTER, GUARD_MULTI, S_ASKING, S_BLOCKED,
+    S_DENY_BLOCKING, S_MULTI, S_READONLY, Call, Engine, Session)
+
+from holdfast.engine.blocking import resume_paused
 
 cdef enum:
     RULES_MOST = 3
@@ -88,7 +91,8 @@ def set_key_rules(Engine e, str command, str kind, rules=(), bint channels=False
 
 cdef void refresh(SlotTable* t, int slot) noexcept nogil:
     t.plain[slot] = (
-        t.serves and t.owner[slot] == OWNER_ME and t.target[slot] == OWNER_NONE and not t.importing[slot])
+        t.serves and t.owner[slot] == OWNER_ME and t.target[slot] == OWNER_NONE and not t.importing[slot]
+        and not t.in_transit[slot])
 
 
 def set_slot(Engine e, int slot, int owner, int target, bint importing):
@@ -102,7 +106,7 @@ def set_slot(Engine e, int slot, int owner, int target, bint importing):
 
 
 def set_nodes(Engine e, list nodes, int primary):
-    """Set the nodes by their numbers (what `Engine.endpoint_of` is asked about), and which is our primary (or 0)."""
+    """Set the nodes by number (`Engine.endpoint_of` is asked about them), and which is our primary (or 0)."""
     e.slot_nodes = nodes
     e.slots.primary = primary
 
@@ -116,6 +120,20 @@ def set_state(Engine e, bint serves, bint reads_when_down, bint channels_when_do
         e.slots.serves = serves
         for slot in range(SLOT_COUNT):
             refresh(e.slots, slot)
+
+
+def begin_transit(Engine e, int slot):
+    """Keys of a slot are on their way to another node: writes to the slot wait until they have arrived."""
+    e.slots.in_transit[slot] += 1
+    refresh(e.slots, slot)
+
+
+def end_transit(Engine e, int slot):
+    """The keys have arrived, or not; what waited runs."""
+    e.slots.in_transit[slot] -= 1
+    refresh(e.slots, slot)
+    if not e.slots.in_transit[slot]:
+        resume_paused(e)
 
 
 def slot_of_key(bytes key):
@@ -268,8 +286,9 @@ cdef int look_at_queue(Session s, KeyCheck* check) except -1:
     return 0
 
 
-cdef Verdict decide(SlotTable* t, KeyCheck* check, uint64_t session, uint64_t flags, bint writes) noexcept nogil:
-    """Judge by what the keys have shown; `flags` are the command's own, `writes` counts what is queued too."""
+cdef Verdict decide(
+        SlotTable* t, KeyCheck* check, uint64_t session, uint64_t flags, bint writes) noexcept nogil:
+    """Judge by what the keys have shown; `flags` are the command's own, `writes` tells of the queue too."""
     cdef int slot = check.slot
     cdef int owner = t.owner[slot]
     cdef bint migrating = owner == OWNER_ME and t.target[slot] != OWNER_NONE
@@ -323,6 +342,20 @@ cdef Verdict judge(Session s, Call* c, uint64_t flags, int* slot) except *:
     if check.slot < 0:
         return SERVED
     return decide(e.slots, &check, flags, c.command.flags, writes)
+
+
+cdef bint waits_for_transit(Session s, Call* c, int slot) except? False:
+    cdef Engine e = s.engine
+    cdef KeyRules* r = &e.slots.rules[c.command.id]
+    cdef uint64_t flags = s.queued_flags if r.kind == KEYS_QUEUED else c.command.flags
+    if slot < 0 or not e.slots.in_transit[slot] or r.moves_keys:
+        return False
+    if not flags & (CMD_WRITE | CMD_MAY_REPLICATE):
+        return False
+    if s.flags & S_DENY_BLOCKING or s.guard & GUARD_MULTI and r.kind != KEYS_QUEUED:
+        return False
+    park_request(s, c, "migrate")
+    return True
 
 
 cdef int note_queued(Session s, Call* c) except -1:

@@ -542,11 +542,12 @@ class ClusterSide:
 
     # ---- the door: orders ----
 
-    def _done(self) -> None:
-        """Carry out what an order asked for, before its reply."""
+    def _done(self, *, saved: bool = True) -> None:
+        """Carry out what an order asked for, before its reply; not `saved`: others know it too."""
         self.machine.settle(self.now_ms())
         self._run()
-        self._save_now()
+        if saved:
+            self._save_now()
         if self.view.must_save:
             raise CommandError("ERR error saving the cluster node config")
 
@@ -594,7 +595,7 @@ class ClusterSide:
     def set_owner(self, slot: int, node_id: str) -> None:
         """SETSLOT NODE."""
         orders.set_owner(self.view, slot, node_id, self._keys_in, self.now_ms())
-        self._done()
+        self._done(saved=node_id == self.view.me.id)  # else the new owner claims it, whatever we forget
 
     def bump_epoch(self) -> tuple[bool, int]:
         """BUMPEPOCH."""

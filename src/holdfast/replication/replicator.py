@@ -297,7 +297,9 @@ class Replicator:
     def failover(self, arguments: list[bytes]) -> object:
         """FAILOVER ..."""
         if self.node.configuration["cluster-enabled"]:
-            raise CommandError("ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.")
+            raise CommandError(
+                "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead."
+            )
         if self.standing.is_managed:
             raise CommandError("FENCED FAILOVER of a managed node goes through its manager")
         return self.hand_over.command([each.decode("latin-1") for each in arguments[1:]])

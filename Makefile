@@ -5,7 +5,6 @@
 
 PYTHON ?= $(or $(shell command -v python3.11),$(shell command -v python3))
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
-PORT ?= 6379
 ARGS ?=
 # Test processes: one a core, never fewer than two (the suite must not need one).
 WORKERS ?= $(shell test $(JOBS) -gt 2 && echo $(JOBS) || echo 2)
@@ -25,8 +24,8 @@ LINKED := $(VENV)/.linked
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
-up: build ## run a server on 127.0.0.1:6379 (PORT=, ARGS="--option value")
-	exec $(BIN)/holdfast-server --bind 127.0.0.1 --port $(PORT) $(ARGS)
+up: build ## run a whole deployment on 127.0.0.1:6379 (ARGS="--port 7000 --replicas 3")
+	@exec $(BIN)/holdfast up $(ARGS)
 
 test: peers check ## run all tests, against the real peers too (ARGS= for pytest)
 	@status=0; \

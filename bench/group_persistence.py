@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from bench import load
@@ -49,16 +50,17 @@ def measure(bench: Bench) -> Iterator[Figure]:
     part = QUICK_PART if bench.quick else 1
     for name, keys, make in DATA:
         goals = {f"SAVE of {name}": ("s", SHORTER), f"load of {name}": ("s", SHORTER)}
-        yield from several(bench, goals, lambda p, n=keys // part, m=make: save_and_load(p, n, m))  # type: ignore[misc]
+        yield from several(bench, goals, partial(save_and_load, keys=keys // part, make=make))
     goals = {"replay of an AOF of 1 M commands": ("s", REPLAY)}
     yield from several(bench, goals, lambda program: {"": replay(program, 1_000_000 // part)})
     for policy in ("everysec", "always"):
         for pipeline, goal in ((1, ONE), (16, SIXTEEN)):
             goals = {f"SET with appendfsync {policy}, pipeline {pipeline}": ("requests/s", goal)}
             requests = (100_000 if pipeline == 1 else 1_000_000) // part
-            yield from several(bench, goals, lambda p, f=policy, d=pipeline, r=requests: {  # type: ignore[misc]
-                "": throughput(p, f, d, r, bench.cores.load)
-            })  # fmt: skip
+            of = partial(
+                throughput, policy=policy, pipeline=pipeline, requests=requests, cores=bench.cores.load
+            )
+            yield from several(bench, goals, of)
     goals = {
         "longest stall during BGSAVE of 1 M keys": ("ms", STALL),
         "memory that the child adds": ("%", CHILD),
@@ -143,11 +145,13 @@ def replay(program: Program, commands: int) -> float:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def throughput(program: Program, policy: str, pipeline: int, requests: int, cores: frozenset[int]) -> float:
+def throughput(
+    program: Program, policy: str, pipeline: int, requests: int, cores: frozenset[int]
+) -> dict[str, float]:
     """Return SETs a second with the AOF on."""
     words = ("SET", "key:__rand_int__", "x" * 32)
     with program.running("--appendonly", "yes", "--appendfsync", policy) as server:
-        return load.run(load.Load(words, requests, pipeline, 100_000), server.port, cores)
+        return {"": load.run(load.Load(words, requests, pipeline, 100_000), server.port, cores)}
 
 
 def background_save(program: Program, keys: int, cores: frozenset[int]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from bench import (
     group_cluster,
     group_memory,
     group_persistence,
+    group_proxy,
     group_replication,
     group_requests,
     group_stall,
@@ -38,6 +39,7 @@ GROUPS = (
     Group(group_stall.GROUP, "Longest stall while a table grows", group_stall.measure),
     Group(group_persistence.GROUP, "Saving, loading, syncing", group_persistence.measure),
     Group(group_start.GROUP, "Start to first PONG", group_start.measure),
+    Group(group_proxy.GROUP, "Proxy: nutcracker (first column) and holdfast proxy", group_proxy.measure),
     Group(group_replication.GROUP, "Sync, lag, acknowledged writes", group_replication.measure),
     Group(group_cluster.GROUP, "Requests in cluster mode, one node and three", group_cluster.measure),
 )

@@ -76,8 +76,8 @@ gives it.
 
 REMARKS = {
     "Acknowledged writes (Holdfast's own)": (
-        "What they promise: [acknowledgement.md](acknowledgement.md). `primary-lease-ms`, "
-        "`lease-hold-ms` and `shutdown-failover` are read and kept, and do nothing yet."
+        "What they promise: [acknowledgement.md](acknowledgement.md), and for the lease and the "
+        "hand-over [sentinel.md](sentinel.md)."
     ),
     "Cluster": (
         "Cluster mode is not there yet: these are read and kept, and CONFIG GET shows them. With "

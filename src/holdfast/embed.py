@@ -92,6 +92,10 @@ class Server:
         level = self.configuration["loglevel"]
         path = self.configuration.path("logfile")
         log = Log(host.clock, host.disk, host.pid, output, level=level, path=path)
+        if self.configuration["syslog-enabled"]:
+            from holdfast.server.syslog import add_syslog
+
+            add_syslog(log, self.configuration)
         node = ServerNode(self.configuration, host, log, any_port=True)
         await node.start()
         self.node = node

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.commands.conftest import Connect
-from tests.wire import Failure, Simple
+from tests.wire import Failure, Simple, WireClient
 
 ENDLESS = "while true do pcall(function() while true do end end) end"
 
@@ -21,6 +21,21 @@ def test_endless_script_leaves_others_busy_until_it_is_killed(connect: Connect) 
     assert late.value("SCRIPT", "KILL") == Simple("+", b"OK")
     assert client.read().startswith(b"-ERR Script killed by user with SCRIPT KILL... script: ")
     assert late.value("PING") == other.value("PING") == client.value("PING") == Simple("+", b"PONG")
+
+
+def test_a_client_that_connects_just_as_a_long_script_begins_is_served_too(connect: Connect) -> None:
+    client, other = connect(), connect()
+    port = client.socket.getpeername()[1]
+    for _ in range(20):
+        # All in one turn of the loop: who is accepted in it is announced only in the next.
+        client.send(b"*3\r\n$4\r\nEVAL\r\n$%d\r\n%b\r\n$1\r\n0\r\n" % (len(ENDLESS), ENDLESS.encode()))
+        with WireClient(port) as late:
+            assert late.command(b"GET", b"k").startswith((b"-BUSY ", b"$-1"))
+            while other.value("PING") == Simple("+", b"PONG"):
+                pass
+            assert late.value("SCRIPT", "KILL") == Simple("+", b"OK")
+            assert client.read().startswith(b"-ERR Script killed by user")
+            assert late.value("PING") == other.value("PING") == Simple("+", b"PONG")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Checksums against a bit-by-bit reckoning and known values; slots against the hash tag rules."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.testing.probes import crc16, crc64, key_slot
@@ -42,6 +42,13 @@ def test_checksums_equal_those_reckoned_bit_by_bit_in_any_number_of_parts(
 def test_crc64_equals_that_of_another_implementation(text: bytes) -> None:
     crcmod = pytest.importorskip("crcmod")
     assert crc64(0, text) == crcmod.mkCrcFun(0x1AD93D23594C935A9, initCrc=0, rev=True, xorOut=0)(text)
+
+
+@settings(deadline=None)
+@given(st.integers(200, 700), st.integers(0, 2**64 - 1))
+def test_crc64_of_long_runs_which_are_folded_is_the_same(length: int, begin: int) -> None:
+    text = bytes(n * n + n // 3 & 255 for n in range(length))
+    assert crc64(begin, text) == crc64_bit_by_bit(begin, text)
 
 
 @pytest.mark.parametrize(

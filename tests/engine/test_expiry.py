@@ -112,7 +112,7 @@ def test_the_cycle_ends_when_its_time_is_over_and_says_so() -> None:
 @pytest.mark.parametrize("guard", [GUARD_REPLICA, GUARD_PAUSED, GUARD_FENCED])
 def test_a_node_that_may_not_delete_hides_expired_keys(guard: int) -> None:
     class Pauses:
-        def pauses(self, writes: bool) -> bool:
+        def pauses(self, session: object, writes: bool) -> bool:
             return False
 
     node = LoneEngine()

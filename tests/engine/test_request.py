@@ -116,7 +116,7 @@ def test_a_null_array_and_an_empty_array_are_no_request() -> None:
     assert DirectClient().send(b"*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n") == b"+PONG\r\n"
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes_never_break_the_engine(noise: bytes) -> None:
     client = DirectClient()
@@ -125,7 +125,7 @@ def test_random_bytes_never_break_the_engine(noise: bytes) -> None:
     assert client.engine.stat_unexpected_errors == 0
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_a_damaged_pipeline_never_breaks_the_engine(luck: random.Random) -> None:
     message = bytearray(PIPELINE)

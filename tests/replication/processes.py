@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -94,6 +95,14 @@ class Server:
         role: Any = self.client.execute_command("ROLE")
         return bool(role[0] == b"slave" and role[3] == b"connected")
 
+    def pause(self) -> None:
+        """Stop it where it stands; its sockets stay open."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it as kill -9 does."""
         self.process.kill()
@@ -102,6 +111,7 @@ class Server:
     def stop(self) -> None:
         """End it as SIGTERM does."""
         if self.process.poll() is None:
+            self.resume()
             self.process.terminate()
             try:
                 self.process.wait(20)
@@ -124,6 +134,8 @@ class Link:
         self.target_port = target_port
         self.cut_after_bytes: int | None = None
         """Cut both ends once so many more bytes came from the target."""
+        self.bytes_per_second = 0
+        """How much it carries from the target; 0: as fast as it goes."""
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -146,7 +158,9 @@ class Link:
 
     def _carry(self, source: socket.socket, target: socket.socket, counts: bool) -> None:
         try:
-            while piece := source.recv(65536):
+            while piece := source.recv(65536 if not (counts and self.bytes_per_second) else 4096):
+                if counts and self.bytes_per_second:
+                    time.sleep(len(piece) / self.bytes_per_second)  # this is what makes it slow
                 if counts and self.cut_after_bytes is not None:
                     room = self.cut_after_bytes
                     self.cut_after_bytes = room - len(piece) if room > len(piece) else None
@@ -235,8 +249,9 @@ def await_equal(primary: Server, replica: Server) -> None:
         return held[0] == held[1]
 
     try:
-        await_true(equal, "equal data", within_s=8)  # keys may expire while they are read
+        await_true(equal, "equal data", within_s=20)  # keys may expire while they are read
     except AssertionError:
         ours, theirs = held
         names = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
-        assert not [(name, ours.get(name), theirs.get(name)) for name in sorted(names)[:5]]
+        different = [(name, ours.get(name), theirs.get(name)) for name in sorted(names)[:5]]
+        assert not different, f"{len(names)} keys differ, so these: {different}"

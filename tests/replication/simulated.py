@@ -27,6 +27,8 @@ class Nodes:
     def __init__(self, world: World) -> None:
         self.world = world
         self.running: dict[str, ServerNode] = {}
+        self.adapt: Callable[[ServerNode], None] = lambda node: None
+        """Sees each node before its start, so that deliberate faults can be put into it."""
 
     def start(self, name: str, **settings: str) -> None:
         """Start a node on the host of this name; `settings` as CONFIG SET takes them, with underscores."""
@@ -47,6 +49,7 @@ class Nodes:
             configuration.assign("port", PORT)
             log = Log(host.clock, host.disk, host.pid, lambda line: None, level="warning", path="")
             node = ServerNode(configuration, host, log)
+            self.adapt(node)
             self.running[host.name] = node
             await node.start()
             assert node.stopped is not None

@@ -9,7 +9,7 @@ from holdfast.replication.serving import S_PRIMARY, Serving
 
 def test_a_bare_replconf_of_the_primary_asks_for_nothing() -> None:
     asked: list[bool] = []
-    serving: Any = SimpleNamespace(_primary=SimpleNamespace(primary_asks=lambda: asked.append(True)))
+    serving: Any = SimpleNamespace(_primary=SimpleNamespace(primary_asks=lambda words: asked.append(True)))
     session: Any = SimpleNamespace(flags=S_PRIMARY)
     assert Serving.replconf(serving, session, [b"REPLCONF"]) is NO_REPLY
     assert not asked

@@ -68,6 +68,12 @@ def test_among_equals_the_preferred_leads_and_one_that_may_not_lead_gives_its_ta
     assert choose_promotion(9, "L", good, "p", may_lead="a") == FetchFirst("a", "b", Position(1, 12))
 
 
+def test_without_acknowledged_writes_any_intact_copy_leads_though_the_last_members_are_gone() -> None:
+    bound = record(("x", 0))  # who promoted last knew only of x, which was since replaced by an empty node
+    reports = [report("a", 3, 10, bound), report("b", 3, 12, bound)]
+    assert choose_promotion(9, "L", reports, "abp") == Promote("b", Position(3, 12))
+
+
 def test_a_loss_is_accepted_only_when_everybody_has_answered_or_the_operator_says_so() -> None:
     wreck = [report("a", 1, 10, AB, intact=False), report("b", 1, 12, AB, intact=False)]
     assert isinstance(choose_promotion(9, "L", wreck, "p"), Wait)

@@ -206,8 +206,9 @@ def test_a_primary_that_restarts_from_its_log_is_followed(nodes: Nodes) -> None:
     before = nodes.running["a"]
     nodes.world.restart("a")
     nodes.world.run_until(lambda: nodes.running["a"] is not before, 5)
-    nodes.world.run_until(lambda: bool(nodes.running["a"].replication.line.full_syncs), 10)
+    nodes.world.run_until(lambda: bool(nodes.running["a"].replication.serving.partial_accepted), 10)
     nodes.world.run_until(lambda: is_up(nodes, "b"), 10)
+    assert not nodes.running["a"].replication.line.full_syncs
     nodes.world.run(nodes.ask("a", "SET", "l", 2))
     nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
     assert nodes.world.run(nodes.ask("b", "GET", "k")) == b"1"

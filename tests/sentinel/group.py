@@ -49,9 +49,12 @@ def until(question: Callable[[], object], what: str, patience_s: float = PATIENC
 class Process:
     """One member: where it listens, how to reach and end it."""
 
-    def __init__(self, kind: str, command: list[str], port: int, directory: Path) -> None:
-        self.kind, self.port, self.directory = kind, port, directory
+    def __init__(
+        self, kind: str, command: list[str], port: int, directory: Path, host: str = "127.0.0.1"
+    ) -> None:
+        self.kind, self.port, self.directory, self.host = kind, port, directory, host
         self.command = command
+        self.password: str | None = None
         self.log_path = directory / f"{port}.log"
         self._client: redis.Redis | None = None
         self.start()
@@ -73,7 +76,13 @@ class Process:
     def client(self) -> redis.Redis:
         """Return a client without retries."""
         if self._client is None:
-            self._client = redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)
+            self._client = redis.Redis(
+                host=self.host,
+                port=self.port,
+                password=self.password,
+                socket_timeout=5,
+                decode_responses=True,
+            )
         return self._client
 
     def wait_ready(self) -> None:
@@ -132,34 +141,38 @@ class Group:
         self.sentinels: list[Process] = []
         self._events: list[Events] = []
 
+    def place(self) -> tuple[str, list[str]]:
+        """Return where the next member runs: its address, and the words before its command."""
+        return "127.0.0.1", []
+
     def add_node(self, kind: str = "redis", *options: str) -> Process:
         """Start a node of data; all but the first follow the first."""
-        port = free_port()
+        port, (host, before) = free_port(), self.place()
         program = ["redis-server"] if kind == "redis" else [sys.executable, "-m", "holdfast.cli.server"]
         home = self.directory / str(port)
         home.mkdir()
         (home / "redis.conf").write_text(
-            f'port {port}\nbind 127.0.0.1\nsave ""\ndir {home}\nrepl-diskless-sync-delay 0\n'
-            + (f"replicaof 127.0.0.1 {self.nodes[0].port}\n" if self.nodes else "")
+            f'port {port}\nbind {host}\nprotected-mode no\nsave ""\ndir {home}\nrepl-diskless-sync-delay 0\n'
+            + (f"replicaof {self.nodes[0].host} {self.nodes[0].port}\n" if self.nodes else "")
         )
-        node = Process(kind, [*program, str(home / "redis.conf"), *options], port, home)
+        node = Process(kind, [*before, *program, str(home / "redis.conf"), *options], port, home, host)
         self.nodes.append(node)
         return node
 
     def add_sentinel(self, kind: str = "holdfast", quorum: int = 2, extra: str = "") -> Process:
         """Start a Sentinel of either kind."""
-        port = free_port()
+        port, (host, before) = free_port(), self.place()
         program = ["redis-sentinel"] if kind == "redis" else [sys.executable, "-m", "holdfast.cli.sentinel"]
         home = self.directory / str(port)
         home.mkdir()
         (home / "sentinel.conf").write_text(
-            f"# written by hand\nport {port}\nbind 127.0.0.1\ndir {home}\n"
-            f"sentinel monitor mymaster 127.0.0.1 {self.nodes[0].port} {quorum}\n"
+            f"# written by hand\nport {port}\nbind {host}\nprotected-mode no\ndir {home}\n"
+            f"sentinel monitor mymaster {self.nodes[0].host} {self.nodes[0].port} {quorum}\n"
             f"sentinel down-after-milliseconds mymaster {self.down_after_ms}\n"
             f"sentinel failover-timeout mymaster {self.failover_timeout_ms}\n"
             f"sentinel parallel-syncs mymaster 2\n{extra}"
         )
-        sentinel = Process(kind, [*program, str(home / "sentinel.conf")], port, home)
+        sentinel = Process(kind, [*before, *program, str(home / "sentinel.conf")], port, home, host)
         self.sentinels.append(sentinel)
         return sentinel
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from holdfast.node.sentinel import SentinelNode
+from holdfast.node.server import ServerNode
 from holdfast.sentinel.config_file import Line
 from holdfast.server.config import Configuration
 from holdfast.server.config.words import split_words
@@ -41,10 +42,11 @@ class SimulatedGroup:
 
     def __init__(
         self, world: World, nodes: int = 3, sentinels: int = 3, down_after_ms: int = 1000, extra: str = "",
-        **settings: str,
+        adapt: Callable[[ServerNode], None] = lambda node: None, **settings: str,
     ) -> None:  # fmt: skip
         self.world = world
         self.nodes = Nodes(world)
+        self.nodes.adapt = adapt
         self.sentinels: dict[str, SentinelNode] = {}
         self.log: list[str] = []
         self.extra = extra
@@ -111,14 +113,24 @@ class SimulatedGroup:
                 return False
         return len(self.sentinels) > 0
 
+    def lease_held(self) -> bool:
+        """Tell whether the first primary holds the lease, and every Sentinel keeps its list."""
+        lists = {node.sentinel.primaries["mymaster"].voter_list.number for node in self.sentinels.values()}
+        return self.nodes.running["n0"].replication.lease.word == "held" and lists == {(0, 1)}
+
+    def voter_lists(self) -> list[frozenset[str]]:
+        """Return whom each Sentinel counts as voters."""
+        return [node.sentinel.primaries["mymaster"].voter_list.ids for node in self.sentinels.values()]
+
     def leading(self) -> list[str]:
         """Return the living nodes that lead and take writes."""
         return [
             name
             for name in self.names
             if self.world.process(name).running
-            and not self.nodes.running[name].replication.is_replica
-            and self.nodes.running[name].replication.fence_refusal() is None
+            and self.nodes.running[name].replication.is_started
+            and self.nodes.running[name].replication.leads
+            and self.nodes.running[name].replication.lease.may_write
         ]
 
     def named(self) -> set[str]:

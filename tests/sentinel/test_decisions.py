@@ -275,6 +275,27 @@ def test_a_primary_that_came_back_empty_is_down():
     assert "+sdown" in scene.told(scene.look())
 
 
+def test_a_primary_that_loads_longer_than_a_failover_takes_is_down():
+    scene = Scene(down_after_ms=30_000)
+    scene.primary.link.loading_since_ms = scene.now_ms
+    assert "+sdown" not in scene.told(scene.look(2000))
+    assert "+sdown" in scene.told(scene.look(1))
+
+
+def test_a_primary_whose_disk_refuses_writes_is_down_while_a_replica_could_take_them():
+    scene = Scene(down_after_ms=30_000)
+    text = f"run_id:{'9' * 40}\r\nrole:master\r\naof_last_write_status:err\r\n"
+    observation.info_came(scene.sentinel, scene.primary, text, scene.now_ms)
+    for each in scene.replicas:
+        each.fails_writes_since_ms = scene.now_ms
+    assert "+sdown" not in scene.told(scene.look(2001))
+    scene.replicas[0].fails_writes_since_ms = None
+    assert "+sdown" in scene.told(scene.look(1))
+    healthy = text.replace(":err", ":ok")
+    observation.info_came(scene.sentinel, scene.primary, healthy, scene.now_ms)
+    assert "-sdown" in scene.told(scene.look(1))
+
+
 def test_a_primary_that_was_flushed_is_not_down():
     scene = Scene()
     for keyspace in ("db0:keys=3,expires=0\r\n", ""):

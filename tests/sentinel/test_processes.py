@@ -90,14 +90,34 @@ def test_a_planned_failover_loses_nothing(ours: Group) -> None:
     until(lambda: ours.agreed(port), "all agree")
 
 
-def test_the_client_of_redis_py_follows_a_failover(ours: Group) -> None:
-    client = SentinelClient([("127.0.0.1", each.port) for each in ours.sentinels], socket_timeout=2)
-    primary = client.master_for("mymaster")
-    primary.set("k", "v")
-    assert len(client.discover_slaves("mymaster")) == 2
-    ours.nodes[0].kill()
-    until(lambda: primary.set("k", "w"), "writes go on", 5)
-    assert client.discover_master("mymaster")[1] != ours.nodes[0].port
+@pytest.mark.parametrize(
+    ("nodes", "sentinels", "down_after_ms"),
+    [
+        ("redis", ["redis", "redis", "holdfast"], 1500),
+        ("redis", ["holdfast"] * 3, 5000),
+        ("holdfast", ["holdfast"] * 3, 5000),
+    ],
+    ids=["two stock Sentinels and ours around stock", "ours around stock", "ours around ours"],
+)
+def test_the_client_of_redis_py_follows_a_crash_and_a_planned_failover(
+    nodes: str, sentinels: list[str], down_after_ms: int
+) -> None:
+    with group(down_after_ms) as made:
+        build(made, [nodes] * 3, sentinels)
+        client = SentinelClient([("127.0.0.1", each.port) for each in made.sentinels], socket_timeout=2)
+        primary = client.master_for("mymaster")
+        primary.set("k", "v")
+        assert len(client.discover_slaves("mymaster")) == 2
+        made.nodes[0].kill()
+        until(lambda: primary.set("k", "w"), "writes go on", 15)
+        port = client.discover_master("mymaster")[1]
+        assert port != made.nodes[0].port
+        made.nodes[0].start()
+        until(lambda: made.agreed(port), "the dead one follows")
+        made.sentinels[2].client.sentinel_failover("mymaster")
+        until(lambda: client.discover_master("mymaster")[1] != port, "handed over")
+        until(lambda: primary.set("k", "x"), "writes go on", 5)
+        assert client.slave_for("mymaster").get("k") is not None
 
 
 def test_stock_sentinels_and_ours_agree_and_vote_for_one_another(mixed: Group) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from holdfast.sentinel import observation
 from holdfast.sim import World
 from tests.sentinel.simulated import SimulatedGroup
 
@@ -15,13 +18,20 @@ def settle(world: World, **settings: object) -> SimulatedGroup:
     return made
 
 
-def test_a_killed_primary_is_replaced_within_a_second_of_virtual_time() -> None:
+@pytest.mark.parametrize(
+    ("down_after_ms", "lease", "limit_s"), [(1000, "-1", 0.6), (30_000, "0", 0.5), (30_000, "-1", 1.5)]
+)
+def test_a_killed_primary_is_replaced_when_its_lease_has_ended(
+    down_after_ms: int, lease: str, limit_s: float
+) -> None:
     with World(1) as world:
-        made = settle(world, down_after_ms=30_000)
+        extra = f"sentinel primary-lease-ms mymaster {lease}\n"
+        made = settle(world, down_after_ms=down_after_ms, extra=extra)
+        world.run(2)
         at = world.now
         world.kill("n0")
         world.run_until(lambda: bool(made.leading()), 5)
-        assert world.now - at < 1.0
+        assert world.now - at < limit_s
         world.run_until(made.agreed, 10)
         world.restart("n0")
         world.run_until(lambda: made.agreed() and len(made.leading()) == 1, 20)
@@ -29,7 +39,7 @@ def test_a_killed_primary_is_replaced_within_a_second_of_virtual_time() -> None:
 
 def test_a_cut_off_primary_is_replaced_and_follows_after_the_cut() -> None:
     with World(2) as world:
-        made = settle(world)
+        made = settle(world, extra="sentinel primary-lease-ms mymaster 0\n")
         world.partition(["n0"], ["n1", "n2", "s0", "s1", "s2"])
         world.run_until(lambda: len(made.leading()) == 2, 10)
         world.heal_all()
@@ -106,14 +116,11 @@ def test_after_any_faults_one_leads_and_no_epoch_had_two_leaders(seed: int) -> N
         assert all(len(leaders) == 1 for leaders in made.epochs_and_leaders().values())
 
 
-LEASE = "sentinel primary-lease-ms mymaster -1\n"
-
-
 def under_lease(world: World, **settings: object) -> SimulatedGroup:
     """Start a group whose primary takes writes only while most Sentinels grant it."""
-    made = settle(world, extra=LEASE, **settings)
+    made = settle(world, **settings)
     replication = made.nodes.running["n0"].replication
-    world.run_until(lambda: replication.lease_word == "held", 20)
+    world.run_until(lambda: replication.lease.word == "held", 20)
     return made
 
 
@@ -142,14 +149,17 @@ def test_under_a_lease_a_cut_off_primary_takes_no_writes_when_another_leads() ->
         world.run_until(made.agreed, 20)
 
 
-def test_under_a_lease_a_primary_without_most_sentinels_stops_and_goes_on_with_them() -> None:
+def test_without_most_sentinels_a_primary_goes_on_while_all_replicas_grant() -> None:
     with World(7) as world:
         made = under_lease(world)
-        for name in ("s1", "s2"):
+        for name in ("s0", "s1", "s2"):
             world.kill(name)
         world.run(3.0)
+        assert made.leading() == ["n0"]
+        world.kill("n2")
+        world.run(3.0)
         assert made.leading() == []
-        for name in ("s1", "s2"):
+        for name in ("s0", "s1"):
             world.start(name)
         world.run_until(lambda: len(made.leading()) == 1, 20)
 
@@ -167,3 +177,68 @@ def test_under_a_lease_no_two_take_writes_whatever_is_cut(seed: int) -> None:
             world.heal_all()
             assert watch(made, luck.uniform(0.1, 3)) == []
         world.run_until(made.agreed, 90)
+
+
+def test_a_write_that_waits_for_a_lease_is_refused_when_the_node_becomes_a_replica() -> None:
+    with World(11) as world:
+        made = under_lease(world, lease_hold_ms="60000")
+        world.partition(["n0"], ["n1", "n2", "s0", "s1", "s2"])
+        world.run(3)
+
+        async def write_and_demote() -> object:
+            writing = asyncio.ensure_future(made.nodes.ask("n0", "SET", "waits", 1))
+            await asyncio.sleep(1)
+            assert not writing.done()
+            address = world.hosts["n1"].interface.addresses[0]
+            assert await made.nodes.ask("n0", "REPLICAOF", address, 7000) == "OK"
+            return await writing
+
+        assert "READONLY" in str(world.run(write_and_demote()))
+
+
+def test_a_primary_told_to_end_hands_over_first_and_nothing_is_lost() -> None:
+    with World(8) as world:
+        made = under_lease(world)
+        put(made, "n0", 50)
+        at = world.now
+        world.terminate("n0")
+        world.run_until(lambda: made.leading() not in ([], ["n0"]), 5)
+        assert world.now - at < 0.5
+        world.run_until(lambda: not world.process("n0").running, 5)
+        leader = made.leading()[0]
+        assert made.nodes.running[leader].engine.key_count(0) == 50
+
+
+def test_two_of_five_sentinels_that_were_told_to_forget_the_others_elect_nobody() -> None:
+    with World(9) as world:
+        made = settle(world, sentinels=5, extra="sentinel failover-timeout mymaster 10000\n")
+        world.run_until(lambda: made.nodes.running["n0"].replication.lease.word == "held", 20)
+        world.run_until(lambda: all(len(each) == 5 for each in made.voter_lists()), 20)
+        for node in made.sentinels.values():
+            node.sentinel.primaries["mymaster"].options.quorum = 2
+        world.partition(["n0", "s0", "s1", "s2"], ["n1", "n2", "s3", "s4"])
+        for name in ("s3", "s4"):
+            node = made.sentinels[name]
+            observation.reset(node.sentinel, node.sentinel.primaries["mymaster"], node.now_ms())
+            node.run_effects()
+        assert watch(made, 20) == []
+        assert made.leading() == ["n0"]
+        world.heal_all()
+        world.run_until(made.agreed, 30)
+
+
+def test_a_sixth_sentinel_joins_the_list_and_a_dead_one_leaves_it_when_most_are_told() -> None:
+    with World(10) as world:
+        made = under_lease(world)
+        world.start("s3", made._program(world.hosts["n0"].interface.addresses[0], 1000, 2))
+        world.run_until(lambda: all(len(each) == 4 for each in made.voter_lists()), 20)
+        gone = made.sentinels["s3"].sentinel.my_id
+        world.kill("s3")
+        world.run(5)
+        assert all(len(each) == 4 for each in made.voter_lists()), "nobody leaves by age"
+        for name in ("s0", "s1", "s2"):
+            primary = made.sentinels[name].sentinel.primaries["mymaster"]
+            primary.unwanted_voters |= {gone}
+        del made.sentinels["s3"]
+        world.run_until(lambda: all(len(each) == 3 for each in made.voter_lists()), 10)
+        assert made.leading() == ["n0"]

@@ -39,6 +39,25 @@ def test_a_signal_ends_the_server_gracefully(start: Start, number: signal.Signal
     assert any(b"User requested shutdown" in line for line in server.lines)
 
 
+def test_a_second_interrupt_ends_the_server_at_once(start: Start) -> None:
+    server = start("--shutdown-timeout", "1000", "--repl-diskless-sync-delay", "0")
+    replica = start("--replicaof", f"127.0.0.1 {server.port}", "--dbfilename", "replica.rdb")
+    with server.client() as client:
+        while b"state=online" not in client.command(b"INFO", b"replication"):
+            pass
+        replica.process.send_signal(signal.SIGSTOP)  # it lacks what comes now, so the shutdown waits
+        try:
+            client.command(b"SET", b"k", b"v")
+            server.process.send_signal(signal.SIGINT)
+            while b"shutdown_in_milliseconds" not in client.command(b"INFO", b"server"):
+                pass
+            server.process.send_signal(signal.SIGINT)
+            assert server.end() == 1
+        finally:
+            replica.process.send_signal(signal.SIGCONT)
+    assert any(b"You insist... exiting now." in line for line in server.lines)
+
+
 def test_a_hang_up_changes_nothing(start: Start) -> None:
     server = start()
     server.process.send_signal(signal.SIGHUP)

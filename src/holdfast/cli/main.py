@@ -18,7 +18,19 @@ import holdfast
 COMMANDS: dict[str, tuple[str, str]] = {
     "check-aof": ("holdfast.cli.check:check_aof", "Check an append-only file, and mend its tail."),
     "check-rdb": ("holdfast.cli.check_rdb:check_rdb", "Check an RDB file: every value of it."),
+    "vip": ("holdfast.cli.vip:vip", "Hold a virtual address on the host where it should be."),
+    "cluster": ("holdfast.cli.cluster:cluster", "Make, look at, reshard and mend clusters."),
+    "proxy": ("holdfast.cli.proxy:proxy", "Serve one address in front of many servers."),
+    "down": ("holdfast.cli.deployment:down", "Stop a deployment in order, losing nothing."),
+    "drill": ("holdfast.cli.drill:drill", "Break something on purpose, and tell what clients saw."),
+    "logs": ("holdfast.cli.deployment:logs", "Print the log of a process."),
+    "migrate": ("holdfast.cli.migrate:migrate", "Move a live data set to another deployment."),
+    "pause": ("holdfast.cli.deployment:pause", "Switch automatic failover off, for maintenance."),
+    "resume": ("holdfast.cli.deployment:resume", "Switch automatic failover on again."),
     "sim": ("holdfast.cli.sim:sim", "Play deployments and their faults in virtual time."),
+    "status": ("holdfast.cli.deployment:status", "Tell how a deployment is: ours, or any by address."),
+    "switchover": ("holdfast.cli.deployment:switchover", "Let another node lead, losing nothing."),
+    "up": ("holdfast.cli.up:up", "Run a whole fault-tolerant cache: the place to begin."),
 }
 """Name: (module and attribute of the click command, summary)."""
 
@@ -49,3 +61,7 @@ class LazyGroup(click.Group):
 @click.version_option(holdfast.__version__, "-v", "--version", prog_name="holdfast")
 def main() -> None:
     """Tools of Holdfast, a fault-tolerant distributed cache that speaks Redis."""
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,7 @@ from typing import TextIO
 import click
 
 from holdfast.sim.scenario import ScenarioError, run_text
-from holdfast.sim.swarm.draw import draw
+from holdfast.sim.swarm.draw import KINDS
 from holdfast.sim.swarm.mutations import MUTATIONS
 from holdfast.sim.swarm.pool import run_many
 from holdfast.sim.swarm.run import Outcome, play
@@ -51,6 +51,7 @@ def run(ctx: click.Context, scenario: TextIO) -> None:
 @sim.command("swarm")
 @click.option("--seeds", default=200, show_default=True, type=click.IntRange(1), help="How many seeds.")
 @click.option("--first", default=0, show_default=True, help="The first of them.")
+@click.option("--kind", default="replication", show_default=True, type=click.Choice([*KINDS]))
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option(
     "--mutation", default="", type=click.Choice(["", *MUTATIONS]), help="Put a deliberate fault in."
@@ -59,7 +60,9 @@ def run(ctx: click.Context, scenario: TextIO) -> None:
     "--shrink/--no-shrink", "shrinks", default=True, help="Look for fewer faults that fail as well."
 )
 @click.pass_context
-def swarm(ctx: click.Context, seeds: int, first: int, jobs: int, mutation: str, shrinks: bool) -> None:
+def swarm(
+    ctx: click.Context, seeds: int, first: int, kind: str, jobs: int, mutation: str, shrinks: bool
+) -> None:
     """Play many seeds; the first that fails is printed as a scenario."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -70,7 +73,7 @@ def swarm(ctx: click.Context, seeds: int, first: int, jobs: int, mutation: str, 
     began, virtual, acknowledged, promotions = time.monotonic(), 0.0, 0, 0
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("seeds", total=seeds)
-        for outcome in run_many(range(first, first + seeds), jobs, mutation):
+        for outcome in run_many(range(first, first + seeds), jobs, mutation, kind):
             progress.advance(task)
             virtual += outcome.virtual_seconds
             acknowledged += outcome.acknowledged
@@ -87,7 +90,9 @@ def swarm(ctx: click.Context, seeds: int, first: int, jobs: int, mutation: str, 
     if failed:
         worst = min(failed, key=lambda each: each.seed)
         if shrinks:
-            worst = shrunk(worst, mutation=mutation, tell=lambda text: console.print(text, style="dim"))
+            worst = shrunk(
+                worst, mutation=mutation, kind=kind, tell=lambda text: console.print(text, style="dim")
+            )
         click.echo(f"\n# {worst.problem.splitlines()[0]}\n{worst.scenario}")
         ctx.exit(BROKEN)
 
@@ -97,11 +102,12 @@ def swarm(ctx: click.Context, seeds: int, first: int, jobs: int, mutation: str, 
 @click.option(
     "--mutation", default="", type=click.Choice(["", *MUTATIONS]), help="Put a deliberate fault in."
 )
+@click.option("--kind", default="replication", show_default=True, type=click.Choice([*KINDS]))
 @click.option("--svg", "svg", type=click.Path(dir_okay=False), help="Write a timeline to this file.")
 @click.pass_context
-def replay(ctx: click.Context, seed: int, mutation: str, svg: str | None) -> None:
+def replay(ctx: click.Context, seed: int, mutation: str, kind: str, svg: str | None) -> None:
     """Play SEED again and tell what happened in plain words."""
-    outcome, stage = play(draw(seed), mutation=mutation)
+    outcome, stage = play(KINDS[kind](seed), mutation=mutation)
     click.echo(outcome.scenario)
     click.echo(told(stage), nl=False)
     if svg:

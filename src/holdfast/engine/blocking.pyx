@@ -233,7 +233,7 @@ cdef int serve_ready(Engine e) except -1:
 
 cdef bint park_for_pause(Session s, Call* c, bint writes) except? False:
     cdef Engine e = s.engine
-    if s.flags & (S_DENY_BLOCKING | S_REPLICA) or not e.node.pauses(writes):
+    if s.flags & (S_DENY_BLOCKING | S_REPLICA) or not e.node.pauses(s, writes):
         return False
     park_request(s, c, "pause")
     return True

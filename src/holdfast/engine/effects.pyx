@@ -128,6 +128,11 @@ def take_stream(Engine engine):
     return chunk
 
 
+def stream_database(Engine engine):
+    """Return the database that is selected at the end of the stream, 0 if the next effect says it anyhow."""
+    return max(engine.stream_db, 0)
+
+
 def forget_database(Engine engine):
     """Let the next effect begin with SELECT (a new reader joins the stream)."""
     engine.stream_db = -1

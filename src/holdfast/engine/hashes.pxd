@@ -35,7 +35,6 @@ cdef inline void hash_keep(Record* r, HashValue* v) noexcept nogil:
 
 # An empty hash; `room` is a hint: bytes of the texts to come.
 cdef HashValue hash_new(Heap* h, size_t room) noexcept nogil
-cdef void hash_free(Heap* h, HashValue* v) noexcept nogil
 cdef size_t hash_count(HashValue* v) noexcept nogil
 # Make it a table, with room for so many fields.
 cdef void hash_to_table(Heap* h, HashValue* v, HashKey* seed, size_t fields) noexcept nogil

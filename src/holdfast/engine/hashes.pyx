@@ -13,7 +13,7 @@ from libc.string cimport memcpy
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport Heap, heap_free, heap_realloc, hf_usable
 from holdfast.engine.keyspace cimport (
-    HASH_KEY, HASH_PACK, HASH_TABLE, HashEntry, free_table, hash_entry_key, hash_entry_value, new_hash_entry,
+    HASH_KEY, HASH_PACK, HASH_TABLE, HashEntry, hash_entry_key, hash_entry_value, new_hash_entry,
     new_table)
 from holdfast.engine.listpack cimport (
     Listpack, lp_append, lp_count, lp_delete, lp_find, lp_first, lp_fits, lp_free, lp_new, lp_next,
@@ -32,14 +32,6 @@ cdef HashValue hash_new(Heap* h, size_t room) noexcept nogil:
     v.kind = HASH_PACK
     v.ptr = lp_new(h, EMPTY_BYTES + room)
     return v
-
-
-cdef void hash_free(Heap* h, HashValue* v) noexcept nogil:
-    if v.kind == HASH_PACK:
-        lp_free(h, <Listpack>v.ptr)
-    else:
-        free_table(h, <Table*>v.ptr)
-    v.ptr = NULL
 
 
 cdef size_t hash_count(HashValue* v) noexcept nogil:

@@ -33,6 +33,7 @@ cdef extern from *:
 cdef struct Heap:
     size_t used     # bytes handed out by the allocator, overhead included
     size_t peak     # largest `used` seen at the end of a tick
+    size_t plain_from   # list elements of so many bytes stand alone (0: as their list's fill says)
 
 cdef enum:
     HEAP_OVERHEAD = 8   # what the allocator keeps in front of a block

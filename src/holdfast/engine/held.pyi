@@ -1,5 +1,7 @@
 """Held replies: what may not leave before replicas have acknowledged it."""
 
+from collections.abc import Container
+
 from holdfast.engine.state import Engine, Session
 
 def settle_held(engine: Engine, offset: int) -> list[Session]:
@@ -10,3 +12,6 @@ def release_held(session: Session, offset: int) -> int:
 
 def fail_held(session: Session, offset: int, error: bytes) -> int:
     """Put an error in the place of every reply that waits for `offset` or less; return how many."""
+
+def hold_unsent(engine: Engine, passed_over: Container[Session]) -> None:
+    """Hold every reply of this tick that is still here, but of replicas and of the sessions passed over."""

@@ -5,7 +5,8 @@ waits for. Marks stand in the order of the replies, so the output may leave up t
 the first. Within a tick the offset is not known yet; `settle_held` gives all marks
 of the tick the offset at its end, so that pipelined writes share one round trip.
 
-What it is not: the decision when an offset is acknowledged (`holdfast.replication.gate`).
+What it is not: the decision when an offset is acknowledged (`holdfast.replication.gate`,
+`holdfast.replication.lease_keeper`).
 """
 
 from libc.stdint cimport int64_t
@@ -13,16 +14,19 @@ from libc.stdlib cimport abort, realloc
 from libc.string cimport memmove
 from holdfast.engine.buf cimport Buf, buf_append, buf_free
 from holdfast.engine.reply cimport wake
-from holdfast.engine.state cimport Engine, HeldReply, Session
+from holdfast.engine.state cimport S_PRIMARY, S_PUBSUB, S_REPLICA, Engine, HeldReply, Session
 
 cdef enum:
     THIS_TICK = -1
 
 
 cdef void hold_reply(Session s, size_t begin) noexcept:
+    if s.out.len > begin:
+        hold_bytes(s, begin, s.out.len)
+
+
+cdef void hold_bytes(Session s, size_t begin, size_t end) noexcept:
     cdef HeldReply* mark
-    if s.out.len <= begin:
-        return
     if s.held_count == s.held_cap:
         s.held_cap = s.held_cap * 2 if s.held_cap else 8
         s.held = <HeldReply*>realloc(s.held, s.held_cap * sizeof(HeldReply))
@@ -32,7 +36,7 @@ cdef void hold_reply(Session s, size_t begin) noexcept:
         s.engine.gated.append(s)
     mark = &s.held[s.held_count]
     mark.begin = begin
-    mark.end = s.out.len
+    mark.end = end
     mark.offset = THIS_TICK
     s.held_count += 1
 
@@ -104,3 +108,55 @@ def fail_held(Session session, int64_t offset, bytes error):
     drop_marks(session, count)
     wake(session)
     return count
+
+
+def hold_unsent(Engine engine, passed_over):
+    """Hold every reply of this tick that is still here, but of replicas and of the sessions passed over.
+
+    Pushes and messages of subscriptions are no replies: they leave when what is before them does.
+    """
+    cdef Session s
+    cdef size_t at, end
+    for s in engine.pending:
+        if s in passed_over or s.flags & (S_PRIMARY | S_REPLICA):
+            continue
+        if s.flags & S_PUBSUB and s.resp == 2:
+            continue
+        at = s.held[s.held_count - 1].end if s.held_count else 0
+        while at < s.out.len:
+            end = reply_end(s.out.ptr, s.out.len, at)
+            if s.out.ptr[at] != c'>':
+                hold_bytes(s, at, end)
+            at = end
+
+
+cdef size_t reply_end(const char* text, size_t size, size_t at) noexcept nogil:
+    """Where the whole reply ends that begins at `at`; `size` if it is cut off."""
+    cdef int64_t wanted = 1
+    cdef int64_t count
+    cdef char kind
+    cdef bint negative
+    while wanted and at < size:
+        wanted -= 1
+        kind = text[at]
+        at += 1
+        count = 0
+        negative = False
+        while at < size and text[at] != c'\r':
+            if text[at] == c'-':
+                negative = True
+            elif c'0' <= text[at] <= c'9':
+                count = count * 10 + (text[at] - c'0')
+            at += 1
+        at += 2
+        if negative:
+            continue
+        if kind == c'$' or kind == c'=' or kind == c'!':
+            at += count + 2
+        elif kind == c'*' or kind == c'~' or kind == c'>':
+            wanted += count
+        elif kind == c'%':
+            wanted += 2 * count
+        elif kind == c'|':
+            wanted += 2 * count + 1
+    return at if at < size else size

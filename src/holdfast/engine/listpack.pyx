@@ -524,8 +524,8 @@ cdef bint lp_valid(const uint8_t* p, size_t n) noexcept nogil:
     last = n - 1
     while at < last:
         kind = p[at]
-        if kind < INT_13:       # a small number or a short string: one byte before, one behind
-            body = 1 if kind < STRING_6 else 1 + (kind & 63)
+        if kind < STRING_12:    # a small number or a short string: its back-length is one byte
+            body = 1 if kind < STRING_6 else 1 + (kind & 63) if kind < INT_13 else 2
             if body >= last - at or p[at + body] != body:
                 return False
             at += body + 1
@@ -533,7 +533,7 @@ cdef bint lp_valid(const uint8_t* p, size_t n) noexcept nogil:
             continue
         if kind > INT_64:
             return False
-        head = 5 if kind == STRING_32 else 2 if STRING_12 <= kind < STRING_32 else 1
+        head = 5 if kind == STRING_32 else 2 if kind < STRING_32 else 1
         if head > last - at:
             return False
         body = body_bytes(p + at)

@@ -37,7 +37,6 @@ cdef inline void list_keep(Record* r, ListValue* v) noexcept nogil:
 
 # An empty list; `room` is a hint: bytes of the texts to come.
 cdef ListValue list_new(Heap* h, size_t room) noexcept nogil
-cdef void list_free(Heap* h, ListValue* v) noexcept nogil
 cdef size_t list_count(ListValue* v) noexcept nogil
 
 # ---- form ----
@@ -49,8 +48,6 @@ cdef void list_expect(
 # Make a quicklist of one node a listpack again if it fits (shrinking: fits by half, so that a
 # list at the limit does not change its form at each edit). To be called after elements went.
 cdef void list_shrink(Heap* h, ListValue* v, int fill, bint shrinking) noexcept nogil
-# The form that a list of this content has (after loading a node-wise one).
-cdef void list_settle(Heap* h, ListValue* v, int fill, int compress) noexcept nogil
 
 # ---- the ends ----
 cdef void list_push(Heap* h, ListValue* v, const char* p, size_t n, bint head) noexcept nogil

@@ -15,7 +15,7 @@ from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport Heap
 from holdfast.engine.keyspace cimport LIST_PACK, LIST_QUICK
 from holdfast.engine.listpack cimport (
-    Listpack, lp_append, lp_bytes, lp_count, lp_delete, lp_first, lp_fit, lp_free, lp_insert, lp_last, lp_new,
+    Listpack, lp_append, lp_bytes, lp_count, lp_delete, lp_first, lp_fit, lp_insert, lp_last, lp_new,
     lp_next, lp_prepend, lp_prev, lp_replace, lp_seek, lp_text)
 from holdfast.engine.quicklist cimport (
     Quicklist, QuickNode, ql_append_listpack, ql_delete, ql_delete_range, ql_drop, ql_free, ql_insert, ql_new,
@@ -56,14 +56,6 @@ cdef ListValue list_new(Heap* h, size_t room) noexcept nogil:
     return v
 
 
-cdef void list_free(Heap* h, ListValue* v) noexcept nogil:
-    if v.kind == LIST_PACK:
-        lp_free(h, <Listpack>v.ptr)
-    else:
-        ql_free(h, <Quicklist*>v.ptr)
-    v.ptr = NULL
-
-
 cdef size_t list_count(ListValue* v) noexcept nogil:
     return lp_count(<Listpack>v.ptr) if v.kind == LIST_PACK else (<Quicklist*>v.ptr).count
 
@@ -99,11 +91,6 @@ cdef void list_shrink(Heap* h, ListValue* v, int fill, bint shrinking) noexcept 
     v.ptr = lp_fit(h, node.entry)
     node.entry = NULL
     ql_free(h, ql)
-
-
-cdef void list_settle(Heap* h, ListValue* v, int fill, int compress) noexcept nogil:
-    list_expect(h, v, 0, 0, fill, compress)
-    list_shrink(h, v, fill, False)
 
 
 # ---- the ends

@@ -31,6 +31,7 @@ cdef enum:
     LITERALS_MAX = 32
     REPEAT_MIN = 3
     REPEAT_MAX = 264
+    STEP = 16                   # bytes that are copied at once
     DISTANCE_MAX = 8192
     TABLE_BITS_MIN = 8
     TABLE_BITS_MAX = 14
@@ -141,6 +142,7 @@ cdef size_t lzf_decompress(const void* src, size_t n, void* out, size_t room) no
     cdef uint8_t* to = <uint8_t*>out
     cdef uint8_t* limit = to + room
     cdef const uint8_t* earlier
+    cdef uint8_t* repeated
     cdef size_t length, distance
     cdef uint8_t item
 
@@ -171,9 +173,13 @@ cdef size_t lzf_decompress(const void* src, size_t n, void* out, size_t room) no
         if distance > <size_t>(to - <uint8_t*>out) or length > <size_t>(limit - to):
             return 0
         earlier = to - distance
-        if length <= 16 and distance >= 16 and limit - to >= 16:
-            memcpy(to, earlier, 16)
-            to += length
+        if distance >= STEP and <size_t>(limit - to) >= length + STEP:
+            repeated = to + length
+            while to < repeated:    # sixteen at a time, the last ones beyond the end
+                memcpy(to, earlier, STEP)
+                to += STEP
+                earlier += STEP
+            to = repeated
         elif distance >= length:
             memcpy(to, earlier, length)
             to += length

@@ -2,8 +2,9 @@
 #
 # Nodes hold up to `fill` elements or bytes (list-max-listpack-size: positive
 # counts elements, -1..-5 mean 4, 8, 16, 32, 64 KiB); an element larger than a
-# node stands alone as a plain node. `compress` (list-compress-depth) nodes at
-# each end stay raw and the rest are LZF-compressed.
+# node (or of Heap.plain_from bytes, where that is set) stands alone as a plain
+# node. `compress` (list-compress-depth) nodes at each end stay raw and the rest
+# are LZF-compressed.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from holdfast.engine.buf cimport Slice

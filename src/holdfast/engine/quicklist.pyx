@@ -27,7 +27,7 @@ from libc.string cimport memcmp, memcpy
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport Heap, heap_alloc, heap_free, heap_realloc, heap_size
 from holdfast.engine.listpack cimport (
-    lp_append, lp_bytes, lp_count, lp_delete, lp_equal, lp_first, lp_fit, lp_fits, lp_free,
+    LP_BYTES_MAX, lp_append, lp_bytes, lp_count, lp_delete, lp_equal, lp_first, lp_fit, lp_fits, lp_free,
     lp_insert, lp_last, lp_new, lp_next, lp_prepend, lp_prev, lp_replace, lp_seek, lp_text, lp_valid,
 )
 from holdfast.engine.lzf cimport lzf_compress, lzf_decompress
@@ -53,7 +53,9 @@ cdef inline size_t node_bytes_max(Quicklist* ql) noexcept nogil:
     return <size_t>SMALLEST_NODE_BYTES << (step if step < SIZE_STEPS else SIZE_STEPS - 1)
 
 
-cdef inline bint is_large(Quicklist* ql, size_t n) noexcept nogil:
+cdef inline bint is_large(Heap* h, Quicklist* ql, size_t n) noexcept nogil:
+    if h.plain_from:            # DEBUG QUICKLIST-PACKED-THRESHOLD
+        return n >= h.plain_from or n > LP_BYTES_MAX // 2
     return n > node_bytes_max(ql)
 
 
@@ -64,9 +66,9 @@ cdef inline bint within(Quicklist* ql, size_t size, size_t count) noexcept nogil
     return ql.fill < 0 or count <= <size_t>(ql.fill if ql.fill > 0 else 1)
 
 
-cdef inline bint accepts(Quicklist* ql, QuickNode* node, size_t n) noexcept nogil:
+cdef inline bint accepts(Heap* h, Quicklist* ql, QuickNode* node, size_t n) noexcept nogil:
     """True when the node may take one more element of `n` bytes."""
-    return (node != NULL and not node.plain and not is_large(ql, n)
+    return (node != NULL and not node.plain and not is_large(h, ql, n)
             and within(ql, node.size + n + ENTRY_EXTRA_BYTES, node.count + 1))
 
 
@@ -170,7 +172,7 @@ cdef void node_fill(Heap* h, Quicklist* ql, QuickNode* node, const char* p, size
     """Give a node one element as its only content."""
     node.packed = 0
     node.count = 1
-    node.plain = is_large(ql, n)
+    node.plain = is_large(h, ql, n)
     if node.plain:
         node.entry = plain_entry(h, p, n)
         node.size = <uint32_t>n
@@ -373,7 +375,7 @@ cdef inline void finish(Heap* h, QuickNode* node) noexcept nogil:
 cdef void ql_push_head(Heap* h, Quicklist* ql, const char* p, size_t n) noexcept nogil:
     cdef QuickNode* node = ql.head
     ql.count += 1
-    if accepts(ql, node, n):
+    if accepts(h, ql, node, n):
         node.entry = lp_prepend(h, node.entry, p, n)
         node.size = lp_bytes(node.entry)
         node.count += 1
@@ -386,7 +388,7 @@ cdef void ql_push_head(Heap* h, Quicklist* ql, const char* p, size_t n) noexcept
 cdef void ql_push_tail(Heap* h, Quicklist* ql, const char* p, size_t n) noexcept nogil:
     cdef QuickNode* node = ql.tail
     ql.count += 1
-    if accepts(ql, node, n):
+    if accepts(h, ql, node, n):
         node.entry = lp_append(h, node.entry, p, n)
         node.size = lp_bytes(node.entry)
         node.count += 1
@@ -565,7 +567,7 @@ cdef void ql_insert(Heap* h, QuickCursor* c, const char* p, size_t n, bint after
     if node == NULL:
         return
     ql.count += 1
-    if not accepts(ql, node, n):
+    if not accepts(h, ql, node, n):
         insert_node(h, c, p, n, after)
         return
     place = c.at - node.entry
@@ -590,7 +592,7 @@ cdef void ql_replace(Heap* h, QuickCursor* c, const char* p, size_t n) noexcept 
     cdef QuickNode* node = c.node
     if node == NULL:
         return
-    if (not node.plain and not is_large(ql, n) and lp_fits(node.entry, n)
+    if (not node.plain and not is_large(h, ql, n) and lp_fits(node.entry, n)
             and (node.size + n <= node_bytes_max(ql) or text_bytes(c) >= n)):
         node.entry = lp_replace(h, node.entry, c.at, p, n, &c.at)
         node.size = lp_bytes(node.entry)

@@ -16,8 +16,8 @@ type, then `finish_value`, which chooses the form.
 
 from libc.math cimport isnan
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort, realloc, abort
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport abort, free, qsort, realloc
+from libc.string cimport memcpy, memset
 from holdfast.engine.buf cimport Slice, buf_free, buf_reserve
 from holdfast.engine.heap cimport Heap, heap_alloc, heap_free
 from holdfast.engine.intset cimport intset_add, intset_at, intset_count, intset_new, intset_valid
@@ -28,7 +28,7 @@ from holdfast.engine.keyspace cimport (
     ks_set_number,
     ks_set_string, ks_set_value, new_hash_entry, new_member, new_set_entry, new_sorted_set, new_table)
 from holdfast.engine.listpack cimport (
-    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_bytes, lp_count, lp_entry_bytes, lp_first, lp_fits,
+    LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_count, lp_entry_bytes, lp_first, lp_fits,
     lp_free,
     lp_get, lp_new, lp_next, lp_text, lp_valid)
 from holdfast.engine.lzf cimport lzf_decompress
@@ -45,14 +45,15 @@ from holdfast.engine.rdb_format cimport (
     STRING_INT32,
     STRING_LZF)
 from holdfast.engine.rdb_legacy cimport ziplist_to_listpack, zipmap_to_listpack
+from holdfast.engine.rdb_proof cimport (
+    LOOSE, MEMBERS, PAIRS, SCORED, SOUND, UNSURE, has_twins, prove_at_a_glance)
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport (
-    Table, siphash, table_add, table_expand, table_find, table_hash)
+    Table, table_add, table_expand, table_find, table_hash)
 
 cdef enum:
     LZF_GAIN_MOST = 88          # three bytes of LZF give 264 at most
     EXPAND_MOST = 1 << 16       # room that a count is trusted with before its elements are seen
-    STACK_PLACES = 1024
     ELEMENT_BYTES_MOST = 0x7FFFFFFF     # of a member of a table
     MEMBERS_FROM = 16
 
@@ -259,132 +260,6 @@ cdef int read_blob(Decoder* d, uint8_t** out, size_t* out_bytes) noexcept nogil:
     return rc
 
 
-# ---- members that come twice ----
-
-cdef inline uint64_t quick_hash(const char* p, size_t n) noexcept nogil:
-    """For small compact values only: whoever forges collisions gains little."""
-    cdef uint64_t h = n * 0x9E3779B97F4A7C15ull
-    cdef uint64_t word
-    while n >= 8:
-        memcpy(&word, p, 8)
-        h = (h ^ word) * 0xD6E8FEB86659FD93ull
-        h ^= h >> 32
-        p += 8
-        n -= 8
-    word = 0
-    if n:
-        memcpy(&word, p, n)
-    h = (h ^ word) * 0xD6E8FEB86659FD93ull
-    return h ^ (h >> 29)
-
-
-cdef inline size_t plain_bytes(const uint8_t* at) noexcept nogil:
-    """Head and text of an element in the one form that its text can take; 0: not seen at a glance."""
-    cdef uint8_t kind = at[0]
-    cdef size_t n
-    if kind < 0x80:
-        return 1
-    if kind < 0xC0:
-        n = kind & 63
-        # What looks like a number might be one that should have been stored as such.
-        return 0 if n == 0 or at[1] <= c'9' else n + 1
-    if 0xE0 <= kind < 0xF0:
-        n = (<size_t>(kind & 15) << 8) | at[1]
-        return 0 if n < 64 else n + 2
-    return 0
-
-
-cdef inline const uint8_t* after_element(const uint8_t* at, size_t plain) noexcept nogil:
-    """The element after one of a sound listpack; NULL: ask the listpack itself."""
-    cdef uint8_t kind = at[0]
-    if plain == 0:
-        if kind < 0xC0:
-            plain = 1 + (kind & 63)
-        elif kind < 0xE0:
-            plain = 2
-        elif 0xF1 <= kind <= 0xF3:
-            plain = kind - 0xF1 + 3
-        else:
-            return NULL
-    return at + plain + (1 if plain <= 127 else 2)
-
-
-cdef int plain_twins(const uint8_t* lp, uint32_t* places, uint32_t room, bint pairs) noexcept nogil:
-    """`has_twins` for elements whose bytes are equal when their texts are; -1: there are others.
-
-    A place holds where an element lies and, above that, half of its hash: others differ at a glance.
-    """
-    cdef const uint8_t* at = lp + 6
-    cdef size_t n
-    cdef uint64_t hashed
-    cdef uint32_t place, mark
-    if lp_bytes(<uint8_t*>lp) > 0xFFFF:
-        return -1
-    while at[0] != 0xFF:
-        n = plain_bytes(at)
-        if n == 0 or n > 4096:
-            return -1
-        hashed = quick_hash(<const char*>at, n)
-        place = <uint32_t>hashed & (room - 1)
-        mark = <uint32_t>(hashed >> 32) & 0xFFFF0000u
-        while places[place]:
-            if (places[place] ^ mark) <= 0xFFFF \
-                    and memcmp(lp + (places[place] & 0xFFFF), at, n) == 0:      # the head tells the length
-                return True
-            place = (place + 1) & (room - 1)
-        places[place] = mark | <uint32_t>(at - lp)
-        at = after_element(at, n)
-        if pairs:
-            at = after_element(at, plain_bytes(at))
-            if at == NULL:
-                return -1
-    return False
-
-
-cdef bint has_twins(Decoder* d, uint8_t* lp, bint pairs) noexcept nogil:
-    """Whether a listpack holds an element (of pairs: a first one) twice."""
-    cdef uint32_t here[STACK_PLACES]
-    cdef uint32_t* places = here
-    cdef uint32_t room = 16
-    cdef uint32_t count = lp_count(lp) >> (1 if pairs else 0)
-    cdef uint32_t place
-    cdef char digits[24]
-    cdef char other_digits[24]
-    cdef Slice text, other
-    cdef uint8_t* at = lp_first(lp)
-    cdef bint found = False
-    cdef int seen
-    while room < count * 2:
-        room *= 2
-    if room > STACK_PLACES:
-        places = <uint32_t*>malloc(<size_t>room * 4)
-        if places == NULL:
-            abort()
-    memset(places, 0, <size_t>room * 4)
-    if places == here:
-        seen = plain_twins(lp, places, room, pairs)
-        if seen >= 0:
-            return seen
-        memset(places, 0, <size_t>room * 4)
-    while at != NULL and not found:
-        text = lp_text(at, digits)
-        place = <uint32_t>(quick_hash(text.ptr, text.len) if room <= STACK_PLACES
-                           else siphash(text.ptr, text.len, d.seed)) & (room - 1)
-        while places[place]:
-            other = lp_text(lp + places[place], other_digits)
-            if other.len == text.len and memcmp(other.ptr, text.ptr, text.len) == 0:
-                found = True
-                break
-            place = (place + 1) & (room - 1)
-        places[place] = <uint32_t>(at - lp)
-        at = lp_next(lp, at)
-        if pairs and at != NULL:
-            at = lp_next(lp, at)
-    if places != here:
-        free(places)
-    return found
-
-
 # ---- from compact to full forms ----
 
 cdef bint add_to_set(Decoder* d, Table* t, const char* p, size_t n) noexcept nogil:
@@ -516,7 +391,7 @@ cdef int finish_sorted_set(Decoder* d) noexcept nogil:
         d.member_count = 0
         d.kind = ZSET_PACK
         d.value = lp
-        return faulty(d, b"a sorted set holds a member twice") if has_twins(d, lp, True) else DECODED
+        return faulty(d, b"a sorted set holds a member twice") if has_twins(lp, True, d.seed) else DECODED
     z = new_sorted_set(d.heap, d.seed)
     table_expand(d.heap, &z.table, d.member_count)
     d.kind = ZSET_TREE
@@ -537,14 +412,6 @@ cdef int finish_sorted_set(Decoder* d) noexcept nogil:
 
 cdef inline bint element_score(uint8_t* at, double* out) noexcept nogil:
     cdef LpValue v
-    cdef int number
-    if at[0] < 0x80:
-        out[0] = at[0]
-        return True
-    if 0xC0 <= at[0] < 0xE0:
-        number = (at[0] & 31) << 8 | at[1]
-        out[0] = number - 8192 if number >= 4096 else number
-        return True
     lp_get(at, &v)
     if v.text.ptr == NULL:
         out[0] = <double>v.number
@@ -553,7 +420,7 @@ cdef inline bint element_score(uint8_t* at, double* out) noexcept nogil:
 
 
 cdef int take_sorted_listpack(Decoder* d, uint8_t* lp) noexcept nogil:
-    """A sound listpack of members and scores; d.value owns it."""
+    """A listpack of members and scores whose layout is sound; d.value owns it."""
     cdef uint8_t* at = lp_first(lp)
     cdef uint8_t* score_at
     cdef char digits[24]
@@ -564,10 +431,8 @@ cdef int take_sorted_listpack(Decoder* d, uint8_t* lp) noexcept nogil:
     cdef uint8_t* last_at = NULL
     if lp_count(lp) % 2:
         return faulty(d, b"a sorted set without a last score")
-    while at != NULL and at[0] != 0xFF:
-        score_at = <uint8_t*>after_element(at, plain_bytes(at))
-        if score_at == NULL:
-            score_at = lp_next(lp, at)
+    while at != NULL:
+        score_at = lp_next(lp, at)
         if not element_score(score_at, &score):
             return faulty(d, b"a score that is no number")
         if last_at != NULL and rising and score <= last_score:
@@ -576,11 +441,9 @@ cdef int take_sorted_listpack(Decoder* d, uint8_t* lp) noexcept nogil:
             rising = ordered_compare(last_score, last.ptr, last.len, score, text.ptr, text.len) < 0
         last_at = at
         last_score = score
-        at = <uint8_t*>after_element(score_at, plain_bytes(score_at))
-        if at == NULL:
-            at = lp_next(lp, score_at)
+        at = lp_next(lp, score_at)
     if rising and <int64_t>(lp_count(lp) // 2) <= d.zset_entries:
-        return faulty(d, b"a sorted set holds a member twice") if has_twins(d, lp, True) else DECODED
+        return faulty(d, b"a sorted set holds a member twice") if has_twins(lp, True, d.seed) else DECODED
     at = lp_first(lp)
     while at != NULL:
         text = lp_text(at, digits)
@@ -647,7 +510,7 @@ cdef int read_list_node(Decoder* d) noexcept nogil:
         if lp == NULL:
             return faulty(d, b"a damaged ziplist")
         block = lp
-    elif not lp_valid(block, n):
+    elif prove_at_a_glance(block, n, LOOSE) == UNSURE and not lp_valid(block, n):
         heap_free(d.heap, block)
         return faulty(d, b"a damaged listpack")
     if lp_count(block) == 0:
@@ -819,6 +682,21 @@ cdef int decode_string(Decoder* d) noexcept nogil:
     return rc
 
 
+cdef inline bint proved_at_a_glance(Decoder* d, uint8_t* block, size_t n) noexcept nogil:
+    """Whether a listpack is sound and may stay as it is; its kind is set then."""
+    cdef int64_t count = block[4] | <int64_t>block[5] << 8 if n > 6 else 0
+    if count == 0:
+        return False
+    if d.type == RDB_HASH_LISTPACK:
+        d.kind = HASH_PACK
+        return count // 2 <= d.hash_entries and prove_at_a_glance(block, n, PAIRS) == SOUND
+    if d.type == RDB_ZSET_LISTPACK:
+        d.kind = ZSET_PACK
+        return count // 2 <= d.zset_entries and prove_at_a_glance(block, n, SCORED) == SOUND
+    d.kind = SET_PACK
+    return count <= d.set_entries and prove_at_a_glance(block, n, MEMBERS) == SOUND
+
+
 cdef int take_compact(Decoder* d, uint8_t* block, size_t n) noexcept nogil:
     """A value that came as one blob: prove it sound, choose its form. d.value owns what is left of it."""
     cdef int type = d.type
@@ -846,6 +724,8 @@ cdef int take_compact(Decoder* d, uint8_t* block, size_t n) noexcept nogil:
         if lp == NULL:
             return faulty(d, b"a damaged ziplist or zipmap")
         block = lp
+    elif proved_at_a_glance(d, block, n):
+        return DECODED
     elif not lp_valid(block, n):
         return faulty(d, b"a damaged listpack")
     if lp_count(block) == 0:
@@ -861,7 +741,7 @@ cdef int take_compact(Decoder* d, uint8_t* block, size_t n) noexcept nogil:
             d.kind = SET_TABLE
             d.value = t
             return faulty(d, b"a set holds a member twice") if t == NULL else DECODED
-        return faulty(d, b"a set holds a member twice") if has_twins(d, block, False) else DECODED
+        return faulty(d, b"a set holds a member twice") if has_twins(block, False, d.seed) else DECODED
     if type == RDB_LIST_ZIPLIST:
         d.value = ql_new(d.heap, d.list_fill, d.list_compress)
         d.kind = LIST_QUICK
@@ -875,7 +755,7 @@ cdef int take_compact(Decoder* d, uint8_t* block, size_t n) noexcept nogil:
         d.kind = HASH_TABLE
         d.value = t
         return faulty(d, b"a hash holds a field twice") if t == NULL else DECODED
-    return faulty(d, b"a hash holds a field twice") if has_twins(d, block, True) else DECODED
+    return faulty(d, b"a hash holds a field twice") if has_twins(block, True, d.seed) else DECODED
 
 
 cdef int begin_counted(Decoder* d) noexcept nogil:
@@ -933,9 +813,9 @@ cdef int finish_counted(Decoder* d) noexcept nogil:
         return finish_sorted_set(d)
     if d.kind == SET_INT and <int64_t>intset_count(<uint8_t*>d.value) > d.set_ints:
         rc = widen_set(d, 20)
-    if rc == DECODED and d.kind == SET_PACK and has_twins(d, <uint8_t*>d.value, False):
+    if rc == DECODED and d.kind == SET_PACK and has_twins(<uint8_t*>d.value, False, d.seed):
         return faulty(d, b"a set holds a member twice")
-    if d.kind == HASH_PACK and has_twins(d, <uint8_t*>d.value, True):
+    if d.kind == HASH_PACK and has_twins(<uint8_t*>d.value, True, d.seed):
         return faulty(d, b"a hash holds a field twice")
     return rc
 

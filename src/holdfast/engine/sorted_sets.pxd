@@ -69,7 +69,6 @@ cdef inline ZsetValue zset_of(Record* r) noexcept nogil:
 
 # An empty sorted set that suits this many members, the longest of this many bytes.
 cdef ZsetValue zset_new(ZsetRules* rules, size_t entries, size_t longest) noexcept nogil
-cdef void zset_free(ZsetRules* rules, ZsetValue* v) noexcept nogil
 # Take the tree form at once if this is about to be added.
 cdef void zset_prepare(ZsetRules* rules, ZsetValue* v, size_t entries, size_t longest) noexcept nogil
 cdef void zset_to_tree(ZsetRules* rules, ZsetValue* v, size_t entries) noexcept nogil

@@ -118,11 +118,6 @@ cdef ZsetValue zset_new(ZsetRules* rules, size_t entries, size_t longest) noexce
     return v
 
 
-cdef void zset_free(ZsetRules* rules, ZsetValue* v) noexcept nogil:
-    free_value(rules.heap, v.kind, v.ptr)
-    v.ptr = NULL
-
-
 cdef void zset_prepare(ZsetRules* rules, ZsetValue* v, size_t entries, size_t longest) noexcept nogil:
     if v.kind == ZSET_PACK and not suits_pack(rules, entries, longest):
         zset_to_tree(rules, v, entries)

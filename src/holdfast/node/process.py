@@ -36,6 +36,10 @@ def run(configuration: Configuration) -> int:
         level=configuration["loglevel"],
         path=configuration.path("logfile"),
     )
+    if configuration["syslog-enabled"]:
+        from holdfast.server.syslog import add_syslog  # a tenth of the time to start, and few want it
+
+        add_syslog(log, configuration)
     for notice in configuration.take_notices():
         log.write(notice.level, notice.text)
     try:

@@ -24,7 +24,8 @@ from holdfast.engine.registry import add_function, command_names, rename_command
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import Pairs
 from holdfast.node.sentinel_orders import SentinelOrders
-from holdfast.sentinel import commands, listing
+from holdfast.sentinel import commands, granting, listing
+from holdfast.sentinel.address_grants import AddressGrants
 from holdfast.sentinel.config_file import Line, read_lines, rewritten, state_lines
 from holdfast.sentinel.effects import (
     Connect,
@@ -101,7 +102,10 @@ class SentinelNode:
         self.sentinel = Sentinel("", host.random, self.now_ms())
         self.sentinel.orders = SentinelOrders()
         read_lines(self.sentinel, lines, self.now_ms(), self.is_script)
+        for primary in self.sentinel.primaries.values():
+            granting.after_start(primary, self.now_ms())
         self.machine = Machine(self.sentinel)
+        self.address_grants = AddressGrants(self.steady_ms())
         self.scripts = ScriptQueue(runner, self.sentinel.times, self._tell_of_script, self.now_ms)
         self.is_durable = True
         self._links: dict[tuple[int, bool], LinkConnection] = {}
@@ -160,6 +164,8 @@ class SentinelNode:
         sentinel.looked_ms = self.now_ms()
         if not sentinel.my_id:
             sentinel.my_id = f"{self.host.random.getrandbits(160):040x}"
+        for primary in sentinel.primaries.values():
+            primary.my_id = sentinel.my_id
         self._persist()
         if not self.is_durable:
             raise OSError("the configuration file cannot be written")
@@ -196,6 +202,10 @@ class SentinelNode:
     def port(self) -> int:
         """The first TCP port that the node listens on."""
         return self.listeners.ports[0][1]
+
+    def steady_ms(self) -> int:
+        """Return milliseconds of the clock that never goes back."""
+        return self.host.clock.boot_us() // 1000
 
     def now_ms(self) -> int:
         """Return milliseconds of a clock that never goes back."""
@@ -396,7 +406,7 @@ class SentinelNode:
         lines = "".join(traceback.format_exception(fault)).rstrip()
         self.log.warning(f"A fault in '{command.decode()}', answered with an internal error:\n{lines}")
 
-    def pauses(self, writes: bool) -> bool:
+    def pauses(self, session: Session, writes: bool) -> bool:
         """Whether a pause holds back such a request now."""
         return self.client_pauses.holds(writes)
 

@@ -39,6 +39,11 @@ class SentinelOrders:
         assert isinstance(report, FenceReport)
         return report.node_id
 
+    def granted_ms(self, report: object) -> int:
+        """Return how long the lease still lasts that the node itself granted."""
+        assert isinstance(report, FenceReport)
+        return report.granted_for_ms
+
     def choose(
         self,
         epoch: int,
@@ -55,12 +60,18 @@ class SentinelOrders:
         match choice:
             case Promote():
                 order = PromoteOrder(epoch, leader, choice.position, choice.may_lose_writes)
-                return Lead(choice.node_id, order_words(order), choice.reason)
+                record = next((each.record for each in told if each.node_id == choice.node_id), None)
+                is_proven = (
+                    record is not None
+                    and all(each.needed for each in record.sets)
+                    and not choice.may_lose_writes
+                )
+                return Lead(choice.node_id, order_words(order), choice.reason, is_proven)
             case FetchFirst():
                 fetch = FetchOrder(
                     epoch, leader, "HOST", PORT_PLACE, choice.source, choice.position, choice.may_lose_writes
                 )
                 words = list(order_words(fetch))
                 words[words.index("HOST") + 1] = "PORT"
-                return Fetch(choice.node_id, choice.source, tuple(words))
+                return Fetch(choice.node_id, choice.source, tuple(words), choice.position.offset)
         return Wait(choice.reason)

@@ -64,6 +64,10 @@ def run(configuration: Configuration, lines: Sequence[Line]) -> int:
         path=configuration.path("logfile"),
     )
     log.role = "X"
+    if configuration["syslog-enabled"]:
+        from holdfast.server.syslog import add_syslog
+
+        add_syslog(log, configuration)
     for notice in configuration.take_notices():
         log.write(notice.level, notice.text)
     try:

@@ -39,7 +39,7 @@ from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
 from holdfast.server.memory_report import resident_bytes
 from holdfast.server.node import Doors
-from holdfast.server.pauses import Pauses
+from holdfast.server.pauses import LEASE, Pauses
 from holdfast.server.shutdown import Manner, Shutdown
 from holdfast.server.slowlog import LatencyEvents, SlowCommands
 from holdfast.server.traffic import Traffic
@@ -134,12 +134,15 @@ class ServerNode:
         """Let the parts below hear of files and replicas."""
         replication, keeper, doors = self.replication, self.keeper, self.doors
         keeper.replication_fields = replication.aux_fields
+        keeper.stream_place = replication.stream_place
+        replication.record_changed = keeper.writer.mark_soon
         replication.waiting.fsynced = keeper.synced_offset
         self.info.tell("replication", replication.info)
         self.info.tell("persistence", lambda: keeper.fields().items())
         self.clients.on_close.append(replication.connection_closed)
         doors.role = lambda: "replica" if replication.is_replica else "master"
         doors.replicas_lag = replication.replicas_lag
+        doors.leave, doors.has_left, doors.stay = self._leave, replication.has_left, replication.stay
         doors.replica_output_bytes = replication.output_bytes
         doors.change_replication_id = replication.change_replication_id
         doors.save_at_shutdown = self._save_at_shutdown
@@ -160,8 +163,9 @@ class ServerNode:
             self.end_tick()
         if self.cluster is not None:
             self.cluster.stop()
-        self.replication.stop()
-        self.keeper.close()
+        self.replication.quiet()
+        if self.keeper.close():
+            self.replication.stopped()
         for connection in list(self.clients.connections.values()):
             connection.abort()
         self.stopped.set()
@@ -184,7 +188,7 @@ class ServerNode:
         engine.tick_open = True
         now_us = self.host.clock.wall_us()
         engine.set_time(now_us // 1000)
-        self.replication.begin_tick()
+        self.replication.lease.begin_tick()
         if self.cluster is not None:
             self.cluster.begin_tick()
         self.traffic.tick_count += 1
@@ -204,15 +208,11 @@ class ServerNode:
         engine = self.engine
         expiry.expire_fast(engine)
         self.replication.before_effects()
-        lease_is_lost = self.replication.lost_lease_in_tick()
         if engine.stream_on:
             self.deliver_effects()
         self.keeper.end_tick()
         self.replication.after_effects()
-        if lease_is_lost:
-            for session in list(engine.pending):  # the outcome is unknown: say nothing rather than OK
-                if isinstance(session.owner, Connection):
-                    session.owner.abort()
+        self.replication.lease.end_tick()
         flush_pending(engine)
         engine.tick_open = False
         if self._tick_began_us:
@@ -264,12 +264,19 @@ class ServerNode:
     async def _save_at_shutdown(self, must: bool) -> str:
         return "" if self.keeper.prepare_shutdown(save=must or None) else "see the log"
 
+    def _leave(self) -> bool:
+        if not self.engine.tick_open:
+            self.open_tick()
+        return self.replication.leave()
+
     def _reload(self, session: Session, save: bool, flush: bool, merge: bool) -> Status:
         self.keeper.reload(save=save, flush=flush)
         return OK
 
     def _accept(self) -> Connection:
-        return Connection(self.clients, self.engine, self._read_buffer)
+        connection = Connection(self.clients, self.engine, self._read_buffer)
+        self.clients.expected.add(connection)
+        return connection
 
     def _tell_fault(self, fault: BaseException, command: bytes) -> None:
         lines = "".join(traceback.format_exception(fault)).rstrip()
@@ -280,7 +287,9 @@ class ServerNode:
     def pump(self) -> None:
         """Serve the clients without the loop, which a script holds."""
         if self._busy is None:
-            self._busy = BusyService(self._accept, self.listeners.servers, self.clients.connections)
+            self._busy = BusyService(
+                self._accept, self.listeners.servers, self.clients.connections, self.clients.expected
+            )
         self._busy.serve()
 
     def pump_ended(self) -> None:
@@ -291,9 +300,10 @@ class ServerNode:
 
     # ---- questions of the engine ----
 
-    def pauses(self, writes: bool) -> bool:
-        """Whether a pause holds back such a request now."""
-        return self.client_pauses.holds(writes)
+    def pauses(self, session: Session, writes: bool) -> bool:
+        """Whether a pause holds back such a request now; who grants the lease never waits for it."""
+        passed_over = LEASE if self.replication.lease.is_manager(session) else ""
+        return self.client_pauses.holds(writes, passed_over)
 
     def emptied(self) -> None:
         """FLUSHALL was executed: its files follow."""

@@ -89,13 +89,13 @@ class Arrival:
             raise ValueError("the RDB is cut short")
         keeper: Keeper = self._node.keeper
         keeper.before_flush()
+        keeper.deliver()
         swap_data(self._node.engine, self._twin, self._empty_bytes)
         keeper.kept = Kept()
         keeper.kept.take(self._reader)
         if keeper.take_functions is not None:
             keeper.take_functions(self._reader.functions)
-        if keeper.appends:
-            keeper.begin_rewrite()
+        keeper.replaced()
         fields = self._reader.fields.items()
         return {name.decode("latin-1"): text.decode("latin-1") for name, text in fields}
 

@@ -108,8 +108,9 @@ def replay_manifest(
     load_rdb: LoadRdb,
     *,
     load_truncated: bool,
+    seen: Callable[[Run], None] = lambda _: None,
 ) -> Generator[Progress, None, tuple[Replayed, ...]]:
-    """Load base and increments in order; raise AofRefused, OSError."""
+    """Load base and increments in order; `seen` gets each run executed. Raise AofRefused, OSError."""
     sizes = file_sizes(disk, place.directory)
     total = sum(sizes[entry.name] for entry in manifest.files)
     done, commands, loaded = 0, 0, []
@@ -122,6 +123,7 @@ def replay_manifest(
             load_truncated=load_truncated,
             last=entry is manifest.files[-1],
             mend_path=place.manifest_path,
+            seen=seen,
         )
         while True:
             try:
@@ -146,6 +148,7 @@ def replay_file(
     last: bool = True,
     mend_path: str | None = None,
     chunk_bytes: int = CHUNK_BYTES,
+    seen: Callable[[Run], None] = lambda _: None,
 ) -> Generator[Progress, None, Replayed]:
     """Load one file; cut its tail off if it was cut short, is the last one, and that is allowed."""
     file = disk.open(path, "rb")
@@ -162,6 +165,7 @@ def replay_file(
                 verdict: Verdict = end.value
                 break
             _execute(engine, run, path)
+            seen(run)
             commands += run.commands
             yield Progress(path, run.offset + len(run.content), size, commands)
     finally:

@@ -16,3 +16,5 @@ cdef class Scan:
 cpdef Scan scan(const unsigned char[::1] buffer, Py_ssize_t start=*, Py_ssize_t most=*, long long latest=*)
 # The first `end` bytes without their annotation lines.
 cpdef bytes without_annotations(const unsigned char[::1] buffer, Py_ssize_t end)
+# The last lines that say where in a replication stream the data stand.
+cpdef tuple last_marks(const unsigned char[::1] buffer, Py_ssize_t end)

@@ -58,3 +58,11 @@ def scan(buffer: bytes | bytearray | memoryview, start: int = 0, most: int = -1,
 
 def without_annotations(buffer: bytes | bytearray | memoryview, end: int) -> bytes:
     """Return the first `end` bytes without annotation lines; ValueError if they are not whole commands."""
+
+def last_marks(
+    buffer: bytes | bytearray | memoryview, end: int
+) -> tuple[bytes | None, bytes | None, int]:
+    """Return the last COPY line, the last AT line behind it, and how many commands follow both.
+
+    ValueError if the first `end` bytes are not whole commands.
+    """

@@ -275,3 +275,37 @@ cpdef bytes without_annotations(const unsigned char[::1] buffer, Py_ssize_t end)
     if end > first:
         runs.append((<const char*>place.p)[first:end])
     return b"".join(runs)
+
+
+cpdef tuple last_marks(const unsigned char[::1] buffer, Py_ssize_t end):
+    """Find the last marks in the first `end` bytes, which must be whole commands.
+
+    Returns the last COPY line, the last AT line behind it (None: there is none), and
+    how many commands follow the last of both.
+    """
+    cdef Place place
+    cdef Py_ssize_t first, after = 0
+    cdef int kind
+    cdef object copy = None, at = None
+    place.n = end
+    place.p = &buffer[0] if end else NULL
+    place.at = 0
+    place.wanted = 0
+    place.fault = 0
+    while place.at < end:
+        first = place.at
+        if place.p[first] != 35:
+            after += 1
+            if command_end(&place, &kind) != C_END:
+                raise ValueError("not whole commands")
+            continue
+        if annotation_end(&place) != C_END:
+            raise ValueError("not whole commands")
+        if place.at - first > 12 and memcmp(place.p + first, b"#HOLDFAST:AT", 12) == 0:
+            at = (<const char*>place.p)[first:place.at]
+        elif place.at - first > 14 and memcmp(place.p + first, b"#HOLDFAST:COPY", 14) == 0:
+            copy, at = (<const char*>place.p)[first:place.at], None
+        else:
+            continue
+        after = 0
+    return copy, at, after

@@ -26,6 +26,7 @@ from enum import Enum
 
 from holdfast.persistence.aof_directory import AofDirectory, Log
 from holdfast.persistence.aof_increment import Increment
+from holdfast.persistence.aof_marks import Place
 from holdfast.persistence.aof_policy import (
     HEALTH,
     LOG_INTERVAL_MS,
@@ -93,7 +94,17 @@ class AofWriter:
         self.child_running = False
         """Whether any child writes to the disk; the node sets it (no-appendfsync-on-rewrite)."""
         self._clock, self._log = clock, log
+        self.place: Callable[[], Place | None] = lambda: None
+        """Where the data stand in a replication stream, None where there is none (set by the keeper)."""
         self._buffer = bytearray()
+        self._lineage = b""
+        """The history that the marks of the present increment name."""
+        self._moved = False
+        """Something was appended since the last mark."""
+        self._is_presynced = False
+        """A rewrite that is due has let the file be synced once."""
+        self._is_marked = False
+        """A mark waits in the buffer."""
         self._offset = 0
         self._needs_select = True
         self._stamped_seconds = 0
@@ -169,6 +180,7 @@ class AofWriter:
         self._buffer.clear()
         self._needs_select = True
         self._plain = False
+        self._lineage = b""
         self.state = State.OFF
         return everything
 
@@ -181,12 +193,14 @@ class AofWriter:
         """
         self._offset = offset
         if self._plain:
+            self._moved = True
             self._buffer += chunk
             return
         if self.state is State.OFF or not len(chunk):
             return
         if self.state is State.WAITING and self.rewrites.running is None:
             return
+        self._moved = True
         self._plain = self.state is State.ON and not self._settings.aof_timestamp_enabled
         if self._settings.aof_timestamp_enabled:
             seconds = self._clock.wall_us() // 1_000_000
@@ -203,6 +217,8 @@ class AofWriter:
     def flush(self, now_ms: int, *, forced: bool = False) -> None:
         """Write and sync what the policy asks for; never raises: see `health`."""
         current = self._current
+        if self._moved and current is not None:
+            self._mark()
         if current is None or not (self._buffer or self._unsynced_bytes):
             return
         rested_ms = now_ms - self._last_sync_ms
@@ -246,6 +262,21 @@ class AofWriter:
                 if increment.unsynced_bytes and not increment.syncing:
                     self._sync_beside(increment)
 
+    def mark_soon(self) -> None:
+        """Let the next flush say where the data stand, even if nothing else is written."""
+        self._moved = True
+
+    def _mark(self) -> None:
+        self._moved = False
+        place = self.place()
+        if place is None:
+            return
+        line = place.line() if place.lineage == self._lineage else place.whole()
+        if line:
+            self._lineage = place.lineage
+            self._is_marked = True
+            self._buffer += line
+
     def _write(self, current: Increment, now_ms: int, *, synced: bool) -> None:
         size, offset = current.size, current.offset
         try:
@@ -263,6 +294,7 @@ class AofWriter:
             return
         self.current_bytes += len(self._buffer)
         self._buffer.clear()
+        self._is_marked = False
         if self.health is not Health.OK:
             self._happened(Event.WRITTEN, now_ms)
 
@@ -333,12 +365,16 @@ class AofWriter:
             self._buffer.clear()
             self._current = self.directory.waiting_increment(self._offset)
         else:
+            if self._current and self._current.unsynced_bytes:
+                # The next increment is worth nothing if a power loss cuts this one short.
+                self._current.sync()
             increment = self.directory.next_increment(self._offset)
             if self._current:
                 self._retire(self._current)
             self._current = increment
         self._needs_select = True
         self._plain = False
+        self._lineage = b""
 
     def _retire(self, increment: Increment) -> None:
         self._retired.append(increment)
@@ -390,6 +426,20 @@ class AofWriter:
         reason = None if self.rewrites.running else self._rewrite_reason()
         return reason if reason and self.rewrites.allowed(now_ms) else None
 
+    def ready_to_rewrite(self) -> bool:
+        """Sync beside the loop what the file holds; tell when that is done and little is left to wait for."""
+        current = self._current
+        if current is None or not current.unsynced_bytes:
+            return True
+        if current.syncing:
+            return False
+        if not self._is_presynced:
+            self._is_presynced = True
+            self._sync_beside(current)
+            return False
+        self._is_presynced = False
+        return True
+
     def _rewrite_reason(self) -> str | None:
         if self.rewrites.scheduled:
             return "scheduled"
@@ -431,7 +481,8 @@ class AofWriter:
         for increment in (*self._retired, self._current):
             if increment.unsynced_bytes:
                 return increment.synced_offset
-        return self._current.offset if self._buffer else self._offset
+        # A mark is more than the effects before it: with one in the buffer, not even these count.
+        return self._current.offset - self._is_marked if self._buffer else self._offset
 
     @property
     def gate_offset(self) -> int:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from holdfast.engine import effects
+from holdfast.persistence.aof_marks import Place
 from holdfast.persistence.aof_policy import Fsync, Health
 from holdfast.persistence.aof_rewrites import RewriteTicket
 from holdfast.persistence.aof_writer import AofError, AofSettings, AofWriter, State
@@ -79,6 +80,8 @@ class Keeper:
         """Sees that pending replies leave soon (set by the node)."""
         self.replication_fields: Callable[[], list[tuple[bytes, bytes]]] = list
         """Aux fields that replication wants in every snapshot."""
+        self.stream_place: Callable[[], tuple[bytes, int, int] | None] = lambda: None
+        """History, offset and database where the data stand in a replication stream; None: in none."""
         self.take_functions: Callable[[list[bytes]], None] | None = None
         """Loads function libraries that a file held; without it they are kept as they are."""
         self.give_functions: Callable[[], list[bytes]] | None = None
@@ -103,6 +106,7 @@ class Keeper:
         self._held: list[Any] = []
         self._refusing = False
         self.writer = AofWriter(host.disk, host.clock, self.place, self._aof_settings(), host.pid, log.write)
+        self.writer.place = self._place
         configuration.on_change(AOF_SETTINGS, self._follow_aof_settings)
         configuration.on_change(("appendonly",), self._follow_appendonly)
 
@@ -132,6 +136,10 @@ class Keeper:
     def take(self, chunk: bytes) -> None:
         """Take the effects of a tick."""
         self.writer.append(chunk, 0, self.engine.stream_offset)
+
+    def _place(self) -> Place | None:
+        place = self.stream_place()
+        return None if place is None else Place(*place)
 
     def gathers(self) -> bool:
         """Whether the tick should wait for more writers before its sync (group commit)."""
@@ -198,7 +206,7 @@ class Keeper:
             return
         now_ms = self.host.clock.boot_us() // 1000
         reason = self.writer.rewrite_wanted(now_ms)
-        if reason is not None and not in_unit(self.engine):
+        if reason is not None and not in_unit(self.engine) and self.writer.ready_to_rewrite():
             self.log.notice(f"Starting automatic rewriting of AOF on {reason}")
             self.begin_rewrite()
         elif self.save_scheduled and (now_ms - self._tried_ms > RETRY_MS or self.last_save_ok):
@@ -453,6 +461,26 @@ class Keeper:
             self.sinks.remove(self.take)
         self.engine.stream_on = bool(self.sinks)
 
+    def replaced(self) -> None:
+        """Begin the append-only file anew: other data have taken the place of those that it describes.
+
+        Until the new base is in force the old file is, whole, with the old data.
+        """
+        if self.writer.state is State.OFF:
+            return
+        if self._rewriting is not None:
+            self._rewriting.abandon()
+            self._rewriting = None
+            self.writer.child_running = False
+        now_ms = self.host.clock.boot_us() // 1000
+        self.writer.stop(now_ms)
+        try:
+            ticket = self.writer.start(now_ms, self.engine.stream_offset)
+        except AofError as error:
+            self.log.warning(str(error))
+            return
+        self._begin_ticket(ticket)
+
     def begin_rewrite(self) -> str:
         """Begin a rewrite; return why it cannot begin (empty: it did)."""
         if in_unit(self.engine):
@@ -545,13 +573,17 @@ class Keeper:
             return self.save_now()
         return True
 
-    def close(self) -> None:
-        """Stop children and close files, with everything written and synced."""
+    def close(self) -> bool:
+        """Stop children and close files; tell whether everything is written and synced."""
         for snapshot in (self._saving, self._rewriting):
             if snapshot is not None:
                 snapshot.abandon()
         self._saving = self._rewriting = None
+        is_safe = True
         if self.writer.state is not State.OFF:
-            self.writer.stop(self.host.clock.boot_us() // 1000)
+            self.deliver()
+            self.writer.mark_soon()
+            is_safe = self.writer.stop(self.host.clock.boot_us() // 1000)
         for task in self._tasks:
             task.cancel()
+        return is_safe

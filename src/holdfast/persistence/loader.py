@@ -15,6 +15,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from holdfast.engine.state import Engine
+from holdfast.persistence.aof_marks import PLACE_FIELDS, Marks
 from holdfast.persistence.aof_reader import Progress, RdbRefused, Replayed, replay_manifest
 from holdfast.persistence.aof_replay import Replay
 from holdfast.persistence.manifest import Manifest
@@ -22,7 +23,7 @@ from holdfast.persistence.manifest_store import AofPlace
 from holdfast.persistence.rdb_read import RdbReader
 from holdfast.server.host import Disk, DiskFile
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 128 * 1024 - 64
 LOAD_FIELDS = frozenset((
     b"redis-ver", b"redis-bits", b"ctime", b"used-mem", b"aof-base", b"aof-preamble", b"repl-stream-db",
     b"repl-id", b"repl-offset", b"holdfast-set",
@@ -120,21 +121,26 @@ def load_append_only(
     *,
     load_truncated: bool,
     check_seal: bool,
-    skip_expired: bool,
 ) -> Generator[int, None, tuple[Replayed, ...]]:
     """Load base and increments: yield bytes done. AofRefused, OSError."""
 
     def load_preamble(file: DiskFile) -> Generator[int, None, int]:
-        return read_rdb(file, engine, kept, check_seal=check_seal, skip_expired=skip_expired)
+        # What follows was written when these keys still lived (PERSIST, APPEND): none may be left out.
+        end = yield from read_rdb(file, engine, kept, check_seal=check_seal, skip_expired=False)
+        marks.take_base(kept.fields)
+        return end
 
+    marks = Marks()
     steps = replay_manifest(
-        disk, place, manifest, Replay(engine), load_preamble, load_truncated=load_truncated
+        disk, place, manifest, Replay(engine), load_preamble, load_truncated=load_truncated, seen=marks.take
     )
     while True:
         try:
             step: Progress = next(steps)
         except StopIteration as end:
             loaded: tuple[Replayed, ...] = end.value
+            others = {name: text for name, text in kept.fields.items() if name not in PLACE_FIELDS}
+            kept.fields = {**others, **marks.fields}
             return loaded
         progress.total_bytes = step.total_bytes
         yield step.done_bytes

@@ -150,8 +150,7 @@ cdef class RdbReader:
         cdef uint64_t seal = 0
         cdef Keyspace* ks = &self.engine.ks
         if self.stage == IN_VALUE:
-            with nogil:
-                rc = decode_value(&self.decoder, self.type)
+            rc = decode_value(&self.decoder, self.type)     # letting the GIL go for each would cost more
             if rc == FAULTY and self.decoder.empty:
                 # Redis leaves such keys out as well: a bug of old versions wrote them.
                 self.decoder.empty = False
@@ -302,6 +301,10 @@ cdef class RdbReader:
                 rc = read_string(&self.decoder, &value, more_digits, 1)
             if rc == DECODED:
                 self.fields[slice_bytes(name)] = slice_bytes(value)
+                if slice_bytes(name) == b"repl-id":
+                    # The file says where it stands in a stream. Replicas that go on from there hold its
+                    # expired keys, too: they may go only by a DEL in that stream.
+                    self.skip_expired = False
             return rc
         if opcode == RDB_FUNCTION:
             rc = read_string(&self.decoder, &value, digits, 0)

@@ -87,7 +87,7 @@ class StartUp:
                 self.keeper.host.disk, self.keeper.place, manifest,
                 self.keeper.engine, self.keeper.kept, self.keeper.loading,
                 load_truncated=self.keeper.configuration["aof-load-truncated"],
-                check_seal=self.keeper.configuration["rdbchecksum"], skip_expired=self._skip_expired,
+                check_seal=self.keeper.configuration["rdbchecksum"],
             )  # fmt: skip
             self._loaded()
             seconds = (self.keeper.host.clock.boot_us() - started_us) / 1e6

@@ -105,6 +105,8 @@ class FenceReport:
     """False: ask again, the node is still loading."""
     heard_primary_ms_ago: int | None
     """Milliseconds since it last heard its primary; None: not since it started. Told, never decided on."""
+    granted_for_ms: int = 0
+    """How long the lease still lasts that this node granted: until then it refuses to lead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,9 @@ def started(
         stopped_cleanly=False,
         acknowledges_after_fsync=acknowledges_after_fsync,
     )
-    if not state.fence_epoch:
+    if not state.fence_epoch and state.under_lease and state.is_primary and not is_replica:
+        standing = Standing.CANDIDATE
+    elif not state.fence_epoch:
         running = replace(running, is_primary=not is_replica)
         standing = Standing.REPLICA if is_replica else Standing.PRIMARY
     elif state.is_primary:

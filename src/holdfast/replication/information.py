@@ -16,6 +16,8 @@ from holdfast.replication.upstream import LinkState
 
 if TYPE_CHECKING:
     from holdfast.replication.replicator import Replicator
+GUARD_MISCONF = 1 << 3
+"""The disk refuses, and so do writes."""
 
 
 def info_fields(replicator: Replicator) -> dict[str, object]:
@@ -108,8 +110,17 @@ def _own_fields(replicator: Replicator) -> dict[str, object]:
         "term_epoch": state.term_epoch,
         "intact": int(state.intact),
     }
-    if replicator.lease.is_on:
-        fields["lease"] = replicator.lease_word
+    if replicator.node.engine.guard & GUARD_MISCONF:
+        fields["writes_failing"] = 1
+    lease = replicator.lease
+    if lease.lease.voters.ids:
+        voters = lease.lease.voters
+        fields |= {
+            "lease": lease.word,
+            "lease_voters": len(voters.ids),
+            "lease_voters_number": f"{voters.epoch}.{voters.step}",
+            "lease_unknown_outcomes": lease.unknown_outcomes,
+        }
     if replicator.upstream.refusal:
         fields["master_refused"] = replicator.upstream.refusal
     if gate.gate is not None:

@@ -49,6 +49,8 @@ class NodeState:
     """Where the copy stood at that shutdown."""
     acknowledges_after_fsync: bool = False
     """Every acknowledgement came after the stream was fsynced (appendfsync always)."""
+    under_lease: bool = False
+    """Sentinels grant a lease: after a restart a primary takes no writes until a leader confirms it."""
 
     def encode(self) -> bytes:
         """Return the file's content."""
@@ -82,7 +84,13 @@ def decode_node_state(content: bytes) -> NodeState:
 
 def _check(state: NodeState) -> None:
     counts = (state.fence_epoch, state.term_epoch, *state.stopped_at)
-    switches = (state.is_primary, state.intact, state.stopped_cleanly, state.acknowledges_after_fsync)
+    switches = (
+        state.is_primary,
+        state.intact,
+        state.stopped_cleanly,
+        state.acknowledges_after_fsync,
+        state.under_lease,
+    )
     texts = (state.node_id, state.fence_leader)
     sound = (
         all(type(each) is int and each >= 0 for each in counts)

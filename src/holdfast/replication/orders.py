@@ -14,9 +14,10 @@ How to read it: the table, then `parse_order`, then the report both ways.
     HOLDFAST FETCH epoch leader host port node-id pos-epoch pos-offset [LOSS] -> OK
     HOLDFAST ATTACH node-id fence-epoch pos-epoch pos-offset -> +node-id epoch offset
 
-Refusals begin with -FENCED (an epoch is too low or another leader's) or -NOPROMOTE (this
-copy cannot lead). The report is a flat array of name and value, so that fields can be
-added: unknown ones are passed over. ATTACH goes before PSYNC on a replica's link; a stock
+Refusals begin with -FENCED (an epoch is too low or another leader's), -NOPROMOTE (this copy
+cannot lead) or -GRANTED (it granted a lease that has not ended). LEASE is in `lease`. The
+report is a flat array of name and value, so that fields can be added: unknown ones are
+passed over. ATTACH goes before PSYNC on a replica's link; a stock
 primary answers it with an unknown-command error.
 """
 
@@ -42,11 +43,13 @@ class AttachRequest:
     node_id: str
     fence_epoch: int
     position: Position
+    replication_id: str
+    """The history that its copy belongs to."""
 
     def words(self) -> tuple[bytes, ...]:
         """Return the command."""
-        numbers = (self.fence_epoch, *self.position)
-        return (b"HOLDFAST", b"ATTACH", self.node_id.encode(), *(str(each).encode() for each in numbers))
+        words = (self.node_id, self.fence_epoch, *self.position, self.replication_id)
+        return (b"HOLDFAST", b"ATTACH", *(str(each).encode() for each in words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,12 @@ class AttachAnswer:
     node_id: str
     epoch: int
     offset: int
+    shared: int
+    """Up to where the history that the replica named is part of this one's; 0: not at all."""
 
     def line(self) -> str:
         """Return the status reply's text."""
-        return f"{self.node_id} {self.epoch} {self.offset}"
+        return f"{self.node_id} {self.epoch} {self.offset} {self.shared}"
 
 
 Order = FenceOrder | PromoteOrder | FollowOrder | FetchOrder | AttachRequest
@@ -87,8 +92,8 @@ def parse_order(words: Sequence[str]) -> Order:
             return FetchOrder(
                 _epoch(rest[0]), _word(rest[1]), *address, _position(rest[5:7]), accept_loss=True
             )
-        case ("ATTACH", 4):
-            return AttachRequest(_word(rest[0]), _count(rest[1]), _position(rest[2:4]))
+        case ("ATTACH", 5):
+            return AttachRequest(_word(rest[0]), _count(rest[1]), _position(rest[2:4]), _word(rest[4]))
         case ("FENCE" | "PROMOTE" | "FOLLOW" | "FETCH" | "ATTACH", _):
             raise OrderError(f"ERR wrong number of arguments for 'holdfast|{name.lower()}' command")
     raise OrderError(f"ERR unknown subcommand '{name[:128]}'. Try HOLDFAST HELP.")
@@ -122,6 +127,7 @@ def report_fields(report: FenceReport) -> list[str]:
         "intact": "yes" if report.intact else "no",
         "known": "yes" if report.is_known else "no",
         "heard-primary-ms-ago": heard,
+        "granted-for-ms": str(report.granted_for_ms),
     }
     return [word for pair in fields.items() for word in pair]
 
@@ -143,6 +149,7 @@ def read_report(words: Sequence[str]) -> FenceReport:
             fields["intact"] == "yes",
             fields["known"] == "yes",
             _count(heard) if heard else None,
+            _count(fields.get("granted-for-ms", "0")),
         )
     except (KeyError, ValueError) as error:
         raise OrderError(f"ERR broken fence report: {error}") from error
@@ -151,9 +158,9 @@ def read_report(words: Sequence[str]) -> FenceReport:
 def read_attach_answer(line: str) -> AttachAnswer:
     """Read the status line that answers ATTACH. Raises OrderError."""
     words = line.split(" ")
-    if len(words) != 3:
+    if len(words) != 4:
         raise OrderError("ERR broken answer to HOLDFAST ATTACH")
-    return AttachAnswer(_word(words[0]), _count(words[1]), _count(words[2]))
+    return AttachAnswer(_word(words[0]), *map(_count, words[1:]))
 
 
 def _word(text: str) -> str:

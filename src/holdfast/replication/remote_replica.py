@@ -14,6 +14,7 @@ client-output-buffer-limit.
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import replace
 
 from holdfast.replication.attachments import Attachment, Stage
@@ -74,6 +75,12 @@ class RemoteReplica:
         return f"{self.ip}:{self.listening_port or '<unknown>'}"
 
     # ---- writing ----
+
+    def send_at_once(self, at_once: bool) -> None:
+        """Let the kernel send small pieces as they come, or join them (repl-disable-tcp-nodelay)."""
+        link = self.connection.transport.get_extra_info("socket")
+        if link is not None and link.family in (socket.AF_INET, socket.AF_INET6):
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, at_once)
 
     def write(self, chunk: bytes) -> None:
         """Send bytes outside the stream: a reply, a snapshot's piece, a sign of life."""

@@ -15,18 +15,22 @@ In a tick: `before_effects` may add to the stream, then the effects are handed o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from holdfast.engine import blocking, effects
+from holdfast.engine.events import publish_message
 from holdfast.engine.state import Session
 from holdfast.engine.values import OK, CommandError, Status
 from holdfast.replication import fence
+from holdfast.replication.attachments import Stage
 from holdfast.replication.empty_primary import Cause
 from holdfast.replication.fence import Standing
 from holdfast.replication.hand_over import HandOver
 from holdfast.replication.history import history_after_start
 from holdfast.replication.information import info_fields, role
-from holdfast.replication.lease import GrantError, Lease, parse_grant
+from holdfast.replication.lease_keeper import LeaseKeeper
+from holdfast.replication.left_overs import delete_left_overs
 from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
@@ -38,10 +42,11 @@ from holdfast.replication.stream import Stream
 from holdfast.replication.sync_line import SyncLine
 from holdfast.replication.upstream import GUARD_REPLICA, Target, Upstream
 from holdfast.replication.waiting import Waiting
+from holdfast.server.config.configuration import Refused
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS
 
 ROLE_CHANGED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-NO_LEASE = b"NOLEASE too few Sentinels let this primary take writes; the command was not executed"
+HELLO, ASK_ME = b"__sentinel__:hello", b"holdfast: ask me"
 SETTINGS = (
     "min-replicas-max-lag",
     "min-replicas-to-ack",
@@ -50,7 +55,10 @@ SETTINGS = (
     "ack-member-timeout",
     "ack-reads",
     "repl-backlog-size",
+    "primary-lease-ms",
+    "lease-hold-ms",
 )
+DURABILITY = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite")
 
 
 class Replicator:
@@ -66,8 +74,7 @@ class Replicator:
         self.serving = Serving(node, self.stream, self.line, self)
         self.upstream = Upstream(node, self.stream, sink, self)
         self.waiting = Waiting(node, self.stream)
-        self.lease = Lease(node.run_id)
-        self._had_lease = True
+        self.lease = LeaseKeeper(node, self.stream, self)
         self.hand_over = HandOver(
             node, self.stream, self._pause_writes, self._follow_target, self._lead_again
         )
@@ -75,8 +82,13 @@ class Replicator:
         self.is_quiet = False
         """A manual failover of the cluster is under way: nothing is added to the stream by the clock."""
         self._is_started = False
-        self._fsynced_stream_offset = 0
-        self._came_from_log = False
+        self._fsynced = ("", 0)
+        self.position_is_known = True
+        """Whether the files told where in the stream the copy stands."""
+        self.record_changed: Callable[[], None] = lambda: None
+        """Sees that the log tells of the new set record (set by the node)."""
+        self._lineage: tuple[str, SetRecord | None, bytes] = ("", None, b"")
+        node.configuration.on_change(DURABILITY, lambda _: self._note_durability())
         node.configuration.on_change(SETTINGS, lambda _: self._configure())
 
     def _new_id(self) -> str:
@@ -85,14 +97,11 @@ class Replicator:
     # ---- life ----
 
     def start(self, loaded_fields: Mapping[bytes, bytes]) -> None:
-        """Begin, when the files are loaded and the sockets listen; `loaded_fields`: of the RDB.
+        """Begin, when the files are loaded and the sockets listen; `loaded_fields` tell where they stand.
 
         Raises `StateFileError`.
         """
-        self._came_from_log = bool(self.node.configuration["appendonly"])
-        if self._came_from_log:
-            # The append-only file goes further than the fields of its base, by an unknown number of bytes.
-            loaded_fields = {}
+        delete_left_overs(self.node)
         loaded = {name.decode("latin-1"): text.decode("latin-1") for name, text in loaded_fields.items()}
         node, target = self.node, self.node.configuration["replicaof"]
         is_replica = target is not None
@@ -102,6 +111,7 @@ class Replicator:
             self.stream.begin_forwarding()
         self.stream.adopt(history)
         resumes = bool(loaded.get("repl-id"))
+        self.position_is_known = resumes or not node.configuration["appendonly"]
         if resumes:
             self.stream.keep_from_here()
         self.upstream.database = history.stream_database
@@ -109,8 +119,7 @@ class Replicator:
             self.standing.record = decode_set_record(loaded.get(RDB_FIELD, "").encode())
         except SetRecordError as error:
             node.log.warning(str(error))
-        # Not even with appendfsync always is a restarted copy intact: its log does not tell its position.
-        self.standing.start(is_replica, acknowledges_after_fsync=False)
+        self.standing.start(is_replica, self.syncs_first, self.position_is_known)
         self._is_started = True
         standing = self.standing.node.standing
         if standing is Standing.REPLICA and target is not None:
@@ -124,11 +133,15 @@ class Replicator:
         node.cron.every(1, self.every_beat)
         node.cron.every_second(self.every_second)
 
-    def stop(self) -> None:
-        """End cleanly; the copy has been saved."""
+    def quiet(self) -> None:
+        """End all links: from now on the copy stands where it is."""
         self.gate.close()
+        self.lease.stop()
         self.upstream.stop()
         self.line.stop()
+
+    def stopped(self) -> None:
+        """Note the clean end: the copy is saved, on stable storage."""
         if self._is_started:
             self.standing.stop()
 
@@ -143,7 +156,21 @@ class Replicator:
             if configuration["min-replicas-to-ack"]:
                 self.standing.keep()
             self.gate.configure(self.standing.node_id, self._epoch, self.standing.record)
-        self._refresh_guards()
+        self._standing_changed()
+
+    @property
+    def syncs_first(self) -> bool:
+        """Whether each write is on stable storage before it is acknowledged."""
+        setting = self.node.configuration
+        is_always = setting["appendonly"] and setting["appendfsync"] == "always"
+        return is_always and not setting["no-appendfsync-on-rewrite"]
+
+    def _note_durability(self) -> None:
+        if self._is_started and not self.syncs_first:
+            try:
+                self.standing.acknowledges_sooner()
+            except OrderRefused as refusal:
+                raise Refused(str(refusal)) from refusal
 
     @property
     def _epoch(self) -> int:
@@ -182,7 +209,7 @@ class Replicator:
         refusal = self.standing.write_refusal
         if refusal is not None or self.is_replica:
             return refusal
-        return self._lease_refusal() or self.gate.refusal
+        return self.lease.refusal or self.gate.refusal
 
     def replicas_lag(self) -> bool:
         """Whether an attached replica still lacks something (a shutdown waits for it)."""
@@ -210,6 +237,20 @@ class Replicator:
             fields[RDB_FIELD] = self.standing.record.encode().decode()
         return fields
 
+    def stream_place(self) -> tuple[bytes, int, int] | None:
+        """Return history, offset and database where the copy stands, for the log; None: in no stream."""
+        stream, record = self.stream, self.standing.record
+        if not self._is_started or stream.backlog is None:
+            return None
+        replication_id, of_record, lineage = self._lineage
+        if replication_id != stream.replication_id or of_record is not record:
+            lineage = b"repl-id " + stream.replication_id.encode()
+            if record is not None:
+                lineage += b" %b %b" % (RDB_FIELD.encode(), record.encode())
+            self._lineage = (stream.replication_id, record, lineage)
+        database = self.upstream.database if self.is_replica else effects.stream_database(self.node.engine)
+        return lineage, stream.offset, database
+
     def aux_fields(self) -> list[tuple[bytes, bytes]]:
         """Return the same as bytes, for the keeper of files."""
         return [(name.encode(), text.encode()) for name, text in self.snapshot_fields().items()]
@@ -221,6 +262,7 @@ class Replicator:
     def connection_closed(self, session: Session) -> None:
         """Forget a connection."""
         self.serving.closed(session)
+        self.lease.session_closed(session)
 
     def change_replication_id(self) -> None:
         """Begin a history that nobody can continue (DEBUG CHANGE-REPL-ID)."""
@@ -239,7 +281,8 @@ class Replicator:
             self.gate.before_effects()
 
     def after_effects(self) -> None:
-        """Settle what is held, and acknowledge."""
+        """Feed replicas, settle what is held, and acknowledge."""
+        self.stream.send()
         self.gate.end_of_tick()
         self.upstream.end_of_tick()
         if not self.waiting.is_idle:
@@ -251,12 +294,32 @@ class Replicator:
         self.hand_over.look()
         self.serving.every_beat()
         self.line.look()
+        self.lease.every_beat()
 
     def every_second(self) -> None:
         """Let time pass; a job of the cron."""
         self.upstream.every_second()
         may_ping = not self.hand_over.is_under_way and not self.is_quiet
         self.serving.every_second(self.upstream.is_up, may_ping)
+
+    # ---- handing over before the end ----
+
+    def leave(self) -> bool:
+        """Ask the Sentinels to let another lead, as this node is to end; False: no need, or nobody there."""
+        online = any(each.stage is Stage.ONLINE and each.attachment.node_id for each in self.stream.replicas)
+        if not (self.leads and self.lease.has_managers and online):
+            return False
+        self.lease.is_leaving = True
+        publish_message(self.node.engine, HELLO, ASK_ME)
+        return True
+
+    def has_left(self) -> bool:
+        """Tell whether another leads and this node follows it."""
+        return self.standing.node.standing is Standing.REPLICA and self.upstream.is_up
+
+    def stay(self) -> None:
+        """Lead on: the node does not end after all."""
+        self.lease.is_leaving = False
 
     # ---- commands ----
 
@@ -277,7 +340,7 @@ class Replicator:
             raise CommandError("ERR Command is not valid when client is a replica.")
         if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
             raise CommandError("ERR Invalid master port")
-        if self.is_replica and self.followed == (host, int(port)):
+        if self.is_replica and self.followed == (host, int(port)) and self.upstream.target is not None:
             return Status("OK Already connected to specified master")
         self._by_hand(False)
         self.follow_by_hand(host, int(port))
@@ -305,17 +368,19 @@ class Replicator:
         return self.hand_over.command([each.decode("latin-1") for each in arguments[1:]])
 
     def order(self, session: Session, arguments: list[bytes]) -> object:
-        """HOLDFAST FENCE | PROMOTE | FOLLOW | FETCH | ATTACH."""
+        """HOLDFAST FENCE | PROMOTE | FOLLOW | FETCH | ATTACH | LEASE."""
         if arguments[1].upper() == b"LEASE":
-            return self._grant([each.decode("latin-1") for each in arguments[2:]])
+            return self.lease.grant(session, [each.decode("latin-1") for each in arguments[2:]])
         try:
             order = parse_order([each.decode("latin-1") for each in arguments[1:]])
             match order:
                 case fence.FenceOrder():
                     report = self.standing.fence(order)
-                    self._refresh_guards()
-                    return report_fields(report)
+                    self._standing_changed()
+                    return report_fields(replace(report, granted_for_ms=self.lease.promised_ms()))
                 case fence.PromoteOrder():
+                    if left_ms := self.lease.promised_ms():
+                        raise OrderRefused(f"GRANTED {left_ms} ms of a lease that this node granted are left")
                     self.standing.promote(order)
                 case fence.FollowOrder():
                     self.standing.follow(order)
@@ -326,40 +391,12 @@ class Replicator:
         except (OrderError, OrderRefused) as refusal:
             self._follow_again()
             raise CommandError(str(refusal)) from None
-        self._refresh_guards()
+        self._standing_changed()
         return OK
 
-    def _grant(self, words: list[str]) -> object:
-        """HOLDFAST LEASE: take a grant; answer with what the next one must carry."""
-        now_us = self.node.host.clock.boot_us()
-        try:
-            self.lease.take(parse_grant(words), self._epoch, now_us)
-        except GrantError as error:
-            raise CommandError(str(error)) from None
-        self._refresh_guards()
-        return [now_us, self.node.run_id, self._epoch]
-
-    @property
-    def lease_word(self) -> str:
-        """The lease as INFO tells it: off, held or lost."""
-        if self.is_replica or not self.lease.is_on:
-            return "off"
-        return "held" if self.lease.holds(self.node.host.clock.boot_us()) else "lost"
-
-    def begin_tick(self) -> None:
-        """Look at the lease before anything of this tick runs."""
-        if self.lease.is_on or not self._had_lease:
-            self._refresh_guards()
-
-    def lost_lease_in_tick(self) -> bool:
-        """Tell whether the lease ran out while this tick ran: what it wrote must not be acknowledged."""
-        if self.is_replica or not self._had_lease or not self.lease.is_on:
-            return False
-        return not self.lease.holds(self.node.host.clock.boot_us())
-
-    def _lease_refusal(self) -> bytes | None:
-        self._had_lease = self.lease.holds(self.node.host.clock.boot_us())
-        return None if self._had_lease else NO_LEASE
+    def _standing_changed(self) -> None:
+        self._refresh_guards()  # first of all: what the lease's end lets go on must meet the fence
+        self.lease.refresh()
 
     def _follow_again(self) -> None:
         """Go on as a replica where an order failed half-way, as the state file could not be written."""
@@ -368,16 +405,22 @@ class Replicator:
             self.upstream.follow(Target(*self.followed), Cause.RECONNECT, True)
         self._refresh_guards()
 
+    @property
+    def key_count(self) -> int:
+        """Keys in all databases."""
+        return sum(self.node.engine.key_count(each) for each in range(self.node.engine.database_count))
+
     def _attach(self, session: Session, request: AttachRequest) -> Status:
         state = self.standing.node.state
         if not self.standing.node.may_acknowledge:
             raise OrderRefused(f"FENCED ATTACH refused: fenced at epoch {state.fence_epoch}")
         self.serving.replica_of(session).note(node_id=request.node_id)
-        offset = self.stream.offset
-        if self._came_from_log and self.node.engine.key_count(0):
-            # What the log held is here, though not where it stands in the stream: no history was lost.
-            offset = max(offset, request.position.offset)
-        return Status(AttachAnswer(state.node_id, state.term_epoch, offset).line())
+        shared = self.stream.shared_with(request.replication_id)
+        if not self.position_is_known and self.key_count:
+            # What the log held is here, though it does not say where in the stream: as of a stock primary,
+            # only the loss of all keys shows.
+            shared = max(shared, request.position.offset)
+        return Status(AttachAnswer(state.node_id, state.term_epoch, self.stream.offset, shared).line())
 
     # ---- roles ----
 
@@ -469,6 +512,7 @@ class Replicator:
             self.standing.keep()
         self.gate.close()
         self.gate.open(self.standing.node_id, epoch, record, takes_over=True)
+        self.lease.refresh()
         self._refresh_guards()
 
     def _become_forwarding(self) -> None:
@@ -480,7 +524,8 @@ class Replicator:
         self.stream.keep_from_here()
         self.waiting.end_all(ROLE_CHANGED)
         blocking.refuse_parked(self.node.engine)
-        self._refresh_guards()
+        self.lease.drop()
+        self._standing_changed()
 
     def _follow_target(self, host: str, port: int) -> None:
         self.followed = (host, port)
@@ -499,12 +544,43 @@ class Replicator:
         self.standing.by_hand(True)
         self.lead_by_hand()
 
+    # ---- Side of the lease ----
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that this node leads or follows in."""
+        return self._epoch
+
+    @property
+    def node_id(self) -> str:
+        """The node's durable name."""
+        return self.standing.node_id
+
+    @property
+    def leads(self) -> bool:
+        """Whether this node is a primary that may take writes."""
+        return not self.is_replica and self.standing.node.standing is Standing.PRIMARY
+
+    @property
+    def writes_prove_themselves(self) -> bool:
+        """Whether acknowledgements of members stand behind every write."""
+        return self.gate.proves_writes
+
+    def lease_changed(self) -> None:
+        """Follow the lease: writes are refused, or go on."""
+        self._refresh_guards()
+
+    def under_lease(self, is_so: bool) -> None:
+        """Remember that a restart must be confirmed by a leader, or need not be any more."""
+        self.standing.under_lease(is_so)
+
     # ---- Hands of the standing ----
 
     def stop_acknowledging(self) -> None:
         """Close the gate; send no acknowledgement any more."""
         self.node.deliver_effects()
         self.gate.close()
+        self.lease.drop()
 
     def stop_writes(self) -> None:
         """Refuse writes from now on."""
@@ -552,10 +628,19 @@ class Replicator:
     def attach_request(self) -> AttachRequest:
         """Say who this node is."""
         state = self.standing.node.state
-        return AttachRequest(state.node_id, state.fence_epoch, self.standing.position)
+        return AttachRequest(
+            state.node_id, state.fence_epoch, self.standing.position, self.stream.replication_id
+        )
 
     def may_attach(self, epoch: int, position: Position) -> str | None:
         """Return why this primary may not be followed, None if it may."""
+        own = self.standing.position
+        if self.standing.is_managed and self.standing.is_known and self.is_bound() and position < own:
+            # A sibling that lags: what this member has acknowledged must not be taken from it.
+            return (
+                f"it stands at epoch {position.epoch}, offset {position.offset}, "
+                f"this member of a set at epoch {own.epoch}, offset {own.offset}"
+            )
         try:
             self.standing.attached(epoch, position)
         except OrderRefused as refusal:
@@ -578,6 +663,7 @@ class Replicator:
     def record_seen(self, record: SetRecord | None) -> None:
         """Note the newest set record of the copy."""
         self.standing.record = record
+        self.record_changed()
         if record is not None and any(each.needed for each in record.sets):
             self.standing.keep()
 
@@ -598,8 +684,9 @@ class Replicator:
         if fsynced is None:
             return None
         if fsynced >= self.node.engine.stream_offset:  # counts own effects, not the primary's bytes
-            self._fsynced_stream_offset = self.stream.offset
-        return self._fsynced_stream_offset
+            self._fsynced = (self.stream.replication_id, self.stream.offset)
+        replication_id, offset = self._fsynced
+        return offset if replication_id == self.stream.replication_id else 0
 
     def upstream_changed(self, is_up: bool) -> None:
         """Note that the link went up or down."""
@@ -617,6 +704,7 @@ class Replicator:
     def acknowledged(self, replica: RemoteReplica) -> None:
         """Note that a replica has acknowledged."""
         self.gate.acknowledged(replica)
+        self.lease.acknowledged(replica)
         self.waiting.look()
         if self.hand_over.is_under_way:
             self.hand_over.look()
@@ -631,8 +719,9 @@ class Replicator:
         self.gate.went_online(replica)
         self.serving.count_good()
 
-    def primary_asks(self) -> None:
-        """Acknowledge soon: the primary asks."""
+    def primary_asks(self, words: bytes) -> None:
+        """Acknowledge soon: the primary asks, perhaps for a grant."""
+        self.lease.asked_by_primary(words)
         self.upstream.acknowledge_soon()
 
     def sync_refusal(self) -> str | None:

@@ -144,6 +144,18 @@ class ReplyGate:
         return TOO_FEW if gate.record.newest.needed < self.wanted else None
 
     @property
+    def proves_writes(self) -> bool:
+        """Tell whether members acknowledge every write, in the one set that binds and is known to bind."""
+        gate = self.gate
+        return (
+            gate is not None
+            and gate.record.newest.needed > 0
+            and not gate.record.is_joint
+            and not gate.is_promise_suspended
+            and gate.committed_offset >= gate.record_end
+        )
+
+    @property
     def holds_back(self) -> bool:
         """Tell whether writes must ask `refusal`."""
         return self.refusal is not None

@@ -43,8 +43,8 @@ class Primary(Protocol):
         """Note that a replica gets the stream from now on."""
         ...
 
-    def primary_asks(self) -> None:
-        """Acknowledge soon: the primary asks (GETACK)."""
+    def primary_asks(self, words: bytes) -> None:
+        """Acknowledge soon: the primary asks (GETACK with these words)."""
         ...
 
     def sync_refusal(self) -> str | None:
@@ -84,7 +84,7 @@ class Serving:
             raise CommandError("ERR syntax error")
         if session.flags & S_PRIMARY:
             if len(arguments) > 1 and arguments[1].lower() == b"getack":
-                self._primary.primary_asks()
+                self._primary.primary_asks(arguments[2] if len(arguments) > 2 else b"")
             return NO_REPLY
         for at in range(1, len(arguments), 2):
             option, value = arguments[at].lower(), arguments[at + 1]
@@ -189,6 +189,7 @@ class Serving:
         limits = getattr(replica.connection.transport, "set_write_buffer_limits", None)
         if limits is not None:
             limits(high=HIGH_MARK_BYTES)
+        replica.send_at_once(not self._node.configuration["repl-disable-tcp-nodelay"])
         self._stream.replicas.append(replica)
         if self._stream.backlog is not None:
             self._stream.backlog.note_replicas(len(self._stream.replicas), now_ms(self._node))

@@ -62,8 +62,12 @@ class MemberSet:
 
     @property
     def promotion_quorum(self) -> int:
-        """Return how many members must be fenced before a promotion: R - N + 1, or one where N is 0."""
-        return len(self.members) - self.needed + 1 if self.needed else min(1, len(self.members))
+        """Return how many members must be fenced before a promotion: R - N + 1, and none where N is 0.
+
+        With N = 0 nothing intersects, and any intact copy may lead (rule 11). To ask for a member
+        would leave nobody to lead once all that the last promotion knew of are gone for good.
+        """
+        return len(self.members) - self.needed + 1 if self.needed else 0
 
     def holders_needed(self, is_newest: bool) -> int:
         """Return how many members must hold a write or record: N; all of an earlier set whose N was 0."""

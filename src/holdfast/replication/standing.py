@@ -134,8 +134,13 @@ class NodeStanding:
         configuration = self._node.configuration
         return posixpath.join(configuration["dir"], f"holdfast-{configuration['port']}.state")
 
-    def start(self, is_replica: bool, acknowledges_after_fsync: bool) -> None:
-        """Read the state file and begin; the copy has been loaded. Raises `StateFileError`."""
+    def start(
+        self, is_replica: bool, acknowledges_after_fsync: bool, position_is_known: bool = True
+    ) -> None:
+        """Read the state file and begin; the copy has been loaded. Raises `StateFileError`.
+
+        `position_is_known`: the files told where in the stream the copy stands.
+        """
         disk = self._node.host.disk
         state = None
         if disk.exists(self.path):
@@ -145,6 +150,8 @@ class NodeStanding:
             finally:
                 file.close()
         self._is_kept = state is not None
+        if state is not None and not position_is_known:
+            state = replace(state, stopped_cleanly=False, acknowledges_after_fsync=False)
         decision = fence.started(state, self.node_id, self.position, is_replica, acknowledges_after_fsync)
         try:
             self._run(decision)
@@ -167,6 +174,26 @@ class NodeStanding:
                 self._node.log.warning(str(refusal))
                 return
             self._is_kept = True
+
+    def acknowledges_sooner(self) -> None:
+        """Note, before it is so, that acknowledgements no longer wait for the disk. Raises `OrderRefused`."""
+        if self.node.state.acknowledges_after_fsync:
+            state = replace(self.node.state, acknowledges_after_fsync=False)
+            if self._is_kept:
+                self._write(state)
+            self.node = replace(self.node, state=state)
+
+    def under_lease(self, is_so: bool) -> None:
+        """Remember that this primary's writes hang on a lease, or do no more."""
+        if self.node.state.under_lease is is_so:
+            return
+        self.node = replace(self.node, state=replace(self.node.state, under_lease=is_so))
+        self._is_kept = self._is_kept or is_so
+        try:
+            if self._is_kept:
+                self._write(self.node.state)
+        except OrderRefused as refusal:
+            self._node.log.warning(str(refusal))
 
     # ---- orders ----
 

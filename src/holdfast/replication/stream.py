@@ -29,11 +29,15 @@ class Stream:
         self._node = node
         self._new_id = new_id
         self._history = History(new_id())
+        self._former: dict[str, int] = {}
+        """Ids that the history had before, each up to where it was that one's."""
         self._forwarded = 0
         self.is_forwarding = False
         """The bytes are a primary's; what this node makes goes to its own files only."""
         self.backlog: Backlog | None = None
         self.replicas: list[RemoteReplica] = []
+        self._fresh: bytes | None = None
+        """What has not been offered to replicas: one piece; empty: several."""
         self.made_bytes = 0
         """Bytes of effects that came in since the last call of `moved`."""
 
@@ -45,12 +49,24 @@ class Stream:
         return self._forwarded if self.is_forwarding else int(self._node.engine.stream_offset)
 
     @property
+    def replication_id(self) -> str:
+        """The id of the history."""
+        return self._history.replication_id
+
+    @property
     def history(self) -> History:
         """The history up to here."""
         return replace(self._history, offset=self.offset)
 
     def adopt(self, history: History) -> None:
         """Go on from another history; the backlog begins anew unless it continues it."""
+        before = self.history
+        if history.second_id == before.replication_id:
+            self._former[before.replication_id] = before.offset
+        elif history.replication_id != before.replication_id:
+            self._former.clear()
+        if history.second_valid_up_to >= 0:
+            self._former[history.second_id] = history.second_valid_up_to - 1
         self._history = history
         if self.is_forwarding:
             self._forwarded = history.offset
@@ -66,7 +82,7 @@ class Stream:
         if self.backlog is None:
             if not self.is_forwarding:
                 self._node.deliver_effects()
-                self._history = self.history.without_past(self._new_id())
+                self._begin_anew()
                 effects.forget_database(self._node.engine)
             self._make_backlog()
         assert self.backlog is not None
@@ -81,11 +97,26 @@ class Stream:
         """Give the backlog back; what is written from now on continues nothing."""
         if self.backlog is not None:
             self._drop_backlog()
-            self._history = self.history.without_past(self._new_id())
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        before = self.history
+        self._former[before.replication_id] = before.offset
+        self._history = before.without_past(self._new_id())
+
+    def shared_with(self, replication_id: str) -> int:
+        """Return up to where the history of this id is part of this copy's, 0 if it never was.
+
+        Offsets of different histories say nothing of each other: one that began anew at 0 grows past
+        everybody's in time.
+        """
+        if replication_id == self._history.replication_id:
+            return self.offset
+        return self._former.get(replication_id, 0)
 
     def change_id(self) -> None:
         """Take a new replication id that continues nothing (DEBUG CHANGE-REPL-ID)."""
-        self._history = self.history.without_past(self._new_id())
+        self._begin_anew()
 
     def _make_backlog(self) -> None:
         node = self._node
@@ -124,6 +155,7 @@ class Stream:
             node = self._node
             node.deliver_effects()
             history = self.history.promoted(self._new_id())
+            self._former[history.second_id] = history.offset
             self.is_forwarding = False
             self._history = history
             node.engine.stream_offset = history.offset
@@ -136,16 +168,28 @@ class Stream:
     def take(self, chunk: bytes) -> None:
         """Add what this node made in a tick."""
         self.made_bytes += len(chunk)
-        self._feed(chunk)
+        self._append(chunk)
 
     def forward(self, chunk: bytes) -> None:
         """Add what the primary sent and this node has applied, verbatim."""
         self._forwarded += len(chunk)
         if self.backlog is not None:
-            self._feed(chunk)
+            self._append(chunk)
 
-    def _feed(self, chunk: bytes) -> None:
+    def _append(self, chunk: bytes) -> None:
         assert self.backlog is not None
         self.backlog.append(chunk)
-        for each in self.replicas:
-            each.fed(chunk)
+        self._fresh = chunk if self._fresh is None else b""
+
+    def send(self) -> None:
+        """Let replicas have what came in since the last call.
+
+        The node's own log has it by now: a node killed at any moment is not behind its replicas.
+        """
+        fresh, self._fresh = self._fresh, None
+        if fresh:
+            for each in self.replicas:
+                each.fed(fresh)
+        elif fresh is not None:
+            for each in self.replicas:
+                each.pump()

@@ -108,6 +108,11 @@ class Overseer(Protocol):
         """Note that the copy reaches further."""
         ...
 
+    @property
+    def syncs_first(self) -> bool:
+        """Whether each write is on stable storage before it is acknowledged."""
+        ...
+
     def fsynced_offset(self) -> int | None:
         """Return up to where the own AOF is on stable storage, None without AOF."""
         ...
@@ -322,7 +327,7 @@ class Upstream:
         if not is_enabled or self.cause is not Cause.RECONNECT or not keys:
             return
         if self._answer is not None:
-            self._decide(link, reply, keys, Position(self._answer.epoch, self._answer.offset), None)
+            self._decide(link, reply, keys, Position(self._answer.epoch, self._answer.shared), None)
             return
         link.hold()
         self._spawn(self._ask_then_decide(link, reply, keys))
@@ -562,8 +567,11 @@ class Upstream:
             return
         if not self._overseer.may_acknowledge():
             return
-        words = [b"REPLCONF", b"ACK", str(self._stream.offset).encode()]
         fsynced = self._overseer.fsynced_offset()
+        reached = self._stream.offset
+        if self._overseer.syncs_first and fsynced is not None:
+            reached = fsynced
+        words = [b"REPLCONF", b"ACK", str(reached).encode()]
         if fsynced is not None:
             words += [b"FACK", str(fsynced).encode()]
         link.send(*words)

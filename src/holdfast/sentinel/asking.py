@@ -16,6 +16,8 @@ from holdfast.sentinel.reply_reader import Reply, ReplyError, ReplyStatus
 from holdfast.sentinel.settings import BEAT_MS, PLANNED_POLL_MS, PROMPT_ASK_MS, RECONNECT_MS
 
 PENDING_MAX = 100
+FIRST_REPLICAS_MS = 1000
+"""A primary without known replicas is asked so often: who dies before they are known cannot be replaced."""
 PINGS_A_DOWN_AFTER = 5
 """So that the first unanswered PING is sent soon after a node hangs."""
 GOOD_ANSWERS = ("PONG", "LOADING", "MASTERDOWN")
@@ -84,22 +86,29 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     )
     if now_ms - link.answered_ms > ping_period_ms and now_ms - link.ping_sent_ms > ping_period_ms // 2:
         ping(sentinel, instance, now_ms)
-    if now_ms - instance.published_ms > sentinel.times.publish_period:
+    group = instance.group  # whose writes are paused: PUBLISH would wait, and all behind it
+    is_paused = instance is group and (group.hand_over_sent or group.hand_over is not None)
+    if now_ms - instance.published_ms > sentinel.times.publish_period and not is_paused:
         publish(sentinel, instance, now_ms)
 
 
 def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
     """Return how often INFO is asked of a node at present."""
     primary = instance.group
-    if primary.in_failover and primary.hand_over_sent:
+    is_fetching = primary.takeover is not None and primary.takeover.fetch_until > 0
+    if primary.in_failover and (primary.hand_over_sent or is_fetching):
         return PLANNED_POLL_MS
     if instance.role is Role.REPLICA:
         if primary.is_odown or primary.in_failover or primary.is_unsure:
             return PROMPT_ASK_MS
         if instance.link_down_ms:
             return 1000
+    elif instance.fails_writes_since_ms is not None:
+        return min(sentinel.times.info_period, 1000)
     elif primary.is_planned or instance.standing in ("candidate", "fenced"):
         return PROMPT_ASK_MS
+    elif not primary.replicas:
+        return FIRST_REPLICAS_MS
     return sentinel.times.info_period
 
 
@@ -151,7 +160,7 @@ def ask_kind(sentinel: Sentinel, other: Instance) -> None:
     """Ask a Sentinel whether it is one of ours."""
 
     def answered(reply: Reply, at_ms: int) -> None:
-        other.is_ours = isinstance(reply, ReplyStatus)
+        other.is_ours = isinstance(reply, ReplyStatus) and not isinstance(reply, ReplyError)
 
     sentinel.send(other, "SENTINEL", "HOLDFAST", on_reply=answered)
 
@@ -210,12 +219,17 @@ def ask_others(sentinel: Sentinel, primary: Primary, now_ms: int, forced: bool =
 def _ask(sentinel: Sentinel, other: Instance, words: tuple[str, ...]) -> None:
     def answered(reply: Reply, at_ms: int) -> None:
         match reply:
-            case [int(down), str(leader), int(epoch)]:
+            case [int(down), str(leader), int(epoch), *more]:
                 other.down_reply_ms = at_ms
                 other.says_down = down == 1
                 if leader != "*":
                     if other.vote_epoch != epoch:
                         sentinel.log(f"{other.name} voted for {leader} {epoch}")
                     other.vote, other.vote_epoch = leader, epoch
+                    other.vote_list, other.vote_wait_until_ms = (0, 0), 0
+                    match more:
+                        case [int(wait_ms), int(list_epoch), int(step)]:
+                            other.vote_list = list_epoch, step
+                            other.vote_wait_until_ms = at_ms + wait_ms
 
     sentinel.send(other, *words, on_reply=answered)

@@ -19,6 +19,7 @@ from holdfast.engine.registry import add_container, add_function
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError, Pairs, Raw, Status
 from holdfast.sentinel import asking, election, failover, granting, hello, listing, observation, selection
+from holdfast.sentinel.address_command import address
 from holdfast.sentinel.config_file import OF_PRIMARY, BadLine, is_ip, set_option
 from holdfast.sentinel.machine import Machine
 from holdfast.sentinel.model import Address, Instance, Primary, Sentinel
@@ -43,6 +44,8 @@ CONFIG_NAMES = (
     "loglevel",
 )
 HELP = (
+    "ADDRESS GRANT <name> <agent> <lease-ms> CLAIM|RENEW | RELEASE <name> <agent> | LIST",
+    "    Vote for the agent that may hold a virtual address.",
     "CKQUORUM <master-name>",
     "    Tell whether quorum and majority can be reached for a failover.",
     "CONFIG SET <param> <value> [<param> <value> ...]",
@@ -81,6 +84,8 @@ HELP = (
     "    Describe the other Sentinels of a primary.",
     "SET <master-name> <option> <value> [<option> <value> ...]",
     "    Set options of a primary.",
+    "VOTERS <master-name> [REMOVE <sentinel-id>]",
+    "    Show who grants the lease and votes; with REMOVE on a majority, take a dead one out.",
     "SIMULATE-FAILURE [CRASH-AFTER-ELECTION] [CRASH-AFTER-PROMOTION] [HELP]",
     "    End this Sentinel at the given point of its next failover.",
 )
@@ -206,14 +211,31 @@ def ckquorum(session: Session, args: Args) -> object:
     """SENTINEL CKQUORUM name."""
     primary = _primary(session, args[2])
     usable = 1 + sum(not each.is_sdown for each in primary.sentinels.values())
+    sentinel_id = side_of(session).sentinel.my_id
     problems = []
     if usable < primary.options.quorum:
         problems.append("Not enough available Sentinels to reach the specified quorum for this master")
-    if usable < primary.voters // 2 + 1:
+    counted = granting.counted(primary)
+    present = sum(name in counted and not each.is_sdown for name, each in primary.sentinels.items())
+    if present + (sentinel_id in counted) < len(counted) // 2 + 1:
         problems.append("Not enough available Sentinels to reach the majority and authorize a failover")
     if problems:
         raise CommandError(f"NOQUORUM {usable} usable Sentinels. " + ". ".join(problems))
     return Status(f"OK {usable} usable Sentinels. Quorum and failover authorization can be reached")
+
+
+def voters(session: Session, args: Args) -> object:
+    """SENTINEL VOTERS name [REMOVE id]: the numbered list of voters; our wish that one leaves it."""
+    primary = _primary(session, args[2])
+    if len(args) == 5 and args[3].lower() == b"remove":
+        name = _text(args[4])
+        if name not in primary.voter_list.ids:
+            raise CommandError("ERR No such voter")
+        primary.unwanted_voters |= {name}
+    elif len(args) != 3:
+        raise CommandError("ERR wrong number of arguments for 'sentinel|voters' command")
+    listed = primary.voter_list
+    return [listed.epoch, listed.step, sorted(listed.ids)]
 
 
 def info_cache(session: Session, args: Args) -> object:
@@ -274,7 +296,12 @@ def is_master_down(session: Session, args: Args) -> object:
         if not side.is_durable:
             leader, leader_epoch = "", 0
     is_down = primary.is_sdown and sentinel.tilt_since_ms is None
-    return [int(is_down), leader or "*", leader_epoch]
+    reply: list[object] = [int(is_down), leader or "*", leader_epoch]
+    asker = primary.sentinels.get(candidate)
+    if leader and asker is not None and asker.is_ours:  # stock Sentinels take three words, no more
+        number = primary.voter_list.number
+        reply += [granting.left_ms(primary, now_ms), *number]
+    return reply
 
 
 def publish(session: Session, args: Args) -> object:
@@ -360,6 +387,8 @@ def remove(session: Session, args: Args) -> object:
     """SENTINEL REMOVE name."""
     sentinel, primary = side_of(session).sentinel, _primary(session, args[2])
     sentinel.tell("-monitor", primary)
+    granting.end(sentinel, primary)
+    side_of(session).run_effects()
     for each in (*primary.replicas.values(), *primary.sentinels.values(), primary):
         observation.drop(sentinel, each)
     del sentinel.primaries[primary.name]
@@ -582,6 +611,7 @@ def role(session: Session, args: Args) -> object:
 Function = Callable[[Session, Args], object]
 
 INDEX: tuple[tuple[str, int, Function, str], ...] = (
+    ("address", -3, address, "Vote for the agent that may hold a virtual address."),
     ("ckquorum", 3, ckquorum, "Tell whether a failover could be authorized."),
     ("config", -3, config, "Show or set parameters of this Sentinel."),
     ("debug", -2, debug, "Show or set periods."),
@@ -603,6 +633,7 @@ INDEX: tuple[tuple[str, int, Function, str], ...] = (
     ("set", -5, set_, "Set options of a primary."),
     ("simulate-failure", -3, simulate_failure, "End this Sentinel during its next failover."),
     ("slaves", 3, replicas, "Describe the replicas of a primary."),
+    ("voters", -3, voters, "Show the numbered list of voters, or wish one out of it."),
 )
 
 

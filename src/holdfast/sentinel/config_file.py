@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from holdfast.sentinel.model import Address, Primary, Sentinel
+from holdfast.sentinel.model import Address, Primary, Sentinel, VoterList
 from holdfast.sentinel.settings import PrimaryOptions
 from holdfast.server.config.words import lowered, quoted, split_words
 
@@ -118,6 +118,9 @@ def _apply(sentinel: Sentinel, words: tuple[str, ...], now_ms: int, is_script: I
             address = Address(rest[1], _port(rest[2]), rest[1])
             if sentinel.add_sentinel(primary, address, rest[3], now_ms) is None:
                 raise BadLine("Duplicate runid for sentinel.")
+    elif name == "known-voters" and len(rest) > 3:
+        listed = VoterList(_integer(rest[1]), _integer(rest[2]), frozenset(rest[3:]))
+        _primary(sentinel, rest[0]).voter_list = listed
     elif name == "rename-command" and len(rest) == 3:
         renamed = _primary(sentinel, rest[0]).options.renamed_commands
         if rest[1].upper() in renamed:
@@ -378,6 +381,9 @@ def _primary_lines(sentinel: Sentinel, primary: Primary) -> list[Wanted]:
     for other in primary.sentinels.values():
         where = other.address
         lines.append(line("known-sentinel", f"{_stored(sentinel, where)} {where.port} {other.run_id}"))
+    listed = primary.voter_list
+    if listed.ids:
+        lines.append(line("known-voters", f"{listed.epoch} {listed.step} {' '.join(sorted(listed.ids))}"))
     for old, new in options.renamed_commands.items():
         lines.append(line("rename-command", f"{_word(old)} {_word(new)}"))
     return lines
@@ -427,6 +433,7 @@ def _key(line: str) -> tuple[str, str] | None:
         "leader-epoch",
         "known-replica",
         "known-sentinel",
+        "known-voters",
         "rename-command",
     )
     return (name, words[2]) if known and len(words) > 2 else None

@@ -19,6 +19,9 @@ from enum import Enum
 from holdfast.sentinel.model import Instance, LinkState, Primary, Role
 from holdfast.sentinel.settings import Times
 
+FAILOVER_TAKES_MS = 2000
+"""A primary that loads, or refuses writes, for longer than this is replaced sooner than awaited."""
+
 
 class Suspicion(Enum):
     """What the fast way says."""
@@ -67,19 +70,31 @@ def is_down(instance: Instance, times: Times, now_ms: int) -> bool:
         return True
     if not isinstance(instance, Primary):
         return False
-    if instance.role_reported is Role.REPLICA:
-        patience_ms = options.down_after_ms + times.info_period * 2
-        if now_ms - instance.role_reported_ms > patience_ms:
-            return True
+    reported_ms = now_ms - instance.role_reported_ms
+    if instance.role_reported is Role.REPLICA and (
+        reported_ms > options.down_after_ms + times.info_period * 2
+    ):
+        return True
     rebooted = instance.rebooted_ms
     if rebooted is not None and now_ms - rebooted > options.reboot_down_after_ms:
         return True
     loading = instance.link.loading_since_ms
-    if loading is not None and instance.replicas and now_ms - loading > options.down_after_ms:
+    patience_ms = min(options.down_after_ms, FAILOVER_TAKES_MS)
+    if loading is not None and instance.replicas and now_ms - loading > patience_ms:
+        return True
+    failing = instance.fails_writes_since_ms
+    if failing is not None and now_ms - failing > patience_ms and _somebody_can_write(instance):
         return True
     if instance.lost_history:
         return True
     return suspicion(instance) is Suspicion.CONFIRMED
+
+
+def _somebody_can_write(primary: Primary) -> bool:
+    return any(
+        each.link.is_up and not each.is_sdown and each.priority and each.fails_writes_since_ms is None
+        for each in primary.replicas.values()
+    )
 
 
 def hung_connection(instance: Instance, times: Times, now_ms: int) -> bool:

@@ -2,7 +2,8 @@
 
 As in Raft: a candidate takes a new epoch and asks; a Sentinel gives its vote in an
 epoch once; whoever has the majority of all known Sentinels, and at least the quorum,
-leads in that epoch. Votes travel in the replies to IS-MASTER-DOWN-BY-ADDR.
+leads in that epoch. Votes travel in the replies to IS-MASTER-DOWN-BY-ADDR. Where a numbered
+list of voters stands, only those in it count, and none whose list is higher than ours.
 
 How to read it: `vote` changes the state and persists it; `winner` counts, and is pure.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from holdfast.sentinel import granting
 from holdfast.sentinel.model import Primary, Sentinel
 
 MAX_DESYNC_MS = 1000
@@ -39,12 +41,20 @@ def vote(sentinel: Sentinel, primary: Primary, epoch: int, candidate: str, now_m
 
 def leader_of(sentinel: Sentinel, primary: Primary, epoch: int, now_ms: int) -> str:
     """Count the votes of an epoch, giving ours if it is still to be given; return the leader's id or ""."""
-    votes = [each.vote for each in primary.sentinels.values() if each.vote and each.vote_epoch == epoch]
+    counted = granting.counted(primary)
+    votes = [
+        each.vote
+        for name, each in primary.sentinels.items()
+        if each.vote
+        and each.vote_epoch == epoch
+        and name in counted
+        and each.vote_list <= primary.voter_list.number
+    ]
     favourite = max(sorted(set(votes)), key=votes.count, default=sentinel.my_id)
     mine, mine_epoch = vote(sentinel, primary, epoch, favourite, now_ms)
-    if mine and mine_epoch == epoch:
+    if mine and mine_epoch == epoch and sentinel.my_id in counted:
         votes.append(mine)
-    return winner(votes, primary.voters, primary.options.quorum)
+    return winner(votes, len(counted), primary.options.quorum)
 
 
 def winner(votes: Iterable[str], voters: int, quorum: int) -> str:

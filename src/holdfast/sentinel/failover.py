@@ -18,7 +18,7 @@ How to read it: `objectively_down`, `start_if_needed`, then `step`, then one fun
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, election, observation, orders, selection, takeover
+from holdfast.sentinel import asking, down, election, hand_over, observation, orders, selection, takeover
 from holdfast.sentinel.effects import LogOnly
 from holdfast.sentinel.model import Failover, Instance, Primary, Reconf, Role, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
@@ -50,6 +50,7 @@ def start_if_needed(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         return False
     if not primary.is_odown:
         if not takeover.waits_for_leader(primary):
+            primary.orphan_since_ms = None
             return False
         if primary.orphan_since_ms is None:
             primary.orphan_since_ms = now_ms
@@ -93,11 +94,13 @@ def start(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
     primary.failover_start_ms = primary.failover_changed_ms = now_ms
     primary.orphan_since_ms = None
     primary.hand_over_sent, primary.takeover = False, None
+    primary.must_change = primary.is_leaving
 
 
 def abort(sentinel: Sentinel, primary: Primary, event: str, now_ms: int) -> None:
     """Give an attempt up; the next one, if the primary is still down, waits longer each time."""
     sentinel.tell(event, primary)
+    hand_over.end(sentinel, primary)
     if primary.promoted is not None:
         primary.promoted.is_promoted = False
     rounds = min(primary.election_rounds, ROUND_DOUBLINGS_MAX)
@@ -192,16 +195,35 @@ def choose(sentinel: Sentinel, primary: Primary, chosen: Instance) -> None:
 def _send_promotion(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
     chosen = primary.promoted
     assert chosen is not None
-    sent = (
-        _ask_hand_over(sentinel, primary, chosen, now_ms)
-        if primary.is_planned
-        else orders.replica_of(sentinel, chosen, None, now_ms)
-    )
+    if not primary.is_planned:
+        sent = orders.replica_of(sentinel, chosen, None, now_ms)
+    elif primary.node_id:
+        sent = _ask_hand_over(sentinel, primary, chosen, now_ms)
+    else:
+        sent = _hand_over(sentinel, primary, chosen, now_ms)
+    if not primary.in_failover:
+        return
     if sent:
         _enter(primary, Failover.WAIT_PROMOTION, now_ms)
         sentinel.tell("+failover-state-wait-promotion", chosen, level="notice")
     elif now_ms - primary.failover_changed_ms > primary.options.failover_timeout_ms:
         abort(sentinel, primary, "-failover-abort-slave-timeout", now_ms)
+
+
+def _hand_over(sentinel: Sentinel, primary: Primary, chosen: Instance, now_ms: int) -> bool:
+    """Pause the writes of a stock primary, and promote when the replica has everything."""
+    if hand_over.step(sentinel, primary, chosen, now_ms):
+        return True
+    state = primary.hand_over
+    if state is None or state.refusal:
+        why = state.refusal if state is not None else "it cannot be reached"
+        sentinel.log(f"{primary.name} cannot hand over ({why}): it is replaced instead", "warning")
+        hand_over.end(sentinel, primary)
+        primary.is_planned = False
+        return orders.replica_of(sentinel, chosen, None, now_ms)
+    if now_ms - primary.failover_changed_ms > PLANNED_WAIT_MS:
+        abort(sentinel, primary, "-failover-abort-slave-timeout", now_ms)
+    return False
 
 
 def _ask_hand_over(sentinel: Sentinel, primary: Primary, chosen: Instance, now_ms: int) -> bool:

@@ -2,38 +2,63 @@
 
 What it is: the Sentinel's side of `holdfast.replication.lease`. Every node of ours is told
 who the voters are; the primary gets back the token that its last answer carried. What it
-is not: the wait before a promotion, which `failover` takes from `wait_until_ms`.
+is not: the votes (`election`), the order to lead (`takeover`, which waits for `wait_until_ms`).
 
 Rules:
 - Having voted in an epoch, a Sentinel grants nothing to a primary of a lower one.
-- A leader promotes nobody before the lease that its voters may have granted until they
-  voted has run out by its own clock, with a tenth for clocks that run apart; unless the old
-  primary itself has reported that it is fenced.
-- Fewer than three voters, or one that is not ours, and there is no lease.
+- What was granted ends, at the latest, the lease and a tenth after the token came: the primary
+  read its clock before that. Each vote says how much of it is left, and a leader promotes
+  nobody before all of it has passed, its own too; unless the old primary has reported that it
+  is fenced, or acknowledgements prove who holds every write.
+- After a restart a Sentinel cannot know what it granted: it reckons with a grant of that moment.
+- The list of voters is the primary's: a higher one is kept on disk before the next grant names it.
+- A primary that was seen to restart is granted nothing until a leader has confirmed it.
+- Fewer than three voters, or one Sentinel that is not ours, and there is no lease.
 
-How to read it: `lease_ms` says whether there is one; `periodic` sends; `wait_until_ms`.
+How to read it: `lease_ms` says whether there is one; `periodic` and `grant` send; `_answered`
+takes the list; then what votes and leaders ask.
 """
 
 from __future__ import annotations
 
-from holdfast.sentinel.model import Failover, Instance, Primary, Role, Sentinel
+from holdfast.sentinel.model import Failover, Instance, Primary, Role, Sentinel, VoterList
 from holdfast.sentinel.reply_reader import Reply, ReplyError
 
-GRANTS_A_LEASE = 4
+GRANTS_A_LEASE = 6
 VOTERS_MIN = 3
 CLOCKS_APART = 1.1
+LOST, LEAVING = 0, 2
+"""What a node says of itself; 1: nothing of that."""
 
 
 def lease_ms(primary: Primary) -> int:
     """Return how long grants of ours last, 0 for no lease."""
-    if primary.voters < VOTERS_MIN or not all(each.is_ours for each in primary.sentinels.values()):
+    if has_stranger(primary) or max(len(primary.voter_list.ids), len(wish(primary))) < VOTERS_MIN:
         return 0
     return primary.options.lease_ms
 
 
+def has_stranger(primary: Primary) -> bool:
+    """Tell whether a Sentinel is known that is not ours: it may lead, and wait for nobody."""
+    return any(each.is_ours is False for each in primary.sentinels.values())
+
+
 def applies(primary: Primary) -> bool:
     """Tell whether the primary's writes hang on a lease."""
-    return bool(primary.node_id) and lease_ms(primary) > 0
+    return bool(primary.node_id and primary.voter_list.ids) and lease_ms(primary) > 0
+
+
+def wish(primary: Primary) -> frozenset[str]:
+    """Return the list of voters as we want it."""
+    met = {name for name, each in primary.sentinels.items() if each.is_ours}
+    return (primary.voter_list.ids | met | {primary.my_id}) - primary.unwanted_voters
+
+
+def counted(primary: Primary) -> frozenset[str]:
+    """Return whose votes count: the numbered list, or everybody known where there is none."""
+    if primary.voter_list.ids and not has_stranger(primary):
+        return primary.voter_list.ids
+    return frozenset((*primary.sentinels, primary.my_id))
 
 
 def leading(primary: Primary) -> Instance:
@@ -51,44 +76,109 @@ def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     primary, duration_ms = node.group, lease_ms(node.group)
     if not node.node_id or not node.link.is_up or node.role is Role.SENTINEL:
         return
-    if not duration_ms and not node.knows_lease:
-        return
     is_leading = node is leading(primary)
     period_ms = duration_ms // GRANTS_A_LEASE if is_leading and duration_ms else sentinel.times.ping_period
     if now_ms - node.granted_ms >= period_ms:
         grant(sentinel, node, now_ms)
 
 
+def may_grant(sentinel: Sentinel, node: Instance) -> bool:
+    """Tell whether this node may have a grant of ours now."""
+    primary = node.group
+    return (
+        node is leading(primary)
+        and bool(node.lease_token)
+        and node.lease_epoch >= primary.leader_epoch
+        and primary.failover in (Failover.NONE, Failover.RECONF_REPLICAS, Failover.UPDATE_CONFIG)
+        and not is_unconfirmed(node)
+        and sentinel.tilt_since_ms is None
+        and lease_ms(primary) > 0
+    )
+
+
+def is_unconfirmed(node: Instance) -> bool:
+    """Tell whether a primary has restarted and no leader has confirmed it since."""
+    return node.restarted_in_epoch is not None and node.lease_epoch <= node.restarted_in_epoch
+
+
 def grant(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     """Send a grant, or the mere list of voters to who may have none."""
     primary, duration_ms = node.group, lease_ms(node.group)
-    may_have = (
-        node is leading(primary)
-        and node.lease_epoch >= primary.leader_epoch
-        and primary.failover in (Failover.NONE, Failover.RECONF_REPLICAS, Failover.UPDATE_CONFIG)
-        and sentinel.tilt_since_ms is None
-    )
-    had_token = bool(node.lease_token)
+    grants = may_grant(sentinel, node)
 
     def answered(reply: Reply, at_ms: int) -> None:
         match reply:
-            case [int(token), str(run_id), int(epoch)]:
-                node.lease_token, node.lease_run_id, node.lease_epoch = token, run_id, epoch
-                if not had_token:
+            case [int(token), str(run_id), int(epoch), int(held), int(list_epoch), int(step), *ids]:
+                _answered(node, token, run_id, epoch, at_ms)
+                node.lease_lost, node.is_leaving = held == LOST, held == LEAVING
+                _take_list(sentinel, node, VoterList(list_epoch, step, frozenset(map(str, ids))))
+                if not grants and may_grant(sentinel, node):
                     grant(sentinel, node, at_ms)
             case ReplyError():
                 node.lease_token = 0
 
-    node.granted_ms, node.knows_lease = now_ms, True
-    voters = sorted((sentinel.my_id, *primary.sentinels))
-    sentinel.send(
-        node, "HOLDFAST", "LEASE", sentinel.my_id, str(duration_ms), str(node.lease_epoch),
-        node.lease_run_id or "-", str(node.lease_token if may_have else 0), *voters, on_reply=answered,
-    )  # fmt: skip
+    node.granted_ms = now_ms
+    if grants:
+        until_ms = node.token_ms + int(duration_ms * CLOCKS_APART) + 1
+        primary.granted_until_ms = max(primary.granted_until_ms, until_ms)
+    voters, wanted = primary.voter_list, wish(primary)
+    words = [sentinel.my_id, str(duration_ms), str(node.lease_epoch), node.lease_run_id or "-"]
+    words += [str(node.lease_token if grants else 0), str(voters.epoch), str(voters.step)]
+    words += ["VOTERS", *sorted(voters.ids)] if voters.ids else []
+    words += ["WISH", *sorted(wanted)] if wanted != voters.ids else []
+    words += ["NODES", *sorted({each.node_id or "?" for each in (primary, *primary.replicas.values())})]
+    sentinel.send(node, "HOLDFAST", "LEASE", *words, on_reply=answered)
+
+
+def _answered(node: Instance, token: int, run_id: str, epoch: int, now_ms: int) -> None:
+    if node.lease_run_id and run_id != node.lease_run_id and epoch <= node.lease_epoch:
+        note_restart(node)  # a higher epoch comes from a leader's order, so after the restart
+    node.lease_token, node.token_ms = token, now_ms
+    node.lease_run_id, node.lease_epoch = run_id, epoch
+
+
+def note_restart(node: Instance) -> None:
+    """Note that a node runs anew: if it led under a lease, a leader must confirm it."""
+    if node is leading(node.group) and applies(node.group):
+        node.restarted_in_epoch = node.lease_epoch
+
+
+def _take_list(sentinel: Sentinel, node: Instance, told: VoterList) -> None:
+    """Keep a higher list of the primary that we know to lead."""
+    primary = node.group
+    if not told.ids or told.number <= primary.voter_list.number:
+        return
+    if node is leading(primary) and node.lease_epoch >= primary.leader_epoch:
+        primary.voter_list = told
+        primary.unwanted_voters &= told.ids
+        sentinel.persist()
+        sentinel.log(f"Voters of {primary.name}, list {told.epoch}.{told.step}: {len(told.ids)}")
+
+
+def after_start(primary: Primary, now_ms: int) -> None:
+    """Reckon with a grant that was sent just before the restart."""
+    if primary.voter_list.ids:
+        primary.granted_until_ms = now_ms + int(primary.options.lease_ms * CLOCKS_APART) + 1
+
+
+def end(sentinel: Sentinel, primary: Primary) -> None:
+    """Tell a node that is watched no more that no lease of ours binds it."""
+    if primary.node_id and primary.link.is_up:
+        voters = primary.voter_list
+        words = [sentinel.my_id, "0", "0", "-", "0", str(voters.epoch), str(voters.step)]
+        words += ["VOTERS", *sorted(voters.ids)] if voters.ids else []
+        sentinel.send(primary, "HOLDFAST", "LEASE", *words)
+
+
+# ---- what votes and leaders ask ----
+
+
+def left_ms(primary: Primary, now_ms: int) -> int:
+    """Return how long what we granted may still last."""
+    return max(0, primary.granted_until_ms - now_ms)
 
 
 def wait_until_ms(primary: Primary) -> int:
-    """Return when a leader may promote: what its voters granted has ended by then."""
-    if not applies(primary):
-        return primary.elected_ms
-    return primary.elected_ms + int(lease_ms(primary) * CLOCKS_APART) + 1
+    """Return when a leader may promote: what it and its voters granted has ended by then."""
+    voters = [each for each in primary.sentinels.values() if each.vote_epoch == primary.failover_epoch]
+    return max([primary.granted_until_ms, *(each.vote_wait_until_ms for each in voters)])

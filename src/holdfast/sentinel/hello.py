@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CHANNEL = "__sentinel__:hello"
+ASK_ME = "holdfast: ask me"
+"""What a node of ours says there when it has something to tell; stock Sentinels pass it over."""
 _COUNT_MAX = (1 << 64) - 1
 
 

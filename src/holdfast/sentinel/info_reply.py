@@ -27,6 +27,8 @@ class InfoReply:
     is_link_up: bool | None = None
     priority: int | None = None
     offset: int | None = None
+    stream_offset: int | None = None
+    """Of a primary: where its stream ends."""
     is_announced: bool | None = None
     node_id: str = ""
     failover_state: str = ""
@@ -35,6 +37,8 @@ class InfoReply:
     refused_primary: str = ""
     """Why a replica of ours does not follow its primary (`master_refused`)."""
     is_loading: bool = False
+    fails_writes: bool = False
+    """The disk refuses, and so does the node: of stock nodes the append-only file tells."""
     standing: str = ""
     """Of a node of ours: primary, replica, fenced or candidate."""
     fence_epoch: int = 0
@@ -75,12 +79,14 @@ def parse_info(text: str) -> InfoReply:
         is_link_up=None if link is None else link.lower() == "up",
         priority=_integer(fields.get("slave_priority")),
         offset=_integer(fields.get("slave_repl_offset")),
+        stream_offset=_integer(fields.get("master_repl_offset")),
         is_announced=None if announced is None else bool(announced),
         node_id=fields.get("node_id", ""),
         failover_state=fields.get("master_failover_state", ""),
         key_count=keys,
         refused_primary=fields.get("master_refused", ""),
         is_loading=fields.get("loading", "0") == "1",
+        fails_writes=fields.get("aof_last_write_status") == "err" or fields.get("writes_failing") == "1",
         standing=fields.get("standing", ""),
         lease=fields.get("lease", ""),
         fence_epoch=_integer(fields.get("fence_epoch")) or 0,

@@ -16,7 +16,7 @@ from __future__ import annotations
 from holdfast.sentinel import asking, down, failover, granting, observation
 from holdfast.sentinel.down import Suspicion
 from holdfast.sentinel.effects import Send
-from holdfast.sentinel.hello import parse_hello
+from holdfast.sentinel.hello import ASK_ME, parse_hello
 from holdfast.sentinel.model import Instance, Link, LinkState, Primary, Role, Sentinel
 
 
@@ -64,7 +64,7 @@ class Machine:
                 asking.ask_info(sentinel, each, now_ms)
             else:
                 asking.ask_kind(sentinel, each)
-            each.lease_token = 0
+            each.lease_token, each.granted_ms = 0, -(10**9)
             each.published_ms = min(each.published_ms, now_ms - sentinel.times.publish_period)
 
     def lost(self, link: Link, pubsub: bool, refused: bool, now_ms: int) -> None:
@@ -87,6 +87,9 @@ class Machine:
     def message(self, link: Link, channel_text: str, now_ms: int) -> None:
         """A message came on the hello channel of a node."""
         link.pubsub_heard_ms = now_ms
+        if channel_text == ASK_ME:
+            for each in self._owners(link):
+                granting.grant(self.sentinel, each, now_ms)
         self.hello(channel_text, now_ms)
 
     def hello(self, text: str, now_ms: int) -> None:

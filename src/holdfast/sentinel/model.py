@@ -21,6 +21,7 @@ from holdfast.sentinel.settings import Options, PrimaryOptions, Times
 
 if TYPE_CHECKING:
     from holdfast.sentinel.effects import OnReply
+    from holdfast.sentinel.hand_over import HandOver
     from holdfast.sentinel.takeover import Orders, Takeover
 
 
@@ -64,6 +65,20 @@ class Address:
     def is_at(self, host: str, port: int) -> bool:
         """Tell whether this is the address, by name or by number."""
         return port == self.port and host.lower() in (self.host.lower(), self.ip.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class VoterList:
+    """Who votes on one group of nodes: numbered by the primary's epoch and a step. (0, 0): there is none."""
+
+    epoch: int = 0
+    step: int = 0
+    ids: frozenset[str] = frozenset()
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """Lists compare by this."""
+        return self.epoch, self.step
 
 
 class LinkState(Enum):
@@ -139,6 +154,8 @@ class Instance:
     rebooted_ms: int | None = None
     """When a primary was seen with another run id, and master-reboot-down-after-period is set."""
     lost_history: bool = False
+    fails_writes_since_ms: int | None = None
+    """Since when it refuses writes because of its disk."""
     key_count: int | None = None
     script_killed: bool = False
     link_down_ms: int = 0
@@ -156,16 +173,20 @@ class Instance:
     converted_ms: int = -(10**9)
     led_before: bool = False
     """It was the primary of this configuration and has not said since that it follows."""
-    is_ours: bool = False
-    """Of a Sentinel: it is of this program, and so knows of leases."""
+    is_ours: bool | None = None
+    """Of a Sentinel: it is of this program, and so knows of leases; None: it has not said."""
     lease_lost: bool = False
     lease_token: int = 0
     """What the node's clock said when it last answered; 0: nothing yet."""
+    token_ms: int = 0
+    """When that answer came."""
     lease_run_id: str = ""
     lease_epoch: int = 0
+    restarted_in_epoch: int | None = None
+    """It was seen to restart while it led in this epoch: nobody grants before a higher one."""
     granted_ms: int = -(10**9)
-    knows_lease: bool = False
-    """It was told of a lease, so it must be told when there is none any more."""
+    is_leaving: bool = False
+    """Of a primary of ours: it is about to shut down, and waits to hand over."""
     standing: str = ""
     """Of a node of ours: primary, replica, fenced or candidate."""
     fence_epoch: int = 0
@@ -181,6 +202,10 @@ class Instance:
     asked_ms: int = -(10**9)
     vote: str = ""
     vote_epoch: int = 0
+    vote_list: tuple[int, int] = (0, 0)
+    """The number of the list of voters that it told with its vote."""
+    vote_wait_until_ms: int = 0
+    """When what it has granted has surely ended."""
 
     @property
     def address(self) -> Address:
@@ -208,6 +233,12 @@ class Primary(Instance):
     """By address, as announced."""
     sentinels: dict[str, Instance] = field(default_factory=dict)
     """The others, by id. They never leave by age."""
+    my_id: str = ""
+    voter_list: VoterList = VoterList()
+    unwanted_voters: frozenset[str] = frozenset()
+    """Whom the operator wants out of the list."""
+    granted_until_ms: int = 0
+    """When the lease that we granted has surely ended, whatever the primary's clock does."""
     odown_since_ms: int | None = None
     config_epoch: int = 0
     leader: str = ""
@@ -225,6 +256,9 @@ class Primary(Instance):
     is_planned: bool = False
     """The primary hands over by itself."""
     hand_over_sent: bool = False
+    """FAILOVER TO was sent, which our nodes carry out themselves."""
+    hand_over: HandOver | None = None
+    """A planned failover of stock nodes, while it runs."""
     election_rounds: int = 0
     is_unsure: bool = False
     """Fast-down: the replicas have not yet said whether they hear the primary."""
@@ -293,6 +327,7 @@ class Sentinel:
         primary = Primary(
             Role.PRIMARY, name, self.link_to(address, True, now_ms), role_reported_ms=now_ms, options=options
         )
+        primary.my_id = self.my_id
         self.primaries[name] = primary
         return primary
 

@@ -14,7 +14,7 @@ as most of the other Sentinels have been heard lately: nobody promotes a node th
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, orders
+from holdfast.sentinel import asking, down, granting, hand_over, orders
 from holdfast.sentinel.effects import RunScript
 from holdfast.sentinel.hello import Hello
 from holdfast.sentinel.info_reply import InfoReply, parse_info
@@ -66,6 +66,10 @@ def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_
                 instance.rebooted_ms = now_ms
             if told.key_count == 0 and instance.key_count and instance.replicas and not told.is_loading:
                 _lost_history(sentinel, instance, "it came back empty")
+    if not told.fails_writes:
+        instance.fails_writes_since_ms = None
+    elif instance.fails_writes_since_ms is None:
+        instance.fails_writes_since_ms = now_ms
     if told.run_id:
         instance.run_id = told.run_id
     if told.key_count is not None and not told.is_loading:
@@ -163,7 +167,13 @@ def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: in
         sentinel.crash()
         return
     sentinel.tell("+failover-state-reconf-slaves", primary)
+    if replica.node_id:
+        granting.grant(sentinel, replica, now_ms)
     reconfigure_clients(sentinel, primary, "leader", primary.address, replica.address)
+    if primary.hand_over is not None:
+        primary.converted_ms = now_ms
+        orders.follow(sentinel, primary, replica, now_ms)
+        hand_over.end(sentinel, primary)
     asking.publish_everywhere(sentinel, primary, now_ms)
     if primary.hand_over_sent:
         orders.close_clients(sentinel, primary)
@@ -175,6 +185,16 @@ def _replica_follows(sentinel: Sentinel, replica: Instance, now_ms: int) -> None
     primary = replica.group
     if replica.refused_primary and not primary.in_failover and primary.role_reported is Role.PRIMARY:
         _lost_history(sentinel, primary, f"{replica.name} refuses it, {replica.refused_primary}")
+    if (
+        replica.standing == "fenced"  # by a leader that came to nothing: only an order lets it follow again
+        and not primary.in_failover
+        and primary.fence_epoch >= replica.fence_epoch
+        and looks_sane(sentinel, primary, now_ms)
+        and now_ms - replica.converted_ms >= CONVERT_AGAIN_MS
+        and orders.follow(sentinel, replica, primary, now_ms)
+    ):
+        replica.converted_ms = now_ms
+        sentinel.tell("+fix-slave-config", replica, level="notice")
     if not primary.address.is_at(replica.primary_host, replica.primary_port):
         wait_ms = primary.options.failover_timeout_ms
         if (
@@ -307,12 +327,16 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     primary.info_sent_ms = -(10**9)
     primary.key_count = successor.key_count if successor is not None else None
     if successor is not None:
-        primary.standing, primary.lease_lost = successor.standing, False
+        primary.fails_writes_since_ms = successor.fails_writes_since_ms
+        primary.standing, primary.lease_lost = "", False  # what it said last, it said before it led
         primary.lease_token, primary.lease_run_id = successor.lease_token, successor.lease_run_id
-        primary.lease_epoch, primary.knows_lease = successor.lease_epoch, successor.knows_lease
+        primary.lease_epoch = successor.lease_epoch
+        primary.token_ms, primary.restarted_in_epoch = successor.token_ms, successor.restarted_in_epoch
         primary.granted_ms = -(10**9)
     else:
         primary.standing, primary.lease_token, primary.lease_run_id, primary.lease_epoch = "", 0, "", 0
+        primary.restarted_in_epoch = None
+    primary.is_leaving = False
     primary.fence_epoch = successor.fence_epoch if successor is not None else 0
     primary.sdown_since_ms = primary.odown_since_ms = None
     primary.rebooted_ms, primary.lost_history, primary.script_killed = None, False, False
@@ -338,6 +362,7 @@ def forget_failover(primary: Primary) -> None:
     """End whatever failover is under way, without a word."""
     primary.failover, primary.promoted, primary.takeover = Failover.NONE, None, None
     primary.is_forced = primary.is_planned = primary.hand_over_sent = primary.must_change = False
+    primary.hand_over = None
     primary.failover_start_ms, primary.election_rounds, primary.start_after_ms = None, 0, 0
     for replica in primary.replicas.values():
         replica.is_promoted, replica.reconf = False, Reconf.NONE

@@ -21,6 +21,7 @@ def is_candidate(replica: Instance, primary: Primary, times: Times, now_ms: int)
         and replica.link.is_up
         and now_ms - replica.link.available_ms <= times.ping_period * 5
         and replica.priority != 0
+        and replica.fails_writes_since_ms is None
         and replica.info_ms is not None
         and now_ms - replica.info_ms <= info_limit_ms
         and replica.link_down_ms <= link_limit_ms

@@ -71,7 +71,7 @@ class PrimaryOptions:
     """Command in upper case -> what this group of nodes calls it."""
     fast_down: bool = True
     allow_data_loss: bool = False
-    primary_lease_ms: int = 0
+    primary_lease_ms: int = -1
     """How long a grant lasts; 0: no lease; -1: a tenth of down-after, within 300 ms and 1 s."""
     forget_replicas_after_ms: int = 0
     """0: dead replicas are forgotten only by SENTINEL RESET."""

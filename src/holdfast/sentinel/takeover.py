@@ -33,6 +33,8 @@ class Lead:
     node_id: str
     order: tuple[str, ...]
     loss: str = ""
+    is_proven: bool = False
+    """Acknowledgements prove that nobody else can acknowledge a write: no lease need be waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Fetch:
     source: str
     order: tuple[str, ...]
     """With the words HOST and PORT in the place of the source's address."""
+    offset: int = 0
+    """Where it has everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,10 @@ class Orders(Protocol):
         """Return the id of the node that reported."""
         ...
 
+    def granted_ms(self, report: object) -> int:
+        """Return how long the lease still lasts that the node itself granted."""
+        ...
+
     def choose(
         self,
         epoch: int,
@@ -96,8 +104,11 @@ class Takeover:
     asked_ms: dict[str, int] = field(default_factory=dict)
     """By name of the instance."""
     fetching: str = ""
+    fetch_until: int = 0
     told_wait: str = ""
     refused: str = ""
+    wait_until_ms: int = 0
+    """When the leases have ended that the reporting nodes granted."""
 
 
 def applies(sentinel: Sentinel, primary: Primary) -> bool:
@@ -108,14 +119,18 @@ def applies(sentinel: Sentinel, primary: Primary) -> bool:
 
 
 def waits_for_leader(primary: Primary) -> bool:
-    """Tell whether the primary is alive, of ours, and takes no writes until a leader orders it.
+    """Tell whether the primary is alive, of ours, and nothing but a leader's order will help it.
 
-    So it is after a restart, and after a fence whose leader died: nothing but an order ends it.
+    So it is after a restart, after a fence whose leader died, and when it is about to shut down.
     """
     if not primary.link.is_up or primary.is_sdown:
         return False
     has_no_lease = primary.lease_lost and primary.lease_epoch < primary.leader_epoch
-    return primary.standing in ("candidate", "fenced") or has_no_lease
+    return (
+        primary.standing in ("candidate", "fenced")
+        or has_no_lease
+        or (primary.is_leaving or granting.is_unconfirmed(primary))
+    )
 
 
 def is_refused(primary: Primary) -> bool:
@@ -134,27 +149,29 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     reachable = [each for each in nodes if each.link.is_up]
     for each in reachable:
         if each.node_id not in state.reports and (
-            now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS
+            now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS or _has_fetched(each, state)
         ):
+            state.fetch_until = 0
             state.asked_ms[each.name] = now_ms
             _fence(sentinel, primary, each, state)
-    if now_ms < granting.wait_until_ms(primary) and primary.node_id not in state.reports:
-        sentinel.look_again(max(1, granting.wait_until_ms(primary) - now_ms))
-        return False
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     if waits and now_ms - state.began_ms < REPORTS_WAIT_MS:
         return False
+    if primary.lost_history and len(nodes) > 1:
+        # Its offsets are those of another history, which only replicas' refusal tells: they compare with
+        # nobody's. It follows whoever is chosen among the others.
+        nodes = [each for each in nodes if each is not primary]
+    able = {each.node_id for each in nodes}
+    told = [report for node_id, report in state.reports.items() if node_id in able]
     goes_on = [primary.node_id] if waits_for_leader(primary) and not primary.must_change else []
     ranked = goes_on + [each.node_id for each in selection.ranked(primary, sentinel.times, now_ms)]
     choice = orders.choose(
         state.epoch,
         sentinel.my_id,
-        list(state.reports.values()),
+        told,
         [each.node_id for each in nodes],
         ranked,
-        [each.node_id for each in nodes if each.priority != 0 or each is primary]
-        if not primary.must_change
-        else [each.node_id for each in nodes if each.priority != 0 and each is not primary],
+        [each.node_id for each in nodes if _may_lead(primary, each)],
         primary.options.allow_data_loss,
     )
     by_id = {each.node_id: each for each in nodes}
@@ -165,10 +182,22 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
                 sentinel.log(f"Nobody can be promoted for {primary.name} yet: {choice.reason}", "warning")
             return False
         case Fetch():
-            _fetch(sentinel, choice, by_id, state)
+            _fetch(sentinel, choice, by_id, state, now_ms)
             return False
         case Lead():
+            wait_until_ms = state.wait_until_ms
+            if primary.node_id not in state.reports and not choice.is_proven:
+                wait_until_ms = max(wait_until_ms, granting.wait_until_ms(primary))
+            if now_ms < wait_until_ms:
+                sentinel.look_again(wait_until_ms - now_ms)
+                return False
             return _lead(sentinel, primary, choice, by_id, state, now_ms)
+
+
+def _may_lead(primary: Primary, node: Instance) -> bool:
+    if node.fails_writes_since_ms is not None:
+        return False
+    return not primary.must_change if node is primary else node.priority != 0
 
 
 def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover) -> None:
@@ -182,21 +211,31 @@ def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover
             report = orders.report([str(each) for each in reply])
             if report is not None:
                 state.reports[orders.reporter(report)] = report
+                state.wait_until_ms = max(state.wait_until_ms, at_ms + orders.granted_ms(report))
 
     sentinel.send(node, *orders.fence(state.epoch, sentinel.my_id), on_reply=answered)
 
 
-def _fetch(sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state: Takeover) -> None:
+def _has_fetched(node: Instance, state: Takeover) -> bool:
+    """Tell whether INFO says that a node has the tail by now: its report will say so, too."""
+    return node.node_id == state.fetching and 0 < state.fetch_until <= node.offset
+
+
+def _fetch(
+    sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state: Takeover, now_ms: int
+) -> None:
     node, source = by_id.get(choice.node_id), by_id.get(choice.source)
     if node is None or source is None or not node.link.is_up or state.fetching == choice.node_id:
         if node is not None:
             state.reports.pop(choice.node_id, None)  # ask again how far it has come
         return
-    state.fetching = choice.node_id
+    state.fetching, state.fetch_until = choice.node_id, choice.offset
     state.reports.pop(choice.node_id, None)
+    state.asked_ms[node.name] = now_ms
     address = source.address
     places = {"HOST": sentinel.shown(address), "PORT": str(address.port)}
     sentinel.send(node, *(places.get(word, word) for word in choice.order))
+    asking.ask_info(sentinel, node, now_ms)
 
 
 def _lead(
@@ -212,12 +251,18 @@ def _lead(
         if isinstance(reply, ReplyError):
             sentinel.log(f"{node.name} refused to lead: {reply}", "warning")
             state.refused = str(reply)
-        elif node is primary and primary.takeover is state:
+            return
+        # What INFO last said of it is older than the order that it has just taken: by this epoch
+        # the others follow, and we grant.
+        node.fence_epoch = node.lease_epoch = max(node.fence_epoch, state.epoch)
+        if node is primary and primary.takeover is state:
             observation.promoted(sentinel, primary, node, at_ms)
 
     sentinel.tell("+selected-slave", node)
     node.is_promoted = True
     primary.promoted = node
+    if granting.lease_ms(primary):
+        granting.grant(sentinel, node, now)  # so that it knows of the lease before it leads
     sentinel.send(node, *choice.order, on_reply=answered)
     asking.ask_info(sentinel, node, now)
     return True

@@ -15,6 +15,7 @@ How to read it: opening, limits, closing, then what the cron does.
 from __future__ import annotations
 
 import socket
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,8 @@ class Clients:
         self._node = node
         self.connections: dict[int, Connection] = {}
         self.waiting: dict[int, Connection] = {}
+        self.expected: weakref.WeakSet[Connection] = weakref.WeakSet()
+        """Those that the loop has accepted and not yet announced."""
         self.on_close: list[Callable[[Session], None]] = []
         """Told of each session that goes."""
         self.rejected = 0
@@ -78,6 +81,7 @@ class Clients:
 
     def connection_opened(self, connection: Connection) -> None:
         """Take a new client in, or send it away with a word."""
+        self.expected.discard(connection)
         session = connection.session
         host = self._set_addresses(session, connection.transport)
         refusal = self._refusal(host)

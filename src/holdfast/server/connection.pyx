@@ -28,6 +28,7 @@ cdef extern from "unistd.h":
 
 cdef enum:
     KEEP_OUTPUT = 16 * 1024     # an empty reply buffer larger than this is given back
+    HELD_UNJUDGED = 1024        # short replies that wait for acknowledgements are not judged as a slow client's
     INPUT_PAUSE = 1 << 20       # a session that may not run reads ahead no more than this
 
 
@@ -47,10 +48,12 @@ cdef class Connection:
 
     def connection_made(self, transport):
         """Take the transport; the node decides whether the client may stay."""
-        adopted = self.transport is not None    # it was served before the loop had time for it
+        earlier = self.transport        # it was served before the loop had time for it
         self.transport = transport
-        if not adopted:
+        if earlier is None:
             self.node.connection_opened(self)
+        elif self.closed or peer_of(earlier) != peer_of(transport):
+            transport.abort()           # sent away meanwhile, or another client's
 
     def get_buffer(self, sizehint):
         """Return the buffer to read into."""
@@ -147,7 +150,7 @@ cdef class Connection:
         if s.input.len and not s.out.len and not s.flags & S_BLOCKED:
             # What had to wait runs in a tick of its own: its effects leave before its replies.
             s.engine.unblocked.append(s)
-        if s.out.len:
+        if s.out.len > HELD_UNJUDGED or (s.out.len and not s.held_count):
             self.node.output_waits(self)
         if s.flags & S_CLOSING:
             self.abort()
@@ -213,6 +216,11 @@ cdef class Connection:
     def write_buffer_bytes(self):
         """Reply bytes that the transport holds."""
         return self.transport.get_write_buffer_size() if self.transport is not None and not self.closed else 0
+
+
+cdef object peer_of(transport):
+    """Address and port of the other end; "" on a unix socket."""
+    return transport.get_extra_info("peername")[:2]
 
 
 def flush_pending(Engine engine):

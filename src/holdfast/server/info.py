@@ -29,6 +29,7 @@ TITLES = {
     "cluster": "Cluster",
     "keyspace": "Keyspace",
     "sentinel": "Sentinel",
+    "proxy": "Proxy",
 }
 """Every section in the order of the reply, and its title."""
 

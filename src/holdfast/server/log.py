@@ -4,7 +4,7 @@
 child that saves) or X (Sentinel), and level one of . - * # for debug, verbose,
 notice and warning. One `Log` a node; the file is opened for each line, so a log
 that was moved away is begun anew. A log that cannot be written is no reason to
-stop, as in Redis. Not here: syslog.
+stop, as in Redis. `beside` takes each message as well: syslog, where that is on.
 
 How to read it: `Log.write` is all there is; the methods below it name the levels.
 """
@@ -48,6 +48,8 @@ class Log:
         self.path = path
         self.role = "M"
         """M, S, C or X; whoever changes the role of the node sets it."""
+        self.beside: Callable[[str, str], None] | None = None
+        """Takes level and message of each line too."""
         self._local_time = local_time
         self._threshold = 0
         self.level = level
@@ -73,6 +75,8 @@ class Log:
         shown = message.replace("\r", "\\r").replace("\n", "\\n")
         line = f"{self.pid}:{self.role} {self._timestamp()} {_MARKS[rank]} {shown}\n"
         self._put(line.encode("utf-8", "surrogateescape"))
+        if self.beside is not None:
+            self.beside(level, shown)
 
     def debug(self, message: str) -> None:
         """Write at level debug."""

@@ -74,14 +74,18 @@ class Doors:
         """DEBUG RELOAD: session, save, flush, merge."""
         self.change_replication_id: Callable[[], None] | None = None
         """DEBUG CHANGE-REPL-ID."""
-        self.set_packed_threshold: Callable[[int], None] | None = None
-        """DEBUG QUICKLIST-PACKED-THRESHOLD: bytes, 0 for the default."""
         self.role: Callable[[], str] = lambda: "master"
         """The role as HELLO says it: master or replica."""
         self.save_at_shutdown: Callable[[bool], Awaitable[str]] | None = None
         """Save before the end (True: even without save points); return why not, "" for success."""
         self.replicas_lag: Callable[[], bool] = lambda: False
         """Whether a replica still lacks something; a shutdown waits for it."""
+        self.leave: Callable[[], bool] = lambda: False
+        """Ask for another to lead, as this node is to end; False: nobody is there to ask, or no need."""
+        self.has_left: Callable[[], bool] = lambda: True
+        """Whether another leads now and this node follows it."""
+        self.stay: Callable[[], None] = lambda: None
+        """Lead on: the node does not end after all."""
         self.before_shutdown: list[Callable[[], Awaitable[None]]] = []
         """Called in this order when nothing can abort the shutdown any more."""
         self.reset_statistics: list[Callable[[], None]] = []

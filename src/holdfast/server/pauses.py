@@ -1,6 +1,6 @@
 """Pauses: times in which clients, or only their writes, have to wait.
 
-CLIENT PAUSE is one purpose; a failover and a shutdown have theirs. The engine's
+CLIENT PAUSE is one purpose; a failover, a shutdown and a lost lease have theirs. The engine's
 guard is up while any pause is in force, so that nobody else pays for the
 question. What waits runs again when the last pause ends.
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CLIENT_COMMAND = "client"
 FAILOVER = "failover"
 SHUTDOWN = "shutdown"
+LEASE = "lease"
 FOR_EVER_MS = 1 << 62
 
 
@@ -55,11 +56,12 @@ class Pauses:
         self._in_force.pop(purpose, None)
         self._settle()
 
-    def holds(self, writes: bool) -> bool:
-        """Whether a request has to wait now."""
+    def holds(self, writes: bool, passed_over: str = "") -> bool:
+        """Whether a request has to wait now; the pause of the purpose `passed_over` does not count."""
         now_ms = self._node.engine.now_ms
         return any(
-            pause.until_ms > now_ms and (pause.everything or writes) for pause in self._in_force.values()
+            pause.until_ms > now_ms and (pause.everything or writes) and purpose != passed_over
+            for purpose, pause in self._in_force.items()
         )
 
     def __bool__(self) -> bool:

@@ -1,6 +1,7 @@
 """The end of a node: SHUTDOWN, SIGTERM and SIGINT.
 
-As in Redis: a shutdown first waits for replicas that lag (not with NOW; at most
+A primary that Sentinels of ours watch first hands over (`shutdown-failover`; not with NOW).
+Then, as in Redis: a shutdown waits for replicas that lag (not with NOW; at most
 shutdown-timeout seconds; writes are paused meanwhile, and SHUTDOWN ABORT calls it
 off), then saves where there are save points or SAVE asks for it, and gives up if
 that fails, unless FORCE says not to. Saving and replicas are doors of the node.
@@ -74,6 +75,7 @@ class Shutdown:
 
     async def _run(self, manner: Manner) -> None:
         node = self._node
+        await self._hand_over(manner)
         await self._wait_for_replicas(manner)
         problem = await self._save(manner)
         if problem and not manner.force:
@@ -84,6 +86,19 @@ class Shutdown:
             await prepare()
         node.log.warning("Redis is now ready to exit, bye bye...")
         await node.stop()
+
+    async def _hand_over(self, manner: Manner) -> None:
+        """Let another lead first, where Sentinels of ours watch (`shutdown-failover`)."""
+        node, doors = self._node, self._node.doors
+        seconds = node.configuration["shutdown-timeout"]
+        if manner.now or not seconds or not node.configuration["shutdown-failover"] or not doors.leave():
+            return
+        node.log.notice("Handing over to a replica before shutting down.")
+        until_us = node.host.clock.boot_us() + seconds * 1_000_000
+        self._may_abort = True
+        while not doors.has_left() and node.host.clock.boot_us() < until_us:
+            await asyncio.sleep(REPLICAS_POLL_S)
+        self._may_abort = False
 
     async def _wait_for_replicas(self, manner: Manner) -> None:
         node = self._node
@@ -110,6 +125,7 @@ class Shutdown:
         self._may_abort = False
         self.deadline_ms = 0
         self._node.client_pauses.end(SHUTDOWN)
+        self._node.doors.stay()
         told, self._told = self._told, []
         for tell in told:
             tell(error)

@@ -131,7 +131,7 @@ class Flow:
             return
         now = self.network.loop.now
         queue, sink = self.queue, self.sink
-        arrived = False
+        arrived = breaks = False
         while queue and queue[0][0] <= now:
             item = queue.pop(0)[1]
             if item is self.tail:
@@ -143,12 +143,34 @@ class Flow:
                     sink.send_reset()
                     self.retire()
                 return
+            if self.link.breaks_in_bytes is not None and isinstance(item, list):
+                item, breaks = self._up_to_break(item, self.link.breaks_in_bytes)
             sink.unread.append(item)
             if item == FIN:
                 self.link.flows.pop(self, None)
             arrived = True
+            if breaks:
+                break
         if arrived:
             sink.read(None)
+        if breaks:
+            self._break()
+
+    def _up_to_break(self, item: list[bytes], room: int) -> tuple[list[bytes], bool]:
+        """Return what arrives of a piece, and whether the connection breaks behind it."""
+        chunk = b"".join(item)
+        if len(chunk) < room:
+            self.link.breaks_in_bytes = room - len(chunk)
+            return item, False
+        self.link.breaks_in_bytes = None
+        return [chunk[:room]], True
+
+    def _break(self) -> None:
+        """Reset both ends, each as it hears of it; what was under way is gone."""
+        loop, source = self.network.loop, self.source
+        self.retire()
+        self.sink.reset()
+        loop.push(loop.now + self.link.reverse.latency, lambda _: source.reset(), None)
 
     def consumed(self, size: int) -> None:
         """Give `size` bytes of window back: the program has read them."""

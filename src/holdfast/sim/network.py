@@ -88,7 +88,17 @@ class Interface:
 class Link:
     """One direction between two hosts. Fields may be changed at any time."""
 
-    __slots__ = ("bytes_per_second", "cut", "flows", "free_at", "jitter", "latency", "loss", "reverse")
+    __slots__ = (
+        "breaks_in_bytes",
+        "bytes_per_second",
+        "cut",
+        "flows",
+        "free_at",
+        "jitter",
+        "latency",
+        "loss",
+        "reverse",
+    )
 
     reverse: Link
 
@@ -102,6 +112,8 @@ class Link:
         """Bandwidth, shared by all connections; 0 is unlimited."""
         self.free_at = 0.0
         self.cut = False
+        self.breaks_in_bytes: int | None = None
+        """The connection that carries this byte from now is reset behind it."""
         self.flows: dict[Flow, None] = {}
 
 

@@ -43,6 +43,14 @@ class Nodes:
         self.settings[name] = USUAL | dict(settings)
         self.world.start(name, self._program(name))
 
+    def name_of(self, where: str) -> str:
+        """Return the name of the host with this name or address."""
+        if where in self.world.hosts:
+            return where
+        return next(
+            (name for name, host in self.world.hosts.items() if where in host.interface.addresses), where
+        )
+
     def runs(self, name: str) -> bool:
         """Tell whether the process is there (it may be paused)."""
         process = self.world.processes.get(name)

@@ -266,6 +266,13 @@ class World:
         self.record(one, f"connections with {other} reset")
         self.network.reset(one, other)
 
+    def break_after(self, one: str, other: str, size_bytes: int) -> None:
+        """Reset the connection that carries this byte from `one` to `other`, counted from now, behind it."""
+        if size_bytes < 1:
+            raise ValueError("a connection breaks behind a byte")
+        self.record(one, f"the connection that carries byte {size_bytes} to {other} will break")
+        self.network.link(one, other).breaks_in_bytes = size_bytes
+
     def half_open(self, one: str, other: str) -> None:
         """Drop in silence, for good, what is sent on present connections of two hosts; new ones work."""
         self.record(one, f"connections with {other} half-open")

@@ -17,6 +17,7 @@ from holdfast.commands.spec import Spec
 from holdfast.engine import examine, sessions
 from holdfast.engine.digest import digest_of_all, digest_of_value
 from holdfast.engine.glob import matches
+from holdfast.engine.populate import populate, set_packed_threshold
 from holdfast.engine.registry import add_function
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError, Raw, Status, Verbatim
@@ -26,6 +27,7 @@ from holdfast.server.config.numbers import memory_bytes
 from holdfast.server.node import node_of
 
 STRINGMATCH_ROUNDS = 10_000
+POPULATE_MOST = 1 << 32
 NO_SUCH_KEY = "ERR no such key"
 NOT_ALLOWED = (
     'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can '
@@ -53,6 +55,8 @@ HELP = (
     "    Show a value in compact form.",
     "OBJECT <key>",
     "    Show how a key is kept.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Add so many keys, named <prefix>:<number>, with values of this size (by default key:<number>).",
     "PROTOCOL <type>",
     "    Reply with a value of this type: string, integer, double, bignum, null, array, set, map,",
     "    attrib, push, verbatim, true, false.",
@@ -162,9 +166,22 @@ def packed_threshold(session: Session, args: Args) -> object:
     size = memory_bytes(text(args[2]))
     if size is None or size < 0 or size == 1 or size >= 1 << 32:
         raise CommandError("ERR argument must be a memory value bigger than 1 and smaller than 4gb")
-    set_threshold = node_of(session).doors.set_packed_threshold
-    if set_threshold is not None:
-        set_threshold(size)
+    set_packed_threshold(session, size)
+    return OK
+
+
+def count_of(word: bytes) -> int:
+    """Read a number that is not negative."""
+    return integer(word, "ERR value is out of range, must be positive", low=0)
+
+
+def populate_(session: Session, args: Args) -> object:
+    """DEBUG POPULATE keys [prefix [bytes of a value]]."""
+    keys = count_of(args[2])
+    if keys > POPULATE_MOST:
+        raise CommandError("ERR OOM in dictTryExpand")
+    value_bytes = count_of(args[4]) if len(args) == 5 else 0
+    populate(session, keys, args[3] if len(args) > 3 else b"key", value_bytes)
     return OK
 
 
@@ -212,7 +229,7 @@ def string_match(session: Session, args: Args) -> object:
     for _ in range(STRINGMATCH_ROUNDS):
         pattern = bytes(luck.choices(b"*?[]^-\\ab\xff\x00", k=luck.randrange(12)))
         matches(pattern, luck.randbytes(luck.randrange(24)), luck.random() < 0.5)
-    return OK
+    return Status("Apparently Redis did not crash: test passed")
 
 
 Handler = Callable[[Session, Args], object]
@@ -227,6 +244,7 @@ SUBCOMMANDS: dict[bytes, tuple[Handler, int, int]] = {
     b"listpack": (listpack, 3, 3),
     b"log": (log, 3, 3),
     b"object": (object_, 3, 3),
+    b"populate": (populate_, 3, 5),
     b"protocol": (protocol, 3, 3),
     b"quicklist": (quicklist, 3, 4),
     b"quicklist-packed-threshold": (packed_threshold, 3, 3),

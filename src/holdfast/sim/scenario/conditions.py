@@ -42,7 +42,9 @@ def replication(stage: Stage, name: str) -> Replicator | None:
 def follows(stage: Stage, name: str, other: str) -> bool:
     """The link is up and nothing is missing."""
     mine, there = replication(stage, name), replication(stage, other)
-    if mine is None or there is None or not mine.upstream.is_up or mine.followed[0] != other:
+    if mine is None or there is None or not mine.upstream.is_up:
+        return False
+    if stage.nodes.name_of(mine.followed[0]) != other:
         return False
     return mine.stream.offset == there.end_offset
 

@@ -122,7 +122,7 @@ def standings(stage: Stage) -> list[str]:
         words += [f"offset {mine.end_offset}", f"keys {node.engine.key_count(0)}"]
         if mine.is_replica:
             link = mine.upstream.state.value if mine.upstream.state.value != "none" else "no link"
-            words.append(f"{link} with {mine.followed[0]}" if mine.followed[0] else link)
+            words.append(f"{link} with {stage.nodes.name_of(mine.followed[0])}" if mine.followed[0] else link)
             if mine.upstream.refusal:
                 words.append("refuses it")
         if node.cluster is not None:

@@ -8,6 +8,7 @@ How to read it: `start_node`, `start_manager`, `start_clients`; `mend` undoes al
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from holdfast.node.server import ServerNode
 from holdfast.replication.promotion import choose_promotion
 from holdfast.sim.client import Client, ReplyError, connect
 from holdfast.sim.nodes import PORT, Adapt, Nodes
+from holdfast.sim.sentinels import Sentinels
 from holdfast.sim.swarm import files
 from holdfast.sim.swarm.checks import Checks, Promise
 from holdfast.sim.swarm.history import History
@@ -50,6 +52,9 @@ class Stage:
         self.nodes = Nodes(self.world, (*adapt, self._observe))
         self.checks = Checks(self.nodes, self.history, self.epochs, Promise())
         self.managers: dict[str, Manager] = {}
+        self.sentinels = Sentinels(self.world)
+        self.by_address = False
+        """Nodes are told of each other by address, as Sentinels do it."""
         self.behind: dict[str, str] = {}
         self.clients: list[Workload] = []
         self.answer: Any = None
@@ -58,7 +63,7 @@ class Stage:
         self._is_watching = False
 
     def _observe(self, name: str, node: ServerNode) -> None:
-        observe(self.checks, name, node)
+        observe(self.checks, name, node, orders=self.by_address)
 
     def close(self) -> None:
         """End the world."""
@@ -69,7 +74,8 @@ class Stage:
     def start_node(self, name: str, upstream: str | None, settings: dict[str, str]) -> None:
         """Start a node, as a replica of `upstream` if one is named."""
         if upstream is not None:
-            settings = {"replicaof": f"{upstream} {PORT}", **settings}
+            where = self.world.host(upstream).interface.addresses[0] if self.by_address else upstream
+            settings = {"replicaof": f"{where} {PORT}", **settings}
             if "replicaof" in self.nodes.settings.get(upstream, {}):
                 self.behind[name] = upstream
         elif not self.history.primary:
@@ -84,6 +90,13 @@ class Stage:
         )  # fmt: skip
         self.managers[name] = manager
         self.world.start(name, manager.main)
+
+    def start_sentinels(self, count: int, down_after_ms: int) -> None:
+        """Start s1, s2 ... around the nodes there are; clients ask them for the primary."""
+        self.history.sentinels = [f"s{number}" for number in range(1, count + 1)]
+        self.checks.sentinels = self.sentinels
+        for name in self.history.sentinels:
+            self.sentinels.start(name, self.history.primary, count // 2 + 1, down_after_ms)
 
     def start_clients(self, count: int, rate: float) -> None:
         """Start so many clients, each on a host of its own, and the judges."""
@@ -100,12 +113,13 @@ class Stage:
         all_settings = list(self.nodes.settings.values())
         needed = min(int(each.get("min-replicas-to-ack", "0")) for each in all_settings)
         strict = all(each.get("min-replicas-to-ack-strict", "yes") == "yes" for each in all_settings)
-        keeps = needed > 0 and strict and bool(self.managers)
+        managed = bool(self.managers or self.sentinels.names)
+        keeps = needed > 0 and strict and managed
         always = all(
             each.get("appendonly") == "yes" and each.get("appendfsync") == "always" for each in all_settings
         )
         reads = all(each.get("ack-reads") == "linearizable" for each in all_settings)
-        return Promise(keeps, always and not self.managers, keeps and reads, not self.managers)
+        return Promise(keeps, always and not managed, keeps and reads, needed, not managed)
 
     def watch(self) -> None:
         """Let the judges look again and again from now on."""
@@ -180,7 +194,13 @@ class Stage:
         host = self.world.hosts[name]
         self.world.power_on(name, start=False)
         if not self.world.processes[name].running:
-            dropped = files.mend_tail(host.disk)
+            try:
+                dropped = files.mend_tail(host.disk)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                self.world.record(name, "no room to mend the append-only file: it is not started")
+                return
             if dropped:
                 self.world.record(name, f"{dropped} torn bytes cut off the append-only file")
             self.nodes.latest.pop(name, None)
@@ -204,5 +224,5 @@ class Stage:
                 world.drift(name, 1.0)
         for name in list(world.processes):
             world.resume(name)
-            if name in self.nodes.settings:
+            if name in self.nodes.settings or name in self.sentinels.names:
                 self.start_again(name)

@@ -42,6 +42,18 @@ def manager(stage: Stage, name: str) -> None:
     stage.start_manager(name)
 
 
+@STEPS.form("nodes know each other by address")
+def by_address(stage: Stage) -> None:
+    """Tell nodes that start from now on of their primary by address, as Sentinels do."""
+    stage.by_address = True
+
+
+@STEPS.form("sentinels {count:COUNT} with down-after {time:TIME}")
+def sentinels(stage: Stage, count: str, time: str) -> None:
+    """Start s1, s2 ... around the nodes there are."""
+    stage.start_sentinels(int(count), int(seconds(time) * 1000))
+
+
 @STEPS.form("clients {count:COUNT} at {rate:NUMBER} a second")
 def clients(stage: Stage, count: str, rate: str) -> None:
     """Start clients that write and read, and the judges with them."""
@@ -124,6 +136,12 @@ def heal(stage: Stage, one: str, other: str) -> None:
 def reset(stage: Stage, one: str, other: str) -> None:
     """Reset all connections between two hosts."""
     stage.world.reset(one, other)
+
+
+@STEPS.form("break {one:NAME} to {other:NAME} after {count:COUNT} bytes")
+def break_after(stage: Stage, one: str, other: str, count: str) -> None:
+    """Reset the connection that carries this byte from one host to the other, counted from now."""
+    stage.world.break_after(one, other, int(count))
 
 
 @STEPS.form("half-open {one:NAME} and {other:NAME}")

@@ -25,6 +25,7 @@ from holdfast.replication.fence import Standing
 from holdfast.replication.node_state import StateFileError
 from holdfast.replication.remote_replica import HIGH_MARK_BYTES
 from holdfast.sim.nodes import Nodes
+from holdfast.sim.sentinels import Sentinels
 from holdfast.sim.swarm import files
 from holdfast.sim.swarm.history import History, Operation, Outcome, Promotion
 from holdfast.sim.swarm.linearizability import first_violation
@@ -34,6 +35,7 @@ NO_SUCH_KEY = "0" * 40
 MEMORY_LIMIT_BYTES = 64 << 20
 STREAM_SLACK_BYTES = 4 << 20
 WAITING_LIMIT = 10_000
+DIGEST_SECONDS = 0.5
 FAULT_WORDS = ("A fault in", "internal error", "Following the primary failed", "stream is broken")
 KNOWN_ERRORS = ("NOACK", "CLIENT", "ConnectionResetError", "TimeoutError")
 
@@ -47,6 +49,8 @@ class Promise:
     keeps_synced: bool = False
     """appendfsync always and no manager: an OK survives every crash of the primary."""
     is_linearizable: bool = False
+    needed: int = 0
+    """N: an acknowledged write has N + 1 holders."""
     may_refuse: bool = False
     """Without a manager, replicas that keep their data from a primary without history stay apart."""
 
@@ -61,13 +65,15 @@ class Checks:
         self.epochs = epochs
         self.promise = promise
         self.violations: list[str] = []
+        self.sentinels: Sentinels | None = None
+        self._without_memory: set[str] = set()
         self.losses_allowed = 0
         """Promotions that lost history openly: all that was acknowledged had lost its memory."""
         self._primaries: dict[int, str] = {}
         self._warnings_read = 0
         self._errors_read = 0
         self._operations_read = 0
-        self._highest_acknowledged: list[tuple[float, int]] = []
+        self._digests: dict[str, tuple[float, int, str]] = {}
 
     # ---- all along ----
 
@@ -81,6 +87,8 @@ class Checks:
     def _look_at(self, name: str, node: ServerNode) -> None:
         replication = node.replication
         state = replication.standing.node.state
+        if state.intact and replication.upstream.is_up:
+            self._without_memory.discard(name)
         if state.fence_epoch < self.epochs.fences.get(name, 0):
             self._say(
                 f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
@@ -103,19 +111,28 @@ class Checks:
     def _read_warnings(self) -> None:
         warnings = self.nodes.warnings
         for _, name, text in warnings[self._warnings_read :]:
-            if any(word in text for word in FAULT_WORDS):
-                self._say(f"{name} logs: {text[:1500]}")
+            self._read_warning(name, text)
         self._warnings_read = len(warnings)
+        if self.sentinels is not None:
+            told, self.sentinels.warnings[:] = list(self.sentinels.warnings), ()
+            for _, name, text in told:
+                self._read_warning(name, text)
         errors = self.nodes.world.errors
         for who, message, error in errors[self._errors_read :]:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 continue  # a process that cannot write what it must remember does not start
+            if type(error) is OSError and "cannot be written" in str(error):
+                continue  # a Sentinel likewise
             if isinstance(error, StateFileError) and "cannot be written" in str(error):
                 continue
             if isinstance(error, LoadFailed) and "No space left" in str(error):
                 continue
             self._say(f"{who}: {message}: {error!r}")
         self._errors_read = len(errors)
+
+    def _read_warning(self, name: str, text: str) -> None:
+        if any(word in text for word in FAULT_WORDS):
+            self._say(f"{name} logs: {text[:1500]}")
 
     def _read_operations(self) -> None:
         """An older primary acknowledges nothing that was asked after a newer one has acknowledged."""
@@ -141,6 +158,10 @@ class Checks:
 
     def crashed(self, name: str) -> None:
         """A process or its machine has gone: its files must be valid."""
+        self._without_memory.add(name)
+        is_first = not self.history.promotions  # later ones wait for a leader, who says what may be lost
+        if self.sentinels and is_first and len(self._without_memory) > self.promise.needed:
+            self.losses_allowed += 1
         lost_power = self.nodes.world.hosts[name].interface.down
         may_tear = lost_power and self.nodes.settings[name].get("appendfsync") != "always"
         for wrong in files.wrong_files(self.nodes.world.hosts[name].disk, may_tear=may_tear):
@@ -170,11 +191,17 @@ class Checks:
             return f"{primaries[0]} is {primary.standing.node.standing.value}"
         if primary.fence_refusal() is not None:
             return f"{primaries[0]} refuses writes: {(primary.fence_refusal() or b'').decode()}"
-        digest = digest_of_all(serving[primaries[0]].engine)
+        strays = [
+            f"{each} names {where}"
+            for each, address in (self.sentinels.named() if self.sentinels else {}).items()
+            if (where := self.nodes.name_of(address)) != primaries[0]
+        ]
+        if strays:
+            return f"{primaries[0]} leads, and {', '.join(strays)}"
+        digest = self._digest(primaries[0], serving[primaries[0]])
+        apart = self._apart(serving)
         for name, node in serving.items():
-            if node.replication is primary:
-                continue
-            if node.replication.upstream.refusal and self.promise.may_refuse:
+            if node.replication is primary or name in apart:
                 continue
             if not node.replication.upstream.is_up:
                 refusal = node.replication.upstream.refusal
@@ -185,9 +212,27 @@ class Checks:
                 )
             if node.replication.standing.record != primary.standing.record:
                 return f"{name} and {primaries[0]} hold different set records"
-            if digest_of_all(node.engine) != digest:
+            if self._digest(name, node) != digest:
                 return f"{name} and {primaries[0]} are in step and hold different data"
         return ""
+
+    def _digest(self, name: str, node: ServerNode) -> str:
+        """Return the digest of a node's data, taken anew when its stream has moved, or a little later."""
+        now, offset = self.nodes.world.now, node.replication.end_offset
+        when, where, digest = self._digests.get(name, (-1.0, -1, ""))
+        if where != offset or now - when >= DIGEST_SECONDS:
+            digest = digest_of_all(node.engine)
+            self._digests[name] = (now, offset, digest)
+        return digest
+
+    def _apart(self, serving: dict[str, ServerNode]) -> set[str]:
+        """Return who may stay without the primary: who refuses it, and who follows one of these."""
+        apart: set[str] = set()
+        if self.promise.may_refuse:
+            apart = {name for name, node in serving.items() if node.replication.upstream.refusal}
+            named = self.nodes.name_of
+            apart |= {name for name, node in serving.items() if named(node.replication.followed[0]) in apart}
+        return apart
 
     def judge(self, is_converged: bool) -> None:
         """Judge the whole history."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 NAMES = ("a", "b", "c", "d")
 FAULT_SECONDS = 24.0
+SENTINEL_FAULT_SECONDS = 50.0
 CALM_SECONDS = 3.0
 BEGIN_SECONDS = 3.0
 CONVERGE_SECONDS = 45
@@ -46,6 +47,7 @@ class Drawn:
     begins: tuple[str, ...]
     faults: tuple[Fault, ...]
     fault_seconds: float
+    converge_seconds: int = CONVERGE_SECONDS
 
     def text(self, faults: tuple[Fault, ...] | None = None) -> str:
         """Return the scenario, with these faults instead of all."""
@@ -58,7 +60,7 @@ class Drawn:
             f"at {end:.3f} s mend everything",
             f"wait {CALM_SECONDS:g} s",
             "stop clients",
-            f"wait until convergence within {CONVERGE_SECONDS} s",
+            f"wait until convergence within {self.converge_seconds} s",
             "judge",
         ]
         return "\n".join(lines) + "\n"
@@ -80,7 +82,30 @@ def draw(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
     begins.append(f"at {BEGIN_SECONDS:g} s clients 4 at 10 a second")
     others = ["c1", "c2", *(managers if managed else [])]
     faults = drawn_faults(luck, names, others, managed, fault_seconds)
+    faults += drawn_breaks(random.Random(f"swarm/{seed}/breaks"), names, fault_seconds)
     return Drawn(seed, tuple(names), tuple(starts), managed, tuple(begins), tuple(faults), fault_seconds)
+
+
+def draw_with_sentinels(seed: int, *, fault_seconds: float = SENTINEL_FAULT_SECONDS) -> Drawn:
+    """Return the run of a seed in which Sentinels watch and fail over, and clients ask them."""
+    luck = random.Random(f"swarm/sentinel/{seed}")
+    names = NAMES[: luck.choice((2, 3, 3, 4))]
+    settings = drawn_settings(luck, len(names) - 1, True)
+    starts = ["nodes know each other by address", f"start a with {settings}"]
+    starts += [f"start {name} from a with {settings}" for name in names[1:]]
+    count = luck.choice((3, 3, 5))
+    begins = (
+        f"sentinels {count} with down-after {luck.choice(('1 s', '1 s', '3 s'))}",
+        f"at {BEGIN_SECONDS:g} s clients 4 at 10 a second",
+    )
+    everybody = (*names, *(f"s{number}" for number in range(1, count + 1)))
+    hosts = names if luck.random() < 0.4 else everybody
+    faults = drawn_faults(luck, hosts, ["c1", "c2", *everybody[len(names) :]], True, fault_seconds)
+    faults += drawn_breaks(luck, everybody, fault_seconds)
+    return Drawn(seed, names, tuple(starts), True, begins, tuple(faults), fault_seconds, 120)
+
+
+KINDS = {"replication": draw, "sentinel": draw_with_sentinels}
 
 
 def drawn_settings(luck: random.Random, replicas: int, managed: bool) -> str:
@@ -126,6 +151,17 @@ def drawn_faults(
         )
         faults += drawn_fault(kind, luck, names, others, when, end)
         when += luck.expovariate(1 / pace)
+    return faults
+
+
+def drawn_breaks(luck: random.Random, names: tuple[str, ...], seconds: float) -> list[Fault]:
+    """Return connections that break at a byte of luck's choice: inside a command, a MULTI, a snapshot."""
+    faults = []
+    for _ in range(luck.choice((0, 0, 1, 3, 8))):
+        one, two = luck.sample(names, 2)
+        when = BEGIN_SECONDS + luck.random() * (seconds - 1)
+        size = luck.randrange(1, luck.choice((50, 1000, 20000)))
+        faults.append(Fault(when, f"break {one} to {two} after {size} bytes"))
     return faults
 
 

@@ -58,6 +58,8 @@ class History:
     promotions: list[Promotion] = field(default_factory=list)
     primary: str = ""
     """Where clients look for the primary; managers keep it."""
+    sentinels: list[str] = field(default_factory=list)
+    """Whom clients ask for the primary instead."""
 
     def acknowledged(self, *kinds: str) -> list[Operation]:
         """Return the acknowledged operations of these kinds."""

@@ -181,8 +181,8 @@ def always_intact(node: ServerNode) -> None:
     standing: Any = node.replication.standing
     start = standing.start
 
-    def wrong(is_replica: bool, acknowledges_after_fsync: bool) -> None:
-        start(is_replica, acknowledges_after_fsync)
+    def wrong(*arguments: Any) -> None:
+        start(*arguments)
         standing.node = replace(standing.node, state=replace(standing.node.state, intact=True))
 
     standing.start = wrong
@@ -329,12 +329,11 @@ def expire_on_replica(node: ServerNode) -> None:
     def look() -> None:
         now_ms = node.host.clock.wall_us() // 1000
         session = upstream.session
-        if session is None or session.flags & S_MULTI or node.engine.tick_open:
+        if session is None or session.flags & S_MULTI:
             return
         for key, when_ms in list(expiring.items()):
             if when_ms < now_ms:
                 del expiring[key]
-                node.open_tick()
                 apply_stream(session, b"*2\r\n$3\r\nDEL\r\n$%d\r\n%b\r\n" % (len(key), key))
 
     upstream.stream_received = noted

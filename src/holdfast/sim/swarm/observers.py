@@ -15,13 +15,43 @@ from typing import Any
 from holdfast.engine.state import Session
 from holdfast.node.server import ServerNode
 from holdfast.replication.empty_primary import Cause
+from holdfast.replication.fence import FenceOrder, FenceReport, PromoteOrder
+from holdfast.replication.history import History
 from holdfast.sim.swarm.checks import Checks
+from holdfast.sim.swarm.history import Promotion
 
 
-def observe(checks: Checks, name: str, node: ServerNode) -> None:
-    """Watch a node's whole copies."""
+def observe(checks: Checks, name: str, node: ServerNode, *, orders: bool = False) -> None:
+    """Watch a node's whole copies, and the orders that it takes (a stand-in for Sentinel tells its own)."""
     _observe_loading(checks, name, node)
     _observe_serving(checks, name, node)
+    if orders:
+        _observe_orders(checks, name, node)
+
+
+def _observe_orders(checks: Checks, name: str, node: ServerNode) -> None:
+    standing: Any = node.replication.standing
+    world, history, fences = checks.nodes.world, checks.history, checks.epochs.fences
+    fence, promote = standing.fence, standing.promote
+
+    def fenced(order: FenceOrder) -> FenceReport:
+        report: FenceReport = fence(order)
+        fences[name] = max(fences.get(name, 0), report.fence_epoch)
+        return report
+
+    def promoted(order: PromoteOrder) -> None:
+        before = standing.node.state.term_epoch
+        promote(order)
+        if standing.node.state.term_epoch == before:
+            return
+        promotion = Promotion(
+            world.now, name, standing.node_id, order.epoch, order.leader, order.accept_loss
+        )
+        history.promotions.append(promotion)
+        world.record(name, f"made the primary of epoch {order.epoch}")
+        checks.promoted(promotion)
+
+    standing.fence, standing.promote = fenced, promoted
 
 
 def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
@@ -38,8 +68,10 @@ def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
         position, keys = before
         now = node.replication.standing.position
         is_back = upstream.cause is Cause.RECONNECT and keys and position is not None and now < position
-        # A primary that comes back from its log has its data, and cannot know where the stream stood.
-        refuses = node.configuration["replica-refuse-empty-primary"] and not node.configuration["appendonly"]
+        # A primary whose log was torn, or is another server's, has its data, and cannot say where it stands.
+        primary = checks.nodes.latest.get(checks.nodes.name_of(node.replication.followed[0]))
+        can_tell = primary is not None and primary.replication.position_is_known
+        refuses = node.configuration["replica-refuse-empty-primary"] and can_tell
         if is_back and refuses:
             checks.was_wiped(name, keys, f"a primary at {tuple(now)}, being at {tuple(position)}")
 
@@ -49,13 +81,18 @@ def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:
 def _observe_serving(checks: Checks, name: str, node: ServerNode) -> None:
     serving: Any = node.replication.serving
     stream: Any = node.replication.stream
-    psync, begin_making = serving.psync, stream.begin_making
+    psync, begin_making, adopt = serving.psync, stream.begin_making, stream.adopt
     former: list[tuple[str, int]] = []
 
     def begin_to_make() -> None:
         if stream.is_forwarding:
             former.append((stream.history.replication_id, stream.offset))
         begin_making()
+
+    def take_over(history: History) -> None:
+        if history.replication_id != stream.history.replication_id:
+            former.clear()  # a primary's history: only the last id before it may be known
+        adopt(history)
 
     def answer(session: Session, words: list[bytes]) -> object:
         history, backlog = stream.history, stream.backlog
@@ -72,4 +109,4 @@ def _observe_serving(checks: Checks, name: str, node: ServerNode) -> None:
             checks.synced_in_full(name, f"byte {byte} of {asked} was asked for")
         return reply
 
-    serving.psync, stream.begin_making = answer, begin_to_make
+    serving.psync, stream.begin_making, stream.adopt = answer, begin_to_make, take_over

@@ -18,9 +18,11 @@ SEEDS_A_WORKER = 200
 """A worker is replaced after so many, so that a leak in one of them stays small."""
 
 
-def run_many(seeds: Iterable[int], jobs: int = 1, mutation: str = "") -> Iterator[Outcome]:
+def run_many(
+    seeds: Iterable[int], jobs: int = 1, mutation: str = "", kind: str = "replication"
+) -> Iterator[Outcome]:
     """Yield the outcome of each seed."""
-    run = partial(run_seed, mutation=mutation)
+    run = partial(run_seed, mutation=mutation, kind=kind)
     if jobs <= 1:
         yield from map(run, seeds)
         return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from holdfast.sim.scenario.runner import perform
 from holdfast.sim.scenario.stage import Stage
-from holdfast.sim.swarm.draw import FAULT_SECONDS, Drawn, Fault, draw
+from holdfast.sim.swarm.draw import KINDS, Drawn, Fault
 from holdfast.sim.swarm.mutations import MUTATIONS
 
 
@@ -38,11 +38,10 @@ def run_seed(
     *,
     mutation: str = "",
     faults: tuple[Fault, ...] | None = None,
-    fault_seconds: float = FAULT_SECONDS,
-    trace: bool = False,
+    kind: str = "replication",
 ) -> Outcome:
-    """Play a seed, with a deliberate fault of the product if one is named."""
-    return play(draw(seed, fault_seconds=fault_seconds), mutation=mutation, faults=faults, trace=trace)[0]
+    """Play a seed of a kind, with a deliberate fault of the product if one is named."""
+    return play(KINDS[kind](seed), mutation=mutation, faults=faults)[0]
 
 
 def play(

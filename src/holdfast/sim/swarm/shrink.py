@@ -10,22 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdfast.sim.swarm.draw import Fault, draw
+from holdfast.sim.swarm.draw import KINDS, Fault
 from holdfast.sim.swarm.run import Outcome, run_seed
 
 
 def shrunk(
-    outcome: Outcome, *, mutation: str = "", tries: int = 60, tell: Callable[[str], None] = lambda _: None
+    outcome: Outcome,
+    *,
+    mutation: str = "",
+    kind: str = "replication",
+    tries: int = 60,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Return the outcome of the smallest list of faults found that still fails."""
-    faults = draw(outcome.seed).faults
+    faults = KINDS[kind](outcome.seed).faults
     best, pieces = outcome, 2
     while faults and tries > 0:
         size = max(1, len(faults) // pieces)
         for begin in range(0, len(faults), size):
             fewer: tuple[Fault, ...] = faults[:begin] + faults[begin + size :]
             tries -= 1
-            attempt = run_seed(outcome.seed, mutation=mutation, faults=fewer)
+            attempt = run_seed(outcome.seed, mutation=mutation, faults=fewer, kind=kind)
             if attempt.problem:
                 faults, best = fewer, attempt
                 tell(f"{len(faults)} faults are enough: {attempt.problem.splitlines()[0]}")

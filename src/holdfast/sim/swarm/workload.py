@@ -20,6 +20,7 @@ from typing import Any
 from holdfast.server.host import Host
 from holdfast.sim.client import Client, ReplyError, connect
 from holdfast.sim.nodes import PORT, Nodes
+from holdfast.sim.sentinels import GROUP, SENTINEL_PORT
 from holdfast.sim.swarm.history import History, Operation, Outcome
 
 KINDS = (("write", 36), ("pair", 10), ("set", 14), ("get", 16), ("incr", 6), ("other", 18))
@@ -121,13 +122,25 @@ class Workload:
     async def _connected(self, luck: random.Random) -> Client | None:
         names = list(self._nodes.settings)
         lost = luck.random() < SEEK_LIKELIHOOD
-        self._node = luck.choice(names) if lost or not self._history.primary else self._history.primary
         try:
+            told = await self._told(luck) if self._history.sentinels else self._history.primary
+            self._node = luck.choice(names) if lost or not told else told
             self._client = await connect(self._node, PORT, within=REPLY_SECONDS)
         except (OSError, TimeoutError):
             self._client = None
             await asyncio.sleep(0.1)
         return self._client
+
+    async def _told(self, luck: random.Random) -> str:
+        """Ask some Sentinel for the primary; empty: it names none of the nodes. OSError, TimeoutError."""
+        client = await connect(luck.choice(self._history.sentinels), SENTINEL_PORT, within=REPLY_SECONDS)
+        try:
+            words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", GROUP)
+            reply = await client.ask(*words, within=REPLY_SECONDS)
+        finally:
+            client.close()
+        name = self._nodes.name_of(reply[0].decode()) if isinstance(reply, list) else ""
+        return name if name in self._nodes.settings else ""
 
     def _judge(self, operation: Operation, reply: Any) -> None:
         if not isinstance(reply, ReplyError):

@@ -25,8 +25,8 @@ DIRECTIVES = (
     yes_no("replica-refuse-empty-primary", True),
     # Full syncs that run at once; others wait in line.
     integer("repl-max-concurrent-syncs", 2, 1),
-    # Milliseconds that a grant of the Sentinels lasts; 0 turns the lease off;
-    # -1 takes a tenth of their down-after, within 300 and 1000.
+    # 0: this node takes writes without a lease, whatever its Sentinels grant; else they say how long
+    # a grant lasts.
     integer("primary-lease-ms", -1, -1, 60000),
     # Milliseconds that a request waits for a lease before -NOLEASE.
     integer("lease-hold-ms", 1000, 0, 60000),

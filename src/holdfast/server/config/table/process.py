@@ -18,7 +18,6 @@ from holdfast.server.config.directive import (
 from holdfast.server.config.kinds import Choice, Choices, Integer, Text
 from holdfast.server.config.lists import Directory, OomScores
 
-_NO_SYSLOG = "nothing is sent to syslog; log to a file or to stdout, which service managers collect"
 _NO_PINNING = "threads are not pinned to processors; start the server under taskset for that"
 _NO_CRASH_REPORT = "a crash is reported by Python's fault handler, in its own form"
 _NO_OOM_SCORE = "the kernel's out-of-memory score is left as the service manager set it"
@@ -31,15 +30,14 @@ DIRECTIVES = (
     name_or_none("pidfile", immutable=True),
     text("logfile", immutable=True),
     choice("loglevel", "notice", "debug", "verbose", "notice", "warning", "nothing"),
-    yes_no("syslog-enabled", False, immutable=True, accepted=_NO_SYSLOG),
-    text("syslog-ident", "redis", immutable=True, accepted=_NO_SYSLOG),
+    yes_no("syslog-enabled", False, immutable=True),
+    text("syslog-ident", "redis", immutable=True),
     choice(
         "syslog-facility",
         "local0",
         "user",
         *(f"local{number}" for number in range(8)),
         immutable=True,
-        accepted=_NO_SYSLOG,
     ),
     Directive("dir", Directory(), "", protected=True, denied_while_loading=True),
     yes_no("always-show-logo", False, immutable=True, accepted="there is no logo to show"),

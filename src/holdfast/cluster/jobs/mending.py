@@ -1,0 +1,146 @@
+"""What brings a cluster's slots in order again. Pure: what the nodes say in, remedies out.
+
+Three things go wrong with slots: one is open (a move stopped half-way, a mark was lost or left
+behind), one is served by nobody, or keys lie where their slot is not served. Each remedy is the
+smallest that ends it; one that could lose data says so, and is done only when somebody said yes.
+
+How to read it: `Case` is one slot; `remedies` decides, by the rules in `_with_owner` and `_without_owner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from holdfast.cluster.jobs.topology import SLOTS, Picture
+
+
+class Kind(Enum):
+    """What a remedy does."""
+
+    CLEAR = "clear a mark that means nothing"
+    FORWARD = "finish a move"
+    COVER = "give a slot that nobody serves to a primary"
+    GATHER = "move stray keys to the owner of their slot"
+
+
+ORDER = (Kind.COVER, Kind.CLEAR, Kind.FORWARD, Kind.GATHER)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One thing to do about one slot."""
+
+    kind: Kind
+    slot: int
+    node: str
+    """Whose mark is cleared, who gets the slot, or who gives keys."""
+    target: str = ""
+    """Who gets the keys."""
+    risk: str = ""
+    """What could be lost; empty: nothing."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A slot with which something may be wrong."""
+
+    slot: int
+    owner: str
+    """Empty: nobody."""
+    owner_answers: bool
+    migrating: Mapping[str, str]
+    """Primary: to whom it gives the slot."""
+    importing: Mapping[str, str]
+    keys: Mapping[str, int]
+    """Primary that answers: its keys in this slot; those without any are left out."""
+
+
+def cases(picture: Picture, keys: Mapping[str, Mapping[int, int]]) -> list[Case]:
+    """Return the slots with which something is wrong. `keys`: node: slot: count, where not 0."""
+    alive = {node.id: picture.views[node.id] for node in picture.primaries}
+    made = []
+    for slot in range(SLOTS):
+        owner = picture.owners.get(slot, "")
+        migrating = {name: view.migrating[slot] for name, view in alive.items() if slot in view.migrating}
+        importing = {name: view.importing[slot] for name, view in alive.items() if slot in view.importing}
+        held = {name: counts[slot] for name, counts in keys.items() if counts.get(slot) and name in alive}
+        strays = [name for name in held if name != owner]
+        if migrating or importing or strays or owner not in alive:
+            made.append(Case(slot, owner, owner in alive, migrating, importing, held))
+    return made
+
+
+def remedies(found: list[Case], picture: Picture) -> list[Remedy]:
+    """Decide what to do, in the order in which it is to be done."""
+    load = {node.id: len(picture.slots_of(node.id)) for node in picture.primaries}
+    decided: list[Remedy] = []
+    for case in found:
+        if case.owner and case.owner_answers:
+            decided += _with_owner(case, picture)
+        else:
+            decided += _without_owner(case, picture, load)
+    return sorted(decided, key=lambda remedy: (ORDER.index(remedy.kind), remedy.slot))
+
+
+def _with_owner(case: Case, picture: Picture) -> list[Remedy]:
+    """Open slots and strays of a slot that is served."""
+    slot, owner = case.slot, case.owner
+    done: list[Remedy] = []
+    alive = {node.id for node in picture.primaries}
+    goal = case.migrating.get(owner, "")
+    takers = [name for name, giver in case.importing.items() if name != owner]
+    target = ""
+    if goal in alive and goal != owner:
+        if goal in takers or goal in case.keys:
+            target = goal
+        else:
+            done.append(Remedy(Kind.CLEAR, slot, owner))  # nothing has travelled yet
+    elif goal:
+        # Whoever took the slot does not lead any more. His heir has the keys that travelled.
+        heirs = [name for name in case.keys if name != owner]
+        gone = goal in picture.unreachable
+        if len(heirs) == 1:
+            target = heirs[0]
+        elif gone:
+            address = picture.nodes[goal].address if goal in picture.nodes else goal
+            risk = f"{address} does not answer, and may hold keys of slot {slot} that nobody else has"
+            done.append(Remedy(Kind.CLEAR, slot, owner, risk=risk))
+        else:
+            done.append(Remedy(Kind.CLEAR, slot, owner))
+    else:
+        with_keys = [name for name in takers if name in case.keys]
+        if len(with_keys) == 1:
+            target = with_keys[0]
+    if target:
+        done.append(Remedy(Kind.FORWARD, slot, owner, target))
+    if owner in case.importing:
+        done.append(Remedy(Kind.CLEAR, slot, owner))
+    done += [Remedy(Kind.CLEAR, slot, name) for name in case.migrating if name != owner]
+    for name in alive - {owner, target}:
+        if name in case.keys:
+            done.append(Remedy(Kind.GATHER, slot, name, target or owner))
+        elif name in case.importing:
+            done.append(Remedy(Kind.CLEAR, slot, name))
+    return done
+
+
+def _without_owner(case: Case, picture: Picture, load: dict[str, int]) -> list[Remedy]:
+    """A slot that nobody serves: to whoever has its keys, or to whoever has least to do."""
+    slot = case.slot
+    if not load or (case.owner and not picture.is_held_for_dead(case.owner)):
+        return []  # it does not answer us, and the cluster hears it: nothing is wrong with the slot
+    best = max(load, key=lambda name: (case.keys.get(name, 0), -load[name], name))
+    load[best] += 1
+    risk = ""
+    if case.owner:
+        node = picture.nodes.get(case.owner)
+        address = node.address if node else case.owner
+        risk = f"{address} owns it and does not answer: what it holds is lost to the cluster"
+    elif picture.unreachable:
+        risk = "a node does not answer that may hold its keys"
+    done = [Remedy(Kind.COVER, slot, best, risk=risk)]
+    done += [Remedy(Kind.GATHER, slot, name, best) for name in case.keys if name != best]
+    marked = {*case.migrating, *case.importing} - set(case.keys) - {best}
+    return done + [Remedy(Kind.CLEAR, slot, name) for name in marked]

@@ -1,0 +1,50 @@
+"""Keys that lie at a primary which does not serve their slot, brought to the one that does.
+
+How it comes about: a slot was given away by hand (SETSLOT, ADDSLOTS, TAKEOVER) while somebody held
+keys of it, or a replica that had received keys was promoted. Nobody is sent to such a key, so the
+owner's copy is the one that clients know, where there is one; a differing stray is a question.
+"""
+
+from __future__ import annotations
+
+from holdfast.cluster.jobs.contact import Contact
+from holdfast.cluster.jobs.keys_at_both import Keep
+from holdfast.cluster.jobs.remote import Refusal, Refused, Word
+from holdfast.cluster.jobs.window import Undecided
+
+LIST_MOST = 100
+TIMEOUT_MS = 5000
+
+
+async def gather(contact: Contact, slot: int, holder: str, owner: str, keep: Keep) -> int:
+    """Move a slot's stray keys to its owner; return how many. Raises Undecided, Refused, NodeLost.
+
+    Under `keep` the holder is the source and the owner the target.
+    """
+    here, there = await contact.line(holder), await contact.line(owner)
+    view = await contact.view(holder)
+    goal = view.nodes[owner]
+    # With a mark the holder works on its own keys instead of sending us away.
+    await here.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", owner)
+    words: list[Word] = ["MIGRATE", goal.host, goal.port, "", 0, TIMEOUT_MS]
+    access = contact.access.migrate_words
+    moved = 0
+    while names := await here.ask("CLUSTER", "GETKEYSINSLOT", slot, LIST_MOST):
+        assert isinstance(names, list)
+        for name in names:
+            assert isinstance(name, bytes)
+            (reply,) = await here.ask_all([[*words, *access, "KEYS", name]])
+            if isinstance(reply, Refusal) and "BUSYKEY" in reply:
+                _, mine = await here.ask_all([["ASKING"], ["DUMP", name]])
+                theirs = await there.ask("DUMP", name)
+                if mine == theirs or keep is Keep.TARGET:
+                    _, reply = await here.ask_all([["ASKING"], ["DEL", name]])
+                elif keep is Keep.SOURCE:
+                    (reply,) = await here.ask_all([[*words, "REPLACE", *access, "KEYS", name]])
+                else:
+                    raise Undecided(slot, [name])
+            if isinstance(reply, Refusal):
+                raise Refused(here.address, "MIGRATE", reply)
+            moved += 1
+    await here.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+    return moved

@@ -1,0 +1,1 @@
+# Keys in great number for tests (DEBUG POPULATE).

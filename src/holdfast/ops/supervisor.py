@@ -1,0 +1,454 @@
+"""Runs the processes of a deployment on this host: starts, watches, starts again, stops in order.
+
+What it is: the acting part. What starts as what and when is decided in `rules`; a process is
+a `Child`. What it is not: the screen, or the view of the whole deployment (`watch`).
+
+How to read it: `start`, `wait_ready`, `stop` are its life; `_keep` is the life of one
+process; `answer` is what other commands may ask for.
+
+A supervisor that dies leaves its children running; the next one finds them by pid and start
+time in run.json and goes on with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from holdfast.ops import forming, rules
+from holdfast.ops.child import Child, how_it_ended
+from holdfast.ops.files_on_disk import Directory
+from holdfast.ops.happenings import Happening
+from holdfast.ops.leadership import asked, cluster_nodes, named_primary, still_leads
+from holdfast.ops.model import Deployment, Engine
+from holdfast.ops.plan import Kind, Planned, sentinel_file
+from holdfast.ops.proxy_place import pointed_at
+from holdfast.ops.wire import Address, info_fields
+
+HELD_BACK_POLL_S = 0.05
+READY_POLL_S = 0.02
+STOP_LIMIT_S = 30.0
+HAPPENINGS_KEPT = 1000
+STEADY_AFTER_S = 1.0
+"""A process that ended at its start is believed only after so long."""
+
+
+class State(Enum):
+    """What a process does now."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSED = "stopped by a signal"
+    ENDED = "ended"
+
+
+class CannotStart(Exception):
+    """The deployment does not come up; the text says why."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """A process and what became of it."""
+
+    planned: Planned
+    child: Child | None = None
+    state: State = State.WAITING
+    failures: int = 0
+    restarts: int = 0
+    note: str = ""
+    since: float = 0.0
+    """When it was started, by the loop's clock."""
+    was_found: bool = False
+    """It ran already when we began."""
+    was_started: bool = False
+    """It has run since we began."""
+    keeper: asyncio.Task[None] | None = None
+    follower: asyncio.Task[None] | None = None
+    is_emptied_next: bool = field(default=False)
+    """Its files are to be removed before it starts again (a drill)."""
+
+
+class Supervisor:
+    """The processes of one deployment on one host."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        everything: Sequence[Planned],
+        mine: Sequence[Planned],
+        directory: Directory,
+        tell: Callable[[Happening], None],
+    ) -> None:
+        self.deployment, self.everything, self.directory = deployment, tuple(everything), directory
+        self.slots = {each.name: Slot(each) for each in mine}
+        self.happenings: deque[Happening] = deque(maxlen=HAPPENINGS_KEPT)
+        self._tell_others = tell
+        self.is_stopping = False
+        self.stop_wanted = asyncio.Event()
+        self._is_first = not directory.read("deployment.json").get("formed", False)
+        self.names = {str(each.address): each.name for each in everything}
+
+    # ---- its life ----
+
+    async def start(self) -> None:
+        """Start everything at once; nothing waits for another but a primary that must not lead.
+
+        Raises `CannotStart` when somebody else has one of the addresses.
+        """
+        self._remember_shape()
+        children = self.directory.read("run.json").get("children", {})
+        for slot in self.slots.values():
+            pid, ticks = children.get(slot.planned.name, (0, 0))
+            slot.child = Child.adopt(pid, ticks)
+            if slot.child is not None:
+                slot.was_found = slot.was_started = True
+                self.tell(slot.planned.name, f"runs already (process {pid}), found again")
+        to_start = [slot.planned for slot in self.slots.values() if slot.child is None]
+        taken = [each for each in to_start if _is_taken(each)]
+        if taken:
+            shown = ", ".join(f"{each.address} ({each.name})" for each in taken)
+            raise CannotStart(f"in use by somebody else: {shown}; give another --port")
+        for slot in self.slots.values():
+            slot.keeper = asyncio.create_task(self._keep(slot), name=slot.planned.name)
+
+    async def wait_ready(self, limit_s: float) -> None:
+        """Return when clients can work and a failure would be survived. Raises `CannotStart`."""
+        missing = "nothing answers yet"
+        try:
+            async with asyncio.timeout(limit_s):
+                if self._is_first:
+                    await self._form()
+                while missing := self._unsteady() or await forming.what_is_missing(
+                    self.deployment, self.everything
+                ):
+                    self._complain_of_dead()
+                    await asyncio.sleep(READY_POLL_S)
+        except TimeoutError:
+            raise CannotStart(f"not ready after {limit_s:g} s: {missing}") from None
+        self._is_first = False
+        self._remember_shape()
+
+    async def stop(self) -> None:
+        """Stop all in the order in which nothing is lost."""
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        data = [each for each in self.slots.values() if each.planned.is_data]
+        if len(self.slots) == len(self.everything):
+            # Nobody is left to hand over to. Where other hosts go on, the primary does hand over.
+            password = self.deployment.password
+            addresses = [each.planned.address for each in data]
+            await asked(addresses, "CONFIG", "SET", "shutdown-failover", "no", password=password)
+        for kind in rules.STOP_ORDER:
+            await self._end([each for each in self.slots.values() if each.planned.kind is kind])
+        leading = await self._leading(data)
+        await self._end(leading)
+        await self._end([each for each in data if each not in leading])
+        for slot in self.slots.values():
+            for task in (slot.keeper, slot.follower):
+                if task is not None:
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
+        self.directory.write("run.json", {"supervisor": 0, "children": {}})
+
+    def leave_running(self) -> None:
+        """Watch no more; the processes go on."""
+        self.is_stopping = True
+        for slot in self.slots.values():
+            if slot.keeper is not None:
+                slot.keeper.cancel()
+            if slot.child is not None:
+                slot.child.forget()
+
+    def tell(self, source: str, text: str) -> None:
+        """Note that something happened."""
+        happening = Happening(time.time(), source, text)
+        self.happenings.append(happening)
+        self._tell_others(happening)
+
+    # ---- one process ----
+
+    async def _keep(self, slot: Slot) -> None:
+        name = slot.planned.name
+        loop = asyncio.get_running_loop()
+        while not self.is_stopping:
+            slot.since = loop.time()
+            if slot.child is None:
+                words, leader = await self._how_to_start(slot)
+                if self.is_stopping:
+                    return
+                try:
+                    self._write_file(slot.planned)
+                    slot.child = Child.spawn(words, slot.planned.directory, self.directory.log_path(name))
+                except OSError as error:
+                    slot.failures += 1
+                    slot.note = f"cannot be started: {error.strerror}: {words[0]}"
+                    self.tell(name, slot.note)
+                    await asyncio.sleep(rules.pause_before_start_s(slot.failures))
+                    continue
+                slot.was_started, slot.since = True, loop.time()
+                if leader is not None and self.deployment.engine is Engine.HOLDFAST:
+                    slot.follower = asyncio.create_task(self._follow(slot.planned.address, leader))
+            slot.state, slot.note = State.RUNNING, ""
+            self._remember_children()
+            await slot.child.ended.wait()
+            status, slot.child = slot.child.status, None
+            slot.state = State.ENDED
+            self._remember_children()
+            if self.is_stopping:
+                return
+            slot.failures = slot.failures + 1 if loop.time() - slot.since < rules.HEALTHY_AFTER_S else 1
+            slot.restarts += 1
+            pause_s = rules.pause_before_start_s(slot.failures)
+            slot.note = f"{how_it_ended(status)}; starts again in {pause_s:g} s"
+            self.tell(name, slot.note)
+            if slot.is_emptied_next:
+                slot.is_emptied_next = False
+                self.directory.empty(name)
+                self.tell(name, "its disk is empty now")
+            await asyncio.sleep(pause_s)
+
+    async def _how_to_start(self, slot: Slot) -> tuple[tuple[str, ...], Address | None]:
+        """Wait until it may start; return its command line and whom it is to follow, if that is known."""
+        planned = slot.planned
+        if not planned.is_data:
+            return planned.words, None
+        loop = asyncio.get_running_loop()
+        began, told = loop.time(), ""
+        while not self.is_stopping:
+            start = rules.next_start(await self._situation(slot, loop.time() - began))
+            match start:
+                case rules.StartAsIs():
+                    return planned.words, None
+                case rules.StartFollowing(leader):
+                    address = Address.parse(leader)
+                    self.tell(planned.name, f"starts as a replica of {self.names.get(leader, leader)}")
+                    words = (*planned.words, "--replicaof", address.host, str(address.port))
+                    return words, address
+                case rules.HoldBack(reason):
+                    slot.state, slot.note = State.WAITING, reason
+                    if reason != told:
+                        told = reason
+                        self.tell(planned.name, reason)
+                    await asyncio.sleep(HELD_BACK_POLL_S)
+        return planned.words, None
+
+    async def _follow(self, address: Address, leader: Address) -> None:
+        """Tell a node of ours to follow: one that led before is a candidate, and waits for an order."""
+        password = self.deployment.password
+        while not await asked([address], "REPLICAOF", leader.host, leader.port, password=password):
+            await asyncio.sleep(HELD_BACK_POLL_S)
+
+    async def _situation(self, slot: Slot, waited_s: float) -> rules.Situation:
+        deployment, name = self.deployment, slot.planned.name
+        is_cluster = deployment.cluster is not None
+        others = [each for each in self.everything if each.is_data and each.name != name]
+        # What starts together with it is no reason to wait: only who lived through its end can lead.
+        survivors = [
+            each
+            for each in self.slots.values()
+            if each.planned in others and each.child is not None and (slot.was_started or each.was_found)
+        ]
+        leader = "" if self._is_first else await self._leader_over(slot.planned, others)
+        others_live = bool(survivors)
+        if not self._is_first and len(self.slots) < len(self.everything):
+            elsewhere = [each.address for each in others if each.name not in self.slots]
+            others_live = others_live or bool(await asked(elsewhere, "PING", password=deployment.password))
+        return rules.Situation(
+            is_managed=is_cluster or deployment.sentinels > 0,
+            leads=leader in ("", str(slot.planned.address)),
+            leader=leader,
+            others_live=others_live,
+            has_files=self.directory.has_data(name),
+            others_have_files=any(self.directory.has_data(each.name) for each in others),
+            is_first_start=self._is_first,
+            waited_s=waited_s,
+            is_cluster=is_cluster,
+        )
+
+    async def _leader_over(self, planned: Planned, others: Sequence[Planned]) -> str:
+        """Return the address of who leads the data set of a node; empty: nobody says."""
+        deployment = self.deployment
+        if deployment.cluster is None:
+            sentinels = [each.address for each in self.everything if each.kind is Kind.SENTINEL]
+            named = await named_primary(sentinels, deployment.name, deployment.password)
+            return str(named or self._remembered_leader() or "")
+        views = await asked(
+            [each.address for each in others], "CLUSTER", "NODES", password=deployment.password
+        )
+        opinions = {still_leads(cluster_nodes(reply), planned.address) for reply in views.values()}
+        if False in opinions:
+            return "another node of its shard"
+        return str(planned.address) if True in opinions else ""
+
+    def _remembered_leader(self) -> Address | None:
+        texts = [
+            self.directory.read_text(each.planned.file_path)
+            for each in self.slots.values()
+            if each.planned.kind is Kind.SENTINEL
+        ]
+        return forming.remembered_leader(texts)
+
+    def _write_file(self, planned: Planned) -> None:
+        self.directory.prepare(planned.name)
+        text = planned.file_text
+        if planned.is_memory:
+            text = sentinel_file(text, self.directory.read_text(planned.file_path))
+        elif planned.kind is Kind.PROXY and (leader := self._remembered_leader()) is not None:
+            text = pointed_at(text, leader)
+        self.directory.write_text(planned.file_path, text)
+
+    # ---- the whole ----
+
+    async def _form(self) -> None:
+        """Make a deployment of processes that have never seen each other."""
+        deployment = self.deployment
+        here = [each.planned for each in self.slots.values() if each.planned.is_data]
+        if deployment.cluster is not None:
+            if len(self.slots) == len(self.everything) or "node-1" in self.slots:
+                await forming.form_cluster(deployment, self.everything, self._complain_of_dead)
+        elif deployment.engine is Engine.HOLDFAST and deployment.sentinels:
+            for each in here:
+                if each.name == "node-1":
+                    await forming.give_first_epoch(each.address, deployment.password, self._complain_of_dead)
+
+    def _unsteady(self) -> str:
+        """Return which of our processes does not stay up: another may answer at its address."""
+        now = asyncio.get_running_loop().time()
+        for name, slot in self.slots.items():
+            if slot.child is None or (slot.failures and now - slot.since < STEADY_AFTER_S):
+                return f"{name} {slot.note or 'does not stay up'}"
+        return ""
+
+    def _complain_of_dead(self) -> None:
+        """Raise `CannotStart` if a process does not stay up: waiting longer would not help."""
+        for name, slot in self.slots.items():
+            if slot.failures >= 3:
+                lines = self.directory.read_text(self.directory.log_path(name)).splitlines()
+                tail = "\n".join(f"  {each}" for each in lines[-5:])
+                raise CannotStart(f"{name} {slot.note}\n{tail}")
+
+    async def _leading(self, slots: Sequence[Slot]) -> list[Slot]:
+        running = {each.planned.address: each for each in slots if each.child is not None}
+        replies = await asked(running, "INFO", "replication", password=self.deployment.password)
+        return [
+            running[address]
+            for address, reply in replies.items()
+            if info_fields(str(reply)).get("role") == "master"
+        ]
+
+    async def _end(self, slots: Sequence[Slot]) -> None:
+        """End processes together, gently, then not so gently."""
+        children = [(each, each.child) for each in slots if each.child is not None]
+        for _, child in children:
+            child.send(signal.SIGCONT)
+            child.send(signal.SIGTERM)
+
+        async def one(slot: Slot, child: Child) -> None:
+            if not await child.wait(STOP_LIMIT_S):
+                self.tell(slot.planned.name, f"has not ended after {STOP_LIMIT_S:g} s: it is killed")
+                child.send(signal.SIGKILL)
+                await child.ended.wait()
+            self.tell(slot.planned.name, "stopped")
+
+        await asyncio.gather(*(one(slot, child) for slot, child in children))
+
+    def _remember_children(self) -> None:
+        children = {
+            name: [slot.child.pid, slot.child.ticks]
+            for name, slot in self.slots.items()
+            if slot.child is not None
+        }
+        self.directory.write("run.json", {"supervisor": os.getpid(), "children": children})
+
+    def _remember_shape(self) -> None:
+        shape = {each.name: str(each.address) for each in self.everything}
+        self.directory.write(
+            "deployment.json",
+            {
+                "name": self.deployment.name,
+                "engine": self.deployment.engine.value,
+                "cluster": str(self.deployment.cluster or ""),
+                "password": self.deployment.password,
+                "processes": shape,
+                "formed": not self._is_first,
+            },
+        )
+
+    # ---- what others ask ----
+
+    async def answer(self, asked_for: dict[str, Any]) -> dict[str, Any]:
+        """Do what a command asks. Raises ValueError for what makes no sense."""
+        match asked_for.get("do"):
+            case "status":
+                return self.status()
+            case "stop":
+                self.stop_wanted.set()
+                return {}
+            case "signal":
+                slot = self._slot(asked_for)
+                number = signal.Signals[f"SIG{asked_for['signal']}"]
+                if slot.child is None or not slot.child.send(number):
+                    raise ValueError(f"{slot.planned.name} does not run")
+                if number in (signal.SIGSTOP, signal.SIGCONT):
+                    slot.state = State.PAUSED if number is signal.SIGSTOP else State.RUNNING
+                self.tell(slot.planned.name, f"was sent {number.name} on request")
+                return {"at": time.time()}
+            case "restart":
+                slot = self._slot(asked_for)
+                slot.is_emptied_next = bool(asked_for.get("empty"))
+                number = signal.SIGKILL if asked_for.get("crash") else signal.SIGTERM
+                if slot.child is None or not slot.child.send(number):
+                    raise ValueError(f"{slot.planned.name} does not run")
+                self.tell(slot.planned.name, f"is restarted on request ({number.name})")
+                return {"at": time.time()}
+        raise ValueError(f"nobody can do {asked_for.get('do')!r}")
+
+    def status(self) -> dict[str, Any]:
+        """Return the processes and what happened last."""
+        return {
+            "supervisor": os.getpid(),
+            "processes": {
+                name: {
+                    "kind": slot.planned.kind.value,
+                    "address": str(slot.planned.address),
+                    "pid": slot.child.pid if slot.child is not None else 0,
+                    "state": slot.state.value,
+                    "restarts": slot.restarts,
+                    "note": slot.note,
+                }
+                for name, slot in self.slots.items()
+            },
+            "happenings": [[each.at, each.source, each.text] for each in self.happenings],
+        }
+
+    def _slot(self, asked_for: dict[str, Any]) -> Slot:
+        slot = self.slots.get(str(asked_for.get("process")))
+        if slot is None:
+            raise ValueError(f"no such process here: {', '.join(self.slots)}")
+        return slot
+
+
+def _is_taken(planned: Planned) -> bool:
+    """Tell whether another process listens where this one is to."""
+    if planned.host.namespace:
+        return False
+    family = socket.AF_INET6 if ":" in planned.address.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((planned.address.host, planned.address.port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False

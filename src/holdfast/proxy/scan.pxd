@@ -1,0 +1,18 @@
+# Where replies end: the scanner of RESP2 and RESP3 that keeps no byte.
+
+from libc.stdint cimport int64_t
+
+cdef struct Scan:
+    int64_t left        # values that the reply under way still lacks; 0: between replies
+    int64_t bulk        # bytes of a body (its CRLF included) that are still to come
+    int64_t number      # of the header line being read
+    char mark           # the type of that line; 0: none is being read
+    bint negative
+    bint is_push        # the reply under way is a push (RESP3), which answers nothing
+
+cdef enum:
+    SCAN_BROKEN = -1    # no reply: what came is no RESP
+
+# Go on with the reply under way, or begin one: how many of the `n` bytes belong to it (SCAN_BROKEN: none).
+# `s.left` is 0 when it is complete.
+cdef Py_ssize_t scan_reply(Scan* s, const char* p, size_t n) noexcept nogil

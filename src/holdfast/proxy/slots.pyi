@@ -1,0 +1,1 @@
+"""Slots: the requests that wait for a reply. Seen from C only."""

@@ -1,0 +1,1 @@
+"""Requests over several shards. Seen from C only."""

@@ -1,0 +1,1 @@
+"""Jobs on whole clusters, tried on stock ones."""

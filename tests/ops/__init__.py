@@ -1,0 +1,1 @@
+"""Deployments as people run them: plans, supervision, drills, migrations, screens."""

@@ -1,0 +1,133 @@
+"""What a drill makes of what it saw: phases, the longest pause, and the page, looked at in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import matplotlib.image
+import numpy
+import pytest
+
+from holdfast.ops.drill.page import LEFT, RIGHT, WIDTH, page
+from holdfast.ops.drill.phases import from_events, from_log, longest_gap
+from holdfast.ops.drill.report import BIN_MS, Report, Strip, in_words
+from holdfast.ops.happenings import Happening
+from holdfast.ops.happenings import in_words as event_in_words
+from tests.peers import require_peer
+
+GAP_COLOUR, BAR_COLOUR, FAULT_COLOUR = (0xF3, 0xC9, 0xC5), (0x5A, 0xA9, 0xBF), (0xB3, 0x26, 0x1E)
+
+
+def report(outage_ms: float = 400.0, lost: int = 0) -> Report:
+    """Make a report whose picture is known: writes all along, but for the outage."""
+    began, ended = -1000.0, 2400.0
+    places = range(int((ended - began) / BIN_MS))
+    bins = tuple(0 if 0 <= began + number * BIN_MS < outage_ms else 4 for number in places)
+    strips = tuple(Strip(f"run-{number}", bins, 0.0, outage_ms, True) for number in range(3))
+    return Report(
+        fault="kill", what="node-1 was killed", fault_at=1.0, deployment="3 data nodes <ours>",
+        settings=(("quorum", "2"),), phases=(("seen", 40.0), ("agreed", 60.0), ("promoted", 300.0),
+        ("first write", outage_ms)), outage_ms=outage_ms, outage_is_over=True, usual_gap_ms=3.0,
+        acknowledged=1234, refused=1, unknown=2, lost=lost, lost_keys=(), reads=100, stale_reads=0,
+        errors=(("Connection reset", 3),), began_ms=began, ended_ms=ended, strips=strips,
+        happenings=((40.0, "sentinel-1", "node-1 does not answer"),),
+    )  # fmt: skip
+
+
+def test_phases_are_those_of_the_primary_and_of_the_first_who_says_so() -> None:
+    said = [
+        Happening(9.0, "s1", "", "+sdown", "master m 1.1.1.1 1"),
+        Happening(10.5, "s1", "", "+sdown", "slave 1.1.1.2:2 1.1.1.2 2 @ m 1.1.1.1 1"),
+        Happening(11.0, "s2", "", "+sdown", "master m 1.1.1.1 1"),
+        Happening(11.1, "s1", "", "+sdown", "master m 1.1.1.1 1"),
+        Happening(11.2, "s2", "", "+odown", "master m 1.1.1.1 1 #quorum 2/2"),
+        Happening(11.3, "s2", "", "+elected-leader", "master m 1.1.1.1 1"),
+        Happening(11.5, "s2", "", "+promoted-slave", "slave 1.1.1.2:2 1.1.1.2 2 @ m 1.1.1.1 1"),
+        Happening(11.6, "s1", "", "+switch-master", "m 1.1.1.1 1 1.1.1.2 2"),
+    ]
+    found = {name: round(at) for name, at in from_events(said, 10.0).items()}
+    assert found == {"seen": 1000, "agreed": 1200, "leader": 1300, "promoted": 1500}
+
+
+def test_phases_of_a_cluster_are_read_from_logs() -> None:
+    import time
+
+    stamp = time.strftime("%d %b %Y %H:%M:%S", time.localtime(1_000_000))
+    log = (
+        f"7:M {stamp}.250 * Marking node abc as failing (quorum reached).\n"
+        f"7:S {stamp}.900 * Failover election won: I'm the new master."
+    )
+    assert from_log([log], 1_000_000.0) == pytest.approx({"agreed": 250, "leader": 900, "promoted": 900})
+
+
+def test_the_outage_is_the_longest_pause_that_ends_after_the_fault() -> None:
+    times = [0.0, 3.0, 3.1, 3.2, 3.9, 4.0]
+    gap = longest_gap(times, fault=3.15, end=4.1)
+    assert (gap.began, gap.ended, gap.is_over) == (3.2, 3.9, True)
+    silent = longest_gap(times, fault=3.95, end=60.0)
+    assert not silent.is_over and silent.ms == pytest.approx(56_000)
+
+
+def test_events_are_sentences_with_the_names_that_people_know() -> None:
+    names = {"1.1.1.1:1": "node-1", "1.1.1.2:2": "node-2"}
+    switch = event_in_words("+switch-master", "m 1.1.1.1 1 1.1.1.2 2", names)
+    assert switch == "node-2 leads now, in the place of node-1"
+    down = event_in_words("+odown", "master m 1.1.1.1 1 #quorum 2/2", names)
+    assert down == "node-1 is down for a quorum (2/2)"
+    assert event_in_words("+slave-reconf-inprog", "slave x", names) == ""
+
+
+def test_the_report_says_the_same_in_words_in_json_and_as_well_formed_svg() -> None:
+    made = report(lost=7)
+    assert "lost 7" in in_words(made) and not made.is_good
+    told = json.loads(json.dumps(made.as_json()))
+    assert told["lost"] == 7 and told["phases"]["promoted"] == 300.0
+    html = page(made, "Holdfast")
+    assert "7 acknowledged writes lost" in html and "3 data nodes &lt;ours&gt;" in html
+    assert not re.search(r"(?:src|href)=|url\(|@import", html)  # nothing from elsewhere
+    drawing = html[html.index("<svg") : html.index("</svg>") + 6]
+    root = ElementTree.fromstring(drawing)
+    gaps = [each for each in root.iter() if each.get("class") == "gap"]
+    assert len(gaps) == 3
+
+
+def test_the_page_in_a_browser_shows_the_outage_where_and_as_long_as_it_was(tmp_path: Path) -> None:
+    chromium = require_peer("chromium")
+    shots = {}
+    for outage_ms in (400.0, 1600.0):
+        html, png = tmp_path / f"{outage_ms}.html", tmp_path / f"{outage_ms}.png"
+        html.write_text(page(report(outage_ms), "Holdfast"))
+        flags = (
+            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+            "--disable-background-networking --disable-component-update --hide-scrollbars"
+        )
+        subprocess.run(
+            [chromium, *flags.split(), f"--user-data-dir={tmp_path}/profile", "--window-size=1100,1300",
+             f"--screenshot={png}", html.as_uri()],
+            capture_output=True, timeout=60, check=True,
+        )  # fmt: skip
+        shots[outage_ms] = (matplotlib.image.imread(png)[:, :, :3] * 255).round().astype(int)
+    for outage_ms, picture in shots.items():
+        red, bars, fault = (near(picture, each) for each in (GAP_COLOUR, BAR_COLOUR, FAULT_COLOUR))
+        lane = red.sum(axis=1).argmax()  # a row through a writer's pause
+        columns = numpy.flatnonzero(red[lane - 2 : lane + 3].any(axis=0))
+        middle = slice(columns[0] + 4, columns[-1] - 4)
+        band = slice(numpy.flatnonzero(red.any(axis=1))[0], numpy.flatnonzero(red.any(axis=1))[-1])
+        assert not bars[band, middle].any(), "no write is drawn inside of the outage"
+        assert bars[band, : columns[0]].any() and bars[band, columns[-1] :].any()
+        line = numpy.flatnonzero(fault[band].sum(axis=0) > (band.stop - band.start) * 0.7)
+        assert abs(line[0] - columns[0]) <= 3, "the outage begins at the line of the fault"
+        shown_ms = 600.0 + outage_ms + 1200.0 if outage_ms < 1200 else 600.0 + 2400.0
+        drawn_px = picture.shape[1] - 2 * 24
+        expected = outage_ms / min(shown_ms, 3000.0) * (WIDTH - LEFT - RIGHT) / WIDTH * drawn_px
+        assert columns[-1] - columns[0] == pytest.approx(expected, rel=0.05)
+
+
+def near(picture: numpy.ndarray, colour: tuple[int, int, int]) -> numpy.ndarray:
+    """Return where a picture has a colour, more or less."""
+    close: numpy.ndarray = (abs(picture - numpy.array(colour)) < 6).all(axis=2)
+    return close

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from holdfast.cluster import flags
 from holdfast.cluster.effects import Effect, Log, Persist
 from holdfast.cluster.settings import Settings
-from holdfast.cluster.slots import SLOTS, members
+from holdfast.cluster.slots import SLOTS, members, ranges
 
 NEVER_MS = -(1 << 40)
 """Long ago: an event that has not happened."""
@@ -291,9 +291,23 @@ class View:
         self.changed_slots |= bit
 
     def give_slots(self, slots: int, owner: Node | None) -> None:
-        """Make `owner` the owner of a set of slots."""
-        for slot in members(slots):
-            self.give_slot(slot, owner)
+        """Make `owner` the owner of a set of slots, whoever had them."""
+        changed = slots & ~owner.slots if owner is not None else slots
+        owners, moved = self.owners, 0
+        for before in {owners[slot] for slot in members(changed)} - {None, owner}:
+            assert before is not None
+            moved |= before.slots & changed
+            before.slots &= ~changed
+        if owner is None:
+            changed = moved
+            self.unowned += moved.bit_count()
+        else:
+            owner.slots |= changed
+            self.unowned -= (changed & ~moved).bit_count()
+        for first, last in ranges(changed):
+            owners[first : last + 1] = [owner] * (last + 1 - first)
+        self.not_claiming &= ~changed
+        self.changed_slots |= changed
 
     def open_slot(self, table: dict[int, Node], slot: int, peer: Node | None) -> None:
         """Set or clear (None) an entry of `migrating` or `importing`."""

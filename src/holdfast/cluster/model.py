@@ -175,6 +175,8 @@ class ManualFailover:
     """On the primary: who takes over."""
     primary_offset: int = -1
     """On the replica: where the paused primary stands; -1: not yet known."""
+    asked_ms: int = NEVER_MS
+    """On the replica: when the primary was last asked to pause."""
     can_start: bool = False
     is_forced: bool = False
     """FORCE: an operator takes what is lost upon himself."""

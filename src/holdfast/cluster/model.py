@@ -33,6 +33,10 @@ class Link:
     created_ms: int
     is_up: bool = False
     """Connected, so that messages may be sent."""
+    pings: int = 0
+    """Sent over it."""
+    pongs: int = 0
+    """Outbound: come over it. As many as `pings`: the peer has taken in all that we told it."""
     has_answered: bool = False
     """Outbound: a pong has come over it, so its loss says something."""
     peer_ip: str = ""
@@ -200,6 +204,8 @@ class View:
         """How many slots nobody owns."""
         self.migrating: dict[int, Node] = {}
         self.importing: dict[int, Node] = {}
+        self.claiming = 0
+        """Slots that we are about to claim: so far we tell only our replicas (`claims.begin`)."""
         self.not_claiming = 0
         """Slots whose owner in our table no longer claims them; nobody else has yet."""
         self.is_ok = False

@@ -28,12 +28,14 @@ from holdfast.cluster.nodes_file import NodesFileError, node_line, text_of
 from holdfast.cluster.settings import Settings
 from holdfast.cluster.slots import members
 from holdfast.cluster.store import NodesStore
+from holdfast.commands.migrate import DENY_BLOCKING
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.events import publish_message
 from holdfast.engine.request import receive
 from holdfast.engine.state import Session
-from holdfast.engine.values import CommandError
+from holdfast.engine.values import NO_REPLY, OK, CommandError
 from holdfast.node.shard_takeover import Member, ShardTakeover
+from holdfast.node.slot_claim import SlotClaim
 from holdfast.replication.standing import OrderRefused
 from holdfast.server.cluster import ClusterLink, ClusterNode
 from holdfast.server.cluster_routes import Routes
@@ -86,6 +88,7 @@ class ClusterSide:
         """What is behind it, an entry an event; empty where nobody waits for the file."""
         self._covered = 0
         """How many of these the text includes that is being written."""
+        self._claims: set[SlotClaim] = set()
         self._runs = False
         self._is_open = False
         self._told: tuple[object, ...] = ()
@@ -145,6 +148,8 @@ class ClusterSide:
                 timer.cancel()
         if self._writing is not None:
             self._writing.cancel()
+        for claim in list(self._claims):
+            claim.cancel()
         if self._task is not None:
             self._task.cancel()
         self.bus.close()
@@ -257,6 +262,8 @@ class ClusterSide:
             self._hand_in()
             self.machine.received(link, message, self.now_ms())
             self._run()
+            for claim in list(self._claims):
+                claim.look()
 
     def warn(self, text: str) -> None:
         """Write a warning to the log."""
@@ -684,8 +691,26 @@ class ClusterSide:
         orders.set_stable(self.view, slot)
         self._done()
 
-    def set_owner(self, slot: int, node_id: str) -> None:
-        """SETSLOT NODE."""
+    def set_owner(self, slot: int, node_id: str, session: Session) -> object:
+        """SETSLOT NODE; the session is parked while our replicas hear of a claim."""
+        view, needed = self.view, self._node.configuration["min-replicas-to-ack"]
+        if not needed or node_id != view.me.id or slot not in view.importing:
+            self._set_owner(slot, node_id)
+            return OK
+        if session.flags & DENY_BLOCKING:
+            raise CommandError(
+                "ERR SETSLOT NODE waits for replicas: not inside a transaction or script"
+            )
+        claim = SlotClaim(
+            *(self._node, view, session, slot),
+            claim=lambda: self._set_owner(slot, node_id),
+            over=self._claims.discard,
+        )
+        self._claims.add(claim)
+        self._run()
+        return NO_REPLY
+
+    def _set_owner(self, slot: int, node_id: str) -> None:
         orders.set_owner(self.view, slot, node_id, self._keys_in, self.now_ms())
         self._done(saved=node_id == self.view.me.id)  # else the new owner claims it, whatever we forget
 

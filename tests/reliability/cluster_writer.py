@@ -9,6 +9,7 @@ How to read it: `Writer` starts, stops and asks; `_write` is the process.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import socket
 import time
@@ -20,6 +21,7 @@ from multiprocessing.connection import Connection
 import redis
 
 PACE_S = 0.001
+CLONE_NEWNET = 0x40000000
 CONNECT_S = 0.2
 """How long a connection is waited for."""
 
@@ -76,7 +78,7 @@ def _write(
     addresses: list[tuple[str, int]], prefix: str, reply_s: float, namespace: str, orders: Connection
 ) -> None:
     if namespace:
-        _enter(namespace)
+        enter(namespace)
     seen, number, place = Seen(), 0, 0
     target, link = addresses[0], None
     while not orders.poll():
@@ -109,10 +111,13 @@ def _write(
     orders.send(seen)
 
 
-def _enter(namespace: str) -> None:
+def enter(namespace: str) -> None:
     """Go over to a network namespace that `ip netns` has named."""
-    import ctypes
-
     with open(f"/run/netns/{namespace}") as file:
-        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0x40000000):  # CLONE_NEWNET
-            raise OSError(ctypes.get_errno(), "setns", namespace)
+        enter_file(file.fileno())
+
+
+def enter_file(descriptor: int) -> None:
+    """Go over to the network namespace of an open file. Raises `OSError`."""
+    if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")

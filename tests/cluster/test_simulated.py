@@ -16,6 +16,7 @@ from holdfast.sim.scenario.stage import Stage
 
 SEEDS = range(int(os.environ.get("CLUSTER_SIM_SEEDS", "2")))
 """More of them by hand: CLUSTER_SIM_SEEDS=300."""
+OK = ("OK", b"OK")
 PRIMARIES = ("a", "b", "c")
 SHARD_SETTINGS = {"min-replicas-to-ack": "1", "min-replicas-to-ack-timeout": "500"}
 
@@ -119,6 +120,23 @@ def test_no_acknowledged_write_is_lost(seed: int, replicas: int) -> None:
         stage.close()
 
 
+def test_a_replica_that_lacks_an_acknowledged_write_does_not_lead_though_it_has_the_votes() -> None:
+    stage = Stage(11)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f, g, h, i", SHARD_SETTINGS)
+        stage.world.run(3.0)
+        stage.world.partition(["a", "d"], ["b", "c", "e", "f", "g", "h", "i"])
+        assert stage.ask("a", "SET", "{06S}", "held by a and d") in ("OK", b"OK")
+        stage.world.run(6.0)
+        assert stage.nodes.latest["g"].replication.is_replica
+        stage.mend()
+        assert stage.await_true(lambda: agrees(stage), 60)
+        leader = next(name for name in "adg" if not stage.nodes.latest[name].replication.is_replica)
+        assert stage.ask(leader, "GET", "{06S}") in ("held by a and d", b"held by a and d")
+    finally:
+        stage.close()
+
+
 def test_an_empty_primary_that_returns_is_not_followed_and_its_replica_leads() -> None:
     stage = Stage(7)
     try:
@@ -160,6 +178,59 @@ def test_a_primary_that_restarts_unseen_is_led_again_by_its_replica() -> None:
         assert stage.await_true(lambda: agrees(stage), 30)
         assert stage.ask("a", "GET", "{06S}") in ("one", b"one")
         assert stage.ask("a", "SET", "{06S}", "two") in ("OK", b"OK")
+    finally:
+        stage.close()
+
+
+def _begin_move_of_slot_0(stage: Stage) -> tuple[str, str]:
+    """Let a move slot 0, with a key, to b; return their ids."""
+    form_cluster(stage, "a, b, c", "d, e, f", SHARD_SETTINGS)
+    stage.world.run(3.0)
+    ids = {name: stage.nodes.latest[name].cluster.me.id for name in "ab"}  # type: ignore[union-attr]
+    assert stage.ask("a", "SET", "{06S}", "kept") in OK
+    assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "IMPORTING", ids["a"]) in OK
+    assert stage.ask("a", "CLUSTER", "SETSLOT", 0, "MIGRATING", ids["b"]) in OK
+    return ids["a"], ids["b"]
+
+
+def test_a_moved_key_stays_at_its_source_until_the_replicas_of_the_target_hold_it() -> None:
+    stage = Stage(12)
+    try:
+        _begin_move_of_slot_0(stage)
+        stage.world.pause("e")
+        move = ("MIGRATE", stage.world.hosts["b"].address, PORT, "{06S}", 0, 2000)
+        assert "NOACK" in str(stage.ask("a", *move))
+        assert stage.ask("a", "GET", "{06S}") in ("kept", b"kept")
+        stage.world.resume("e")
+        stage.world.run(1.0)
+        assert stage.ask("a", *move, "REPLACE") in OK
+        assert str(stage.ask("a", "GET", "{06S}")).startswith("ASK 0")
+        assert stage.nodes.latest["e"].engine.key_count(0) == 1
+    finally:
+        stage.close()
+
+
+def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_nobody_else_heard() -> None:
+    stage = Stage(13)
+    try:
+        _, target = _begin_move_of_slot_0(stage)
+        assert stage.ask("a", "MIGRATE", stage.world.hosts["b"].address, PORT, "{06S}", 0, 2000) in OK
+        stage.world.pause("e")
+        assert str(stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target)).startswith("NOREPLICAS")
+        side = stage.nodes.latest["c"].cluster
+        assert side is not None
+        assert side.owner(0).id != target, "no announcement"  # type: ignore[union-attr]
+        stage.world.resume("e")
+        stage.world.run(1.0)
+        stage.world.partition(["b"], list("acdf"))  # what is announced reaches only the replica
+        assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target) in OK
+        stage.kill("b")
+        stage.world.heal_all()
+        assert stage.await_true(lambda: not stage.nodes.latest["e"].replication.is_replica, 30)
+        stage.start_again("b")
+        assert stage.await_true(lambda: agrees(stage), 60)
+        assert stage.ask("e", "GET", "{06S}") in ("kept", b"kept")
+        assert stage.ask("e", "SET", "{06S}", "more") in OK
     finally:
         stage.close()
 

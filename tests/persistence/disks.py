@@ -59,6 +59,9 @@ class LocalFile:
     def close(self) -> None:
         self.file.close()
 
+    def close_soon(self) -> None:
+        self.file.close()
+
 
 class LocalDisk:
     """The real file system with faults: `space_left` bytes, `sync_fails`, `cut_fails`."""
@@ -96,6 +99,9 @@ class LocalDisk:
 
     def sync_dir(self, path: str) -> None:
         assert os.path.isdir(path)
+
+    async def sync_dir_later(self, path: str) -> None:
+        self.sync_dir(path)
 
 
 class StillClock:

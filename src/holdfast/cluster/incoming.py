@@ -92,6 +92,7 @@ def _pinged(view: View, link: Link, sender: Node | None, message: Message, now_m
         return
     if link.outbound and message.type == messages.PONG and link.node is not None:
         link.has_answered = True
+        link.pongs += 1
         failure.answered(view, link.node, now_ms)
     if sender is None:
         return

@@ -14,6 +14,7 @@ from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Election, Link, ManualFailover, Node, View
 
 TIMEOUT_MS = 5000
+ASK_AGAIN_MS = 100
 LOOK_MS = 2
 """How soon to look again whether the rest of the stream has come."""
 PAUSE_MS = 2 * TIMEOUT_MS
@@ -31,17 +32,25 @@ def requested(view: View, force: bool, now_ms: int) -> None:
         view.must_elect = True
     else:
         view.log("Manual failover user request accepted.")
-        outgoing.send(view, primary.link, outgoing.make(view, messages.MFSTART))
+        _ask_to_pause(view, primary, now_ms)
+
+
+def _ask_to_pause(view: View, primary: Node, now_ms: int) -> None:
+    """Ask, and ask again: a primary that does not yet know us as its replica says nothing."""
+    view.manual.asked_ms = now_ms
+    outgoing.send(view, primary.link, outgoing.make(view, messages.MFSTART))
+    view.do(LookAgain(ASK_AGAIN_MS))
 
 
 def asked_to_pause(view: View, link: Link, replica: Node, now_ms: int) -> None:
     """Hold writers back, on the primary, and tell the replica where the stream stands."""
     if replica.primary is not view.me:
         return
-    table.end_manual_failover(view)
+    if view.manual.replica is not replica:  # else it asks again: no writer may slip through meanwhile
+        table.end_manual_failover(view)
+        view.log(f"Manual failover requested by replica {replica.id} ({replica.human_name}).")
     view.manual = ManualFailover(end_ms=now_ms + TIMEOUT_MS, replica=replica)
     view.do(PauseWrites(now_ms + PAUSE_MS))
-    view.log(f"Manual failover requested by replica {replica.id} ({replica.human_name}).")
     outgoing.ping(view, link, messages.PING, now_ms)
 
 
@@ -62,7 +71,12 @@ def consider(view: View, now_ms: int) -> None:
         view.log("Manual failover timed out.", "warning")
         table.end_manual_failover(view)
         return
-    if view.me.is_primary or manual.can_start or manual.primary_offset == -1:
+    primary = view.me.primary
+    if primary is None or manual.can_start:
+        return
+    if manual.primary_offset == -1:
+        if now_ms - manual.asked_ms >= ASK_AGAIN_MS:
+            _ask_to_pause(view, primary, now_ms)
         return
     if view.my_offset >= manual.primary_offset:
         manual.can_start = True

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from holdfast.cluster import flags
 from holdfast.cluster.effects import Effect, Log, Persist
 from holdfast.cluster.settings import Settings
-from holdfast.cluster.slots import SLOTS, members
+from holdfast.cluster.slots import SLOTS, members, ranges
 
 NEVER_MS = -(1 << 40)
 """Long ago: an event that has not happened."""
@@ -33,6 +33,10 @@ class Link:
     created_ms: int
     is_up: bool = False
     """Connected, so that messages may be sent."""
+    pings: int = 0
+    """Sent over it."""
+    pongs: int = 0
+    """Outbound: come over it. As many as `pings`: the peer has taken in all that we told it."""
     has_answered: bool = False
     """Outbound: a pong has come over it, so its loss says something."""
     peer_ip: str = ""
@@ -175,6 +179,8 @@ class ManualFailover:
     """On the primary: who takes over."""
     primary_offset: int = -1
     """On the replica: where the paused primary stands; -1: not yet known."""
+    asked_ms: int = NEVER_MS
+    """On the replica: when the primary was last asked to pause."""
     can_start: bool = False
     is_forced: bool = False
     """FORCE: an operator takes what is lost upon himself."""
@@ -198,6 +204,8 @@ class View:
         """How many slots nobody owns."""
         self.migrating: dict[int, Node] = {}
         self.importing: dict[int, Node] = {}
+        self.claiming = 0
+        """Slots that we are about to claim: so far we tell only our replicas (`claims.begin`)."""
         self.not_claiming = 0
         """Slots whose owner in our table no longer claims them; nobody else has yet."""
         self.is_ok = False
@@ -291,9 +299,23 @@ class View:
         self.changed_slots |= bit
 
     def give_slots(self, slots: int, owner: Node | None) -> None:
-        """Make `owner` the owner of a set of slots."""
-        for slot in members(slots):
-            self.give_slot(slot, owner)
+        """Make `owner` the owner of a set of slots, whoever had them."""
+        changed = slots & ~owner.slots if owner is not None else slots
+        owners, moved = self.owners, 0
+        for before in {owners[slot] for slot in members(changed)} - {None, owner}:
+            assert before is not None
+            moved |= before.slots & changed
+            before.slots &= ~changed
+        if owner is None:
+            changed = moved
+            self.unowned += moved.bit_count()
+        else:
+            owner.slots |= changed
+            self.unowned -= (changed & ~moved).bit_count()
+        for first, last in ranges(changed):
+            owners[first : last + 1] = [owner] * (last + 1 - first)
+        self.not_claiming &= ~changed
+        self.changed_slots |= changed
 
     def open_slot(self, table: dict[int, Node], slot: int, peer: Node | None) -> None:
         """Set or clear (None) an entry of `migrating` or `importing`."""

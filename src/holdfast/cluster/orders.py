@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from holdfast.cluster import election, flags, incoming, manual, messages, outgoing, table
 from holdfast.cluster.effects import Empty
-from holdfast.cluster.model import Election, Node, View
+from holdfast.cluster.model import Election, Link, Node, View
 from holdfast.cluster.slots import members
 from holdfast.engine.values import CommandError
 
@@ -144,6 +144,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     if not keys(slot):
         view.open_slot(view.migrating, slot, None)
     imported = node is me and slot in view.importing
+    view.claiming &= ~(1 << slot)
     view.give_slot(slot, node)
     view.must_judge = True
     view.save()
@@ -155,6 +156,36 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
             view.log(f"configEpoch updated after importing slot {slot}")
         view.open_slot(view.importing, slot, None)
         outgoing.pong_all(view, now_ms)
+
+
+def begin_claim(view: View, slot: int, now_ms: int) -> dict[Node, tuple[Link, int]]:
+    """Begin to take a slot that was imported: tell our replicas, and nobody else yet.
+
+    Whoever of them leads after us then claims the slot, whose keys are here. Return what `claim_known`
+    needs. A heartbeat may tell of the new epoch meanwhile, but of no slot.
+    """
+    _check_primary(view)
+    view.claiming |= 1 << slot
+    table.bump_epoch(view)
+    asked = {}
+    for each in view.me.replicas:
+        if each.is_ours and each.link is not None and each.link.is_up:
+            outgoing.ping(view, each.link, messages.PING, now_ms)
+            asked[each] = each.link, each.link.pings
+    return asked
+
+
+def claim_known(view: View, asked: dict[Node, tuple[Link, int]]) -> int:
+    """Return how many of our replicas have answered what told them of a claim."""
+    return sum(
+        each.primary is view.me and each.link is link and link.pongs >= count
+        for each, (link, count) in asked.items()
+    )
+
+
+def withdraw_claim(view: View, slot: int) -> None:
+    """Claim a slot no longer: too few replicas know of it."""
+    view.claiming &= ~(1 << slot)
 
 
 def set_config_epoch(view: View, epoch: int) -> None:

@@ -11,6 +11,7 @@ write a line to their log for each one that they do not know.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from holdfast.cluster import flags, messages
@@ -71,7 +72,12 @@ def ping(view: View, link: Link, kind: int, now_ms: int) -> None:
         gossip=_gossip(view, node),
         extensions=extensions,
     )
-    if send(view, link, message) and kind != messages.PONG and link.outbound and node is not None:
+    if view.claiming and node is not None and node.primary is view.me:
+        message = replace(message, slots=message.slots | view.claiming)
+    if not send(view, link, message):
+        return
+    link.pings += kind != messages.PONG
+    if kind != messages.PONG and link.outbound and node is not None:
         node.ping_sent_ms = node.ping_sent_ms or now_ms
 
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import fcntl
 import posixpath
-from collections import deque
 
 from holdfast.server.host import Disk, DiskFile
 
+<<<<<<< HEAD
 REPLACED_MOST = 32
 """Files that were replaced and are not closed yet: to close one whose bytes are still on their way to
 the disk waits for these, for a millisecond and more."""
 
+=======
+>>>>>>> clcore
 
 class NodesFileLocked(OSError):
     """Another process uses the file."""
@@ -32,7 +34,8 @@ class NodesStore:
         self.path = path
         self._temporary = f"{path}.tmp-{pid}"
         self._held: DiskFile | None = None
-        self._replaced: deque[DiskFile] = deque()
+        self._writes = 0
+        """Writes that have begun, so that one that was overtaken knows it."""
 
     def open(self) -> str:
         """Lock the file, and return its text, "" where there is none. Raises `OSError`."""
@@ -45,29 +48,51 @@ class NodesStore:
             file.close()
 
     def write(self, text: str, synced: bool) -> None:
-        """Replace the file. Raises `OSError`; then the old one stands."""
+        """Replace the file; a `write_later` under way is void. Raises `OSError`; then the old one stands."""
+        self._writes += 1
         file = self._disk.open(self._temporary, "wb")
         try:
             file.write(text.encode("utf-8", "surrogateescape"))
             if synced:
                 file.sync()
-            self._lock(file)
-            self._disk.rename(self._temporary, self.path)
+            self._take_name(file, self._temporary)
         except OSError:
             file.close()
             raise
-        if self._held is not None:
-            self._replaced.append(self._held)
-        self._held = file
-        if len(self._replaced) > REPLACED_MOST:
-            self._replaced.popleft().close()
         if synced:
             self._disk.sync_dir(posixpath.dirname(self.path))
 
+    async def write_later(self, text: str) -> bool:
+        """Replace the file durably without blocking the loop; one at a time.
+
+        Return false where a `write` came in between: what it wrote is newer. Raises `OSError`.
+        """
+        self._writes += 1
+        mine, temporary = self._writes, f"{self._temporary}-later"
+        file = self._disk.open(temporary, "wb")
+        try:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            await file.sync_later()
+            if mine != self._writes:
+                file.close_soon()
+                return False
+            self._take_name(file, temporary)
+        except BaseException:  # cancelled, too
+            file.close()
+            raise
+        await self._disk.sync_dir_later(posixpath.dirname(self.path))
+        return mine == self._writes
+
+    def _take_name(self, file: DiskFile, temporary: str) -> None:
+        self._lock(file)
+        self._disk.rename(temporary, self.path)
+        if self._held is not None:
+            self._held.close_soon()
+        self._held = file
+
     def close(self) -> None:
-        """Let the file go."""
-        while self._replaced:
-            self._replaced.popleft().close()
+        """Let the file go; a `write_later` under way is void."""
+        self._writes += 1
         if self._held is not None:
             self._held.close()
             self._held = None

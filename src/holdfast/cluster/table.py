@@ -8,7 +8,6 @@ from __future__ import annotations
 from holdfast.cluster import flags
 from holdfast.cluster.effects import Disconnect, ResumeWrites
 from holdfast.cluster.model import Link, ManualFailover, Node, View
-from holdfast.cluster.slots import members
 
 FORGET_MS = 60_000
 """For how long gossip may not bring a forgotten node back."""
@@ -147,8 +146,7 @@ def take_over(view: View) -> None:
     me, old = view.me, view.me.primary
     assert old is not None
     turn_primary(view, me)
-    for slot in members(old.slots):
-        view.give_slot(slot, me)
+    view.give_slots(old.slots, me)
     me.flags |= flags.MIGRATE_TO
     view.save(synced=True)
     view.must_judge = True

@@ -4,8 +4,10 @@ What it is: `ClusterSide`, which runs the effects of `holdfast.cluster.machine` 
 `holdfast.server.cluster.Cluster` that commands ask. What it is not: decisions.
 
 Effects run in their order: nodes.conf first, then the role, then what changed here, then
-what is sent. Where the file cannot be written nothing leaves: others will think this node
-down, and rightly so.
+what is sent. While the file is on its way to the disk, clients are served, and what later
+events ask for waits behind it (`_waiting`); an order waits for nobody: what it writes
+includes all that went before. Where the file cannot be written nothing leaves: others will
+think this node down, and rightly so.
 
 How to read it: the life, the inputs, `_run`, then the questions and orders of the door.
 """
@@ -26,12 +28,14 @@ from holdfast.cluster.nodes_file import NodesFileError, node_line, text_of
 from holdfast.cluster.settings import Settings
 from holdfast.cluster.slots import members
 from holdfast.cluster.store import NodesStore
+from holdfast.commands.migrate import DENY_BLOCKING
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.events import publish_message
 from holdfast.engine.request import receive
 from holdfast.engine.state import Session
-from holdfast.engine.values import CommandError
+from holdfast.engine.values import NO_REPLY, OK, CommandError
 from holdfast.node.shard_takeover import Member, ShardTakeover
+from holdfast.node.slot_claim import SlotClaim
 from holdfast.replication.standing import OrderRefused
 from holdfast.server.cluster import ClusterLink, ClusterNode
 from holdfast.server.cluster_routes import Routes
@@ -78,6 +82,13 @@ class ClusterSide:
         self._look_timer: asyncio.TimerHandle | None = None
         self._save_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
+        """nodes.conf on its way to the disk."""
+        self._waiting: list[list[todo.Effect]] = []
+        """What is behind it, an entry an event; empty where nobody waits for the file."""
+        self._covered = 0
+        """How many of these the text includes that is being written."""
+        self._claims: set[SlotClaim] = set()
         self._runs = False
         self._is_open = False
         self._told: tuple[object, ...] = ()
@@ -124,6 +135,8 @@ class ClusterSide:
         await self.bus.open(node.loop, addresses, self.settings.bus_port)
         self._is_open = True
         self.view.save(synced=True)
+        self._hand_in()
+        self._run(at_once=True)
         self._beat()
 
     def stop(self) -> None:
@@ -133,6 +146,10 @@ class ClusterSide:
         for timer in (self._beat_timer, self._look_timer):
             if timer is not None:
                 timer.cancel()
+        if self._writing is not None:
+            self._writing.cancel()
+        for claim in list(self._claims):
+            claim.cancel()
         if self._task is not None:
             self._task.cancel()
         self.bus.close()
@@ -245,6 +262,8 @@ class ClusterSide:
             self._hand_in()
             self.machine.received(link, message, self.now_ms())
             self._run()
+            for claim in list(self._claims):
+                claim.look()
 
     def warn(self, text: str) -> None:
         """Write a warning to the log."""
@@ -270,30 +289,43 @@ class ClusterSide:
 
     # ---- effects ----
 
-    def _run(self) -> None:
-        """Run what waits, in order."""
+    def _run(self, *, at_once: bool = False) -> None:
+        """Run what waits, in order; `at_once`: when this returns it has been run."""
         if self._runs:
             return
         self._runs = True
         try:
+            if at_once and self._waiting:
+                self._overtake()
             while batch := self.view.take_effects():
-                if not self._run_batch(batch):
+                if self._waiting:
+                    self._waiting.append(batch)
+                elif not self._begin_batch(batch, at_once):
                     break  # the file is tried again at the next event
             else:
-                self._tell_changes()
+                if not (self._waiting and self.view.is_ok):
+                    self._tell_changes()
         finally:
             self._runs = False
 
-    def _run_batch(self, batch: list[todo.Effect]) -> bool:
-        """Run one event's effects; return whether they could be stood by."""
-        view, node = self.view, self._node
+    def _begin_batch(self, batch: list[todo.Effect], at_once: bool) -> bool:
+        """Run one event's effects, or have them wait for the disk; return whether they could be stood by."""
         may_send = True
         if isinstance(batch[0], todo.Persist):
             self._is_stale = True
+            if batch[0].synced and not at_once:
+                self._begin_writing([batch])
+                return True
             if batch[0].synced:
                 may_send = self._persist(True)
-            elif self._save_timer is None:  # nothing hangs on it: not while others wait
-                self._save_timer = node.loop.call_later(SAVE_SOON_S, self._save_now)
+            else:
+                self._save_soon()
+        self._run_batch(batch, may_send)
+        return may_send
+
+    def _run_batch(self, batch: list[todo.Effect], may_send: bool) -> None:
+        """Run one event's effects; what must be written is written, or it may not be sent."""
+        view, node = self.view, self._node
         if may_send:
             self._follow_view()
             self._tell_changes()
@@ -333,23 +365,90 @@ class ClusterSide:
                     pass
         if not may_send:
             view.save(synced=True)
-        return may_send
+
+    # ---- nodes.conf ----
+
+    def _begin_writing(self, batches: list[list[todo.Effect]]) -> None:
+        """Write the view as it is now; these effects wait for it. A write that nobody waits for gives way."""
+        self._cancel_saving()
+        if self._writing is not None:
+            self._writing.cancel()
+        self._waiting, self._covered = batches, len(batches)
+        self._writing = self._node.loop.create_task(self._write(text_of(self.view)))
+
+    async def _write(self, text: str) -> None:
+        is_newest = is_written = True
+        try:
+            is_newest = await self._store.write_later(text)
+        except OSError as error:
+            self._warn_unwritten(error)
+            is_written = False
+        self._writing = None
+        if is_newest and self._is_open:
+            self._release(is_written)
+
+    def _release(self, may_send: bool) -> None:
+        """Run what has waited for the disk, up to what has to wait for it again."""
+        batches, self._waiting = self._waiting, []
+        if not may_send and not batches:
+            self.view.save()
+        self._runs = True
+        try:
+            for number, batch in enumerate(batches):
+                if number >= self._covered and may_send and isinstance(batch[0], todo.Persist):
+                    if batch[0].synced:
+                        self._begin_writing(batches[number:])
+                        break
+                    self._save_soon()
+                self._run_batch(batch, may_send)
+        finally:
+            self._runs = False
+        if may_send:
+            self._run()
+
+    def _overtake(self) -> None:
+        """Write what is known now: it includes what is on its way."""
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        may_send = self._persist(True)
+        batches, self._waiting = self._waiting, []
+        for batch in batches:
+            self._run_batch(batch, may_send)
+
+    def _save_soon(self) -> None:
+        """Write the file when nobody waits: nothing hangs on it."""
+        if self._save_timer is None:
+            self._save_timer = self._node.loop.call_later(SAVE_SOON_S, self._save_idly)
+
+    def _save_idly(self) -> None:
+        self._save_timer = None
+        if self._waiting:
+            self._save_soon()
+        else:
+            self._begin_writing([])
 
     def _save_now(self) -> None:
         """Write what changed a while ago, if it was not written since."""
         if self._save_timer is not None and not self._persist(False):
             self.view.save()
 
-    def _persist(self, synced: bool) -> bool:
+    def _cancel_saving(self) -> None:
         if self._save_timer is not None:
             self._save_timer.cancel()
             self._save_timer = None
+
+    def _persist(self, synced: bool) -> bool:
+        self._cancel_saving()
         try:
             self._store.write(text_of(self.view), synced)
         except OSError as error:
-            self._node.log.warning(f"The cluster configuration file cannot be written: {error}")
+            self._warn_unwritten(error)
             return False
         return True
+
+    def _warn_unwritten(self, error: OSError) -> None:
+        self._node.log.warning(f"The cluster configuration file cannot be written: {error}")
 
     def _take_over(self, epoch: int) -> None:
         """Fence the shard, and lead it."""
@@ -545,7 +644,7 @@ class ClusterSide:
     def _done(self, *, saved: bool = True) -> None:
         """Carry out what an order asked for, before its reply; not `saved`: others know it too."""
         self.machine.settle(self.now_ms())
-        self._run()
+        self._run(at_once=saved)
         if saved:
             self._save_now()
         if self.view.must_save:
@@ -592,8 +691,26 @@ class ClusterSide:
         orders.set_stable(self.view, slot)
         self._done()
 
-    def set_owner(self, slot: int, node_id: str) -> None:
-        """SETSLOT NODE."""
+    def set_owner(self, slot: int, node_id: str, session: Session) -> object:
+        """SETSLOT NODE; the session is parked while our replicas hear of a claim."""
+        view, needed = self.view, self._node.configuration["min-replicas-to-ack"]
+        if not needed or node_id != view.me.id or slot not in view.importing:
+            self._set_owner(slot, node_id)
+            return OK
+        if session.flags & DENY_BLOCKING:
+            raise CommandError(
+                "ERR SETSLOT NODE waits for replicas: not inside a transaction or script"
+            )
+        claim = SlotClaim(
+            *(self._node, view, session, slot),
+            claim=lambda: self._set_owner(slot, node_id),
+            over=self._claims.discard,
+        )
+        self._claims.add(claim)
+        self._run()
+        return NO_REPLY
+
+    def _set_owner(self, slot: int, node_id: str) -> None:
         orders.set_owner(self.view, slot, node_id, self._keys_in, self.now_ms())
         self._done(saved=node_id == self.view.me.id)  # else the new owner claims it, whatever we forget
 
@@ -627,7 +744,7 @@ class ClusterSide:
     def publish(self, channel: bytes, message: bytes, is_sharded: bool) -> None:
         """Spread a message over the bus."""
         orders.publish(self.view, channel, message, is_sharded)
-        self._done()
+        self._run()
 
     def _has_keys(self) -> bool:
         return bool(self._node.engine.key_count(0))

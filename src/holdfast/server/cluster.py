@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from holdfast.engine.state import Session
+
 
 class ClusterNode(Protocol):
     """A row of the node table, to read. The same object for as long as the node is known."""
@@ -167,8 +169,8 @@ class Cluster(Protocol):
     def set_stable(self, slot: int) -> None:
         """SETSLOT STABLE."""
 
-    def set_owner(self, slot: int, node_id: str) -> None:
-        """SETSLOT NODE."""
+    def set_owner(self, slot: int, node_id: str, session: Session) -> object:
+        """SETSLOT NODE; return the reply, NO_REPLY where the session is parked until our replicas know."""
 
     def bump_epoch(self) -> tuple[bool, int]:
         """BUMPEPOCH: whether it was bumped, and our config epoch."""

@@ -66,6 +66,10 @@ class DiskFile(Protocol):
         """Close without syncing."""
         ...
 
+    def close_soon(self) -> None:
+        """The same without blocking the loop: the last close of a removed file may wait for the disk."""
+        ...
+
 
 class Disk(Protocol):
     """One host's file system. Paths are text, relative to the host's working directory or absolute."""
@@ -96,6 +100,10 @@ class Disk(Protocol):
 
     def sync_dir(self, path: str) -> None:
         """Make creations, renames and removals in a directory durable."""
+        ...
+
+    async def sync_dir_later(self, path: str) -> None:
+        """The same without blocking the loop."""
         ...
 
 

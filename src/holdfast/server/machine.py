@@ -118,6 +118,19 @@ class MachineFile:
         if descriptor >= 0:
             os.close(descriptor)
 
+    def close_soon(self) -> None:
+        """Close in a thread of the running loop's executor; where no loop runs, at once."""
+        import asyncio  # as in sync_later
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.close()
+            return
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            loop.run_in_executor(None, os.close, descriptor)
+
     def __del__(self) -> None:
         """Close, if its owner forgot to."""
         if getattr(self, "_descriptor", -1) >= 0:
@@ -175,6 +188,12 @@ class MachineDisk:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    async def sync_dir_later(self, path: str) -> None:
+        """The same in a thread of the running loop's executor."""
+        import asyncio  # as in MachineFile.sync_later
+
+        await asyncio.get_running_loop().run_in_executor(None, self.sync_dir, path)
 
 
 class Machine:

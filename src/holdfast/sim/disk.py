@@ -148,6 +148,15 @@ class SimDisk:
             raise disk_error(errno.EIO, path)
         self.names.sync(full)
 
+    async def sync_dir_later(self, path: str) -> None:
+        """The same while the process goes on; what changes meanwhile is durable too."""
+        self._change(path)
+        await asyncio.sleep(self.sync_seconds)
+        self._alive()
+        if self.syncs_fail:
+            raise disk_error(errno.EIO, path)
+        self.names.sync(self._full(path))
+
     # What the world does
 
     def lose_power(self) -> list[str]:
@@ -276,6 +285,10 @@ class SimFile:
 
     def close(self) -> None:
         """Close without syncing."""
+        self._open = False
+
+    def close_soon(self) -> None:
+        """Close: here nothing waits."""
         self._open = False
 
     def _check(self, *, writing: bool | None, may_be_closed: bool = False) -> None:

@@ -126,11 +126,12 @@ def set_slot(session: Session, args: Args) -> object:
     action = text(args[3]).upper()
     if action == "STABLE" and len(args) == 4:
         cluster.set_stable(slot)
-    elif action in ("MIGRATING", "IMPORTING", "NODE") and len(args) == 5:
-        order = {
-            "MIGRATING": cluster.set_migrating, "IMPORTING": cluster.set_importing, "NODE": cluster.set_owner
-        }[action]  # fmt: skip
-        order(slot, text(args[4]))
+    elif action == "MIGRATING" and len(args) == 5:
+        cluster.set_migrating(slot, text(args[4]))
+    elif action == "IMPORTING" and len(args) == 5:
+        cluster.set_importing(slot, text(args[4]))
+    elif action == "NODE" and len(args) == 5:
+        return cluster.set_owner(slot, text(args[4]), session)
     else:
         raise CommandError("ERR Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP")
     return OK

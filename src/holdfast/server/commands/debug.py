@@ -31,7 +31,7 @@ POPULATE_MOST = 1 << 32
 NO_SUCH_KEY = "ERR no such key"
 NOT_ALLOWED = (
     'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can '
-    'run it from '
+    "run it from "
     "a local connection, otherwise you need to set this option in the configuration file, and then "
     "restart the "
     "server."

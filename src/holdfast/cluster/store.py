@@ -14,13 +14,6 @@ import posixpath
 
 from holdfast.server.host import Disk, DiskFile
 
-<<<<<<< HEAD
-REPLACED_MOST = 32
-"""Files that were replaced and are not closed yet: to close one whose bytes are still on their way to
-the disk waits for these, for a millisecond and more."""
-
-=======
->>>>>>> clcore
 
 class NodesFileLocked(OSError):
     """Another process uses the file."""

@@ -37,6 +37,7 @@ class Cluster:
         (home / "redis.conf").write_text(
             f'port {port}\nbind 127.0.0.1\nsave ""\ndir {home}\nrepl-diskless-sync-delay 0\n'
             f"cluster-enabled yes\ncluster-node-timeout {TIMEOUT_MS}\ncluster-config-file nodes.conf\n"
+            "cluster-require-full-coverage no\n"
         )
         node = Process(kind, [*program, str(home / "redis.conf")], port, home)
         self.nodes.append(node)

@@ -13,9 +13,8 @@ import redis
 from holdfast.proxy.cluster_view import merge, nodes_of
 from tests.peers import free_port
 from tests.proxy.clusters import Cluster, cluster, cluster_pool
-from tests.proxy.groups import writers
+from tests.proxy.groups import lists_of_client, write_past, writers
 from tests.proxy.peers import proxy_process
-from tests.proxy.test_sentinel_pool import lists_of_client, write_past
 from tests.sentinel.group import until
 
 
@@ -28,7 +27,7 @@ def move_slot(made: Cluster, slot: int, to: int) -> None:
     while keys := source.client.execute_command("CLUSTER GETKEYSINSLOT", slot, 10):
         for key in keys:
             source.client.execute_command("MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
-    for each in (target, source):
+    for each in (target, source, *(each for each in made.nodes if each not in (target, source))):
         each.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target_id)
 
 

@@ -37,6 +37,7 @@ class Cluster:
         (home / "redis.conf").write_text(
             f'port {port}\nbind 127.0.0.1\nsave ""\ndir {home}\nrepl-diskless-sync-delay 0\n'
             f"cluster-enabled yes\ncluster-node-timeout {TIMEOUT_MS}\ncluster-config-file nodes.conf\n"
+            "cluster-require-full-coverage no\n"
         )
         node = Process(kind, [*program, str(home / "redis.conf")], port, home)
         self.nodes.append(node)
@@ -58,7 +59,7 @@ class Cluster:
         self.cli("create", *places, "--cluster-replicas", str(replicas), "--cluster-yes")
         for each in self.nodes:
             until(lambda each=each: self.sees_all(each), f"{each.port} sees the cluster")
-        until(self._agree, "all nodes see the same")
+        until(self.agree, "all nodes see the same")
 
     def sees_all(self, node: Process) -> bool:
         """Tell whether a node sees all slots served, and as a replica hears its primary."""
@@ -68,7 +69,7 @@ class Cluster:
         role = node.client.info("replication")
         return role["role"] == "master" or role["master_link_status"] == "up"
 
-    def _agree(self) -> bool:
+    def agree(self) -> bool:
         """Whether roles, epochs and slots are the same in all nodes' eyes; until then votes are refused."""
         views = []
         for each in self.nodes:

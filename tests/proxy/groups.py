@@ -106,3 +106,17 @@ def await_another_primary(made: Group, old: int) -> int:
     alive = [each for each in made.sentinels if each.process.poll() is None]
     until(lambda: all(made.primary_of(each) != old for each in alive), "another leads", 30)
     return made.primary_of(alive[0])
+
+
+def write_past(made: list[Writer]) -> None:
+    """Wait until every writer has gone on for a while."""
+    counts = [len(each.answered) for each in made]
+    until(
+        lambda: all(len(each.answered) > count + 20 for each, count in zip(made, counts, strict=True)),
+        "writes go on",
+    )
+
+
+def lists_of_client(client: redis.Redis, made: list[Writer]) -> list[list[int]]:
+    """Read the writers' lists."""
+    return [[int(each) for each in client.lrange(writer.name, 0, -1)] for writer in made]

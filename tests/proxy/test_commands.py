@@ -304,7 +304,8 @@ def test_many_listeners_take_one_connection_a_server(front: Front) -> None:
 
 def test_statistics_have_nutcrackers_fields(front: Front) -> None:
     client = front.client()
-    client.pipeline([[b"MGET", b"a", b"b", b"c", b"d"], [b"GET", b"a"]])
+    keys = [b"key:%d:%d" % (number * 7919, number) for number in range(40)]  # some on each server
+    client.pipeline([[b"MGET", *keys], [b"GET", b"a"]])
     with socket.create_connection(("127.0.0.1", front.stats_port)) as link:
         received = b""
         while part := link.recv(65536):

@@ -10,7 +10,10 @@ import redis
 
 from holdfast.proxy.config import BadFile, read
 from tests.peers import free_port, require_peer, start_redis_server
+from tests.proxy.clusters import cluster, cluster_pool
+from tests.proxy.groups import sentinel_pool, write_past, writers
 from tests.proxy.peers import pool_text, proxy_process
+from tests.sentinel.group import group
 
 MODULES = ("users", "carts", "rest")
 
@@ -67,3 +70,36 @@ def test_a_module_that_fails_leaves_the_others_whole(fault: str) -> None:
 def test_a_route_leads_to_a_pool_that_is_there() -> None:
     with pytest.raises(BadFile, match="no pool"):
         read(front_text(1234) + pool_text("users", 1235, ["127.0.0.1:1:1"]))
+
+
+def test_routes_lead_to_pools_of_every_kind_and_a_reload_keeps_clients() -> None:
+    port, cluster_port, group_port = free_port(), free_port(), free_port()
+    with cluster("redis") as shop, group() as users:
+        users.add_node().wait_ready()
+        sentinel = users.add_sentinel("redis", quorum=1)
+        sentinel.wait_ready()
+        front = f"front:\n  listen: 127.0.0.1:{port}\n  redis: true\n  routes:\n"
+        front += '   - "user: cache"\n   - "* shop"\n'
+        sections = [
+            sentinel_pool(group_port, [sentinel.port]),
+            cluster_pool(cluster_port, [shop.nodes[0].port]),
+        ]
+        with proxy_process(front + "".join(sections), port) as proxy:
+            client = redis.Redis(port=port, decode_responses=True, socket_timeout=20)
+            keys = ["user:1", "user:2", *(f"k{number}" for number in range(20))]
+            assert client.mset({key: key for key in keys})
+            assert client.mget(keys) == keys
+            assert users.nodes[0].client.dbsize() == 2
+            assert sum(each.client.dbsize() for each in shop.nodes) == 20
+            assert client.dbsize() == 22
+            assert sorted(client.scan_iter()) == sorted(keys)
+            assert client.execute_command("PROXY RELOAD")
+            with writers(port) as wrote:
+                for hold_ms in (5000, 6000):
+                    changed = sentinel_pool(group_port, [sentinel.port], failover__hold__ms=hold_ms)
+                    changed += cluster_pool(cluster_port, [shop.nodes[1].port], failover__hold__ms=hold_ms)
+                    (proxy.directory / "proxy.yml").write_text(front + changed)
+                    assert client.execute_command("PROXY RELOAD")
+                    write_past(wrote)
+            assert [each.errors for each in wrote] == [[], [], []]
+            assert client.mget(keys) == keys

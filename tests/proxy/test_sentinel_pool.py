@@ -12,7 +12,15 @@ import redis
 
 from holdfast.proxy.sentinel_view import GroupView, ends_hand_over, group_of_event
 from tests.peers import free_port
-from tests.proxy.groups import Writer, await_another_primary, sentinel_pool, settled, writers
+from tests.proxy.groups import (
+    Writer,
+    await_another_primary,
+    lists_of_client,
+    sentinel_pool,
+    settled,
+    write_past,
+    writers,
+)
 from tests.proxy.peers import proxy_process
 from tests.sentinel.group import group, until
 
@@ -22,20 +30,6 @@ A, B = ("10.0.0.1", 6379), ("10.0.0.2", 6379)
 def lists_of(port: int, made: list[Writer]) -> list[list[int]]:
     """Read what the final primary has."""
     return lists_of_client(redis.Redis(port=port), made)
-
-
-def lists_of_client(client: redis.Redis, made: list[Writer]) -> list[list[int]]:
-    """Read the writers' lists."""
-    return [[int(each) for each in client.lrange(writer.name, 0, -1)] for writer in made]
-
-
-def write_past(made: list[Writer]) -> None:
-    """Wait until every writer has gone on for a while."""
-    counts = [len(each.answered) for each in made]
-    until(
-        lambda: all(len(each.answered) > count + 20 for each, count in zip(made, counts, strict=True)),
-        "writes go on",
-    )
 
 
 @pytest.mark.parametrize(("nodes", "sentinels"), [("holdfast", "holdfast"), ("redis", "redis")])
@@ -67,6 +61,26 @@ def test_a_primary_that_dies_costs_its_open_requests_and_a_pause() -> None:
         assert found == [sorted(set(each)) for each in found]
         # A batch that was never sent is never lost: what came after the fault is there.
         assert all(set(each.acknowledged[-50:]) <= set(kept) for each, kept in zip(wrote, found, strict=True))
+
+
+def test_what_cannot_be_queued_waits_for_the_new_primary_too() -> None:
+    port = free_port()
+    with settled("redis", "redis", 2) as made:
+        text = sentinel_pool(port, [each.port for each in made.sentinels])
+        with proxy_process(text, port), writers(port, 1):
+            made.nodes[0].kill()
+            asking = redis.Redis(port=port)
+            until(lambda: asking.info("proxy")["pool0"]["held"] > 0, "requests are held")
+            in_database = redis.Redis(port=port, db=1, socket_timeout=30)
+            assert in_database.set("x", "1")
+            assert in_database.get("x") == b"1"
+            until(lambda: made.primary_of(made.sentinels[0]) == made.nodes[1].port, "the replica leads")
+            made.nodes[1].client.ping()
+            watching = redis.Redis(port=port).pipeline()
+            watching.watch("y")
+            watching.multi()
+            watching.set("y", "1")
+            assert watching.execute() == [True]
 
 
 def test_a_primary_that_is_stopped_is_left_and_its_open_requests_end() -> None:

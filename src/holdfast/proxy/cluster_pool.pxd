@@ -11,7 +11,7 @@ cdef enum:
 cdef int slot_of(const char* key, size_t n) noexcept nogil
 
 cdef class ClusterTarget(Target):
-    """Its `shards` has a place for each slot, so that requests are split by slots; `whole` each shard once."""
+    """Its `shards` has a place for each slot, so requests are split by slots; `whole` each shard once."""
     cdef public list whole
     cdef public object changed          # callable(): the slots have moved
 

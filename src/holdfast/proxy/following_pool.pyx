@@ -97,7 +97,7 @@ cdef class FollowingPool(HashPool):
         return self.open_server(host, port)
 
     def let_wait(self, Client client):
-        """Let a client wait for a primary with what cannot be held (WATCH, SELECT ...); False: it did, in vain."""
+        """Let a client wait with what cannot be held (WATCH, SELECT ...); False: it did, in vain."""
         if client in self.weary:
             self.weary.discard(client)
             return False

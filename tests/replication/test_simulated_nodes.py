@@ -375,7 +375,6 @@ def test_while_the_files_are_loaded_a_node_knows_whom_it_obeyed_and_takes_no_oth
     nodes: Nodes,
 ) -> None:
     nodes.start("a", appendonly="yes")
-    ask = nodes.ask
 
     async def fill() -> None:
         client = Client("a")

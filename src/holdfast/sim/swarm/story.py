@@ -163,7 +163,7 @@ def _shortened(what_all: list[str]) -> list[str]:
     """Return what a label says of one moment: of a power loss not the restart as well, and each verb once."""
     if "power on" in what_all:
         what_all = [what for what in what_all if what != "restarted"]
-    short = []
+    short: list[str] = []
     for what in what_all:
         verb, _, rest = what.replace("made the primary of", "leads in").partition(" ")
         is_same = bool(short) and short[0].startswith(f"{verb} ") and bool(rest)

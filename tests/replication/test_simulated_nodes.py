@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from holdfast.node.server import ServerNode
 from holdfast.sim import World
 from tests.replication.simulated import Client, Nodes
 
@@ -355,3 +357,44 @@ def test_failover_to_a_replica_under_the_simulator(nodes: Nodes) -> None:
     nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
     assert nodes.world.run(nodes.ask("a", "GET", "k")) == b"2"
     assert nodes.running["b"].replication.line.full_syncs == 0
+
+
+def loads_slowly(node: ServerNode) -> None:
+    """Let the load take a second, as that of a large file does."""
+    keeper: Any = node.keeper
+    load = keeper.load
+
+    async def slowly() -> None:
+        await asyncio.sleep(1)
+        await load()
+
+    keeper.load = slowly
+
+
+def test_while_the_files_are_loaded_a_node_knows_whom_it_obeyed_and_takes_no_other_order(
+    nodes: Nodes,
+) -> None:
+    nodes.start("a", appendonly="yes")
+
+    async def fill() -> None:
+        client = Client("a")
+        assert await client.ask("SET", "k", 1) == "OK"
+        assert "7" in str(await client.ask("HOLDFAST", "FENCE", 7, "leader"))
+
+    nodes.world.run(fill())
+    before = nodes.running["a"].replication.standing.node.state
+    nodes.adapt = loads_slowly
+    nodes.world.restart("a")
+
+    async def meddle() -> None:
+        while nodes.running["a"].replication.standing.node.state is before:
+            await asyncio.sleep(0.001)
+        client = Client("a")
+        assert "FENCED" in str(await client.ask("HOLDFAST", "FENCE", 3, "late"))
+        lease = await client.ask("HOLDFAST", "LEASE", "s", 300, 3, "-", 0, 3, 1, "VOTERS", "s", "t", "u")
+        assert "LOADING" in str(lease)
+
+    nodes.world.run(meddle())
+    nodes.world.run_until(lambda: nodes.running["a"].replication.is_started, 10)
+    after = nodes.running["a"].replication.standing.node.state
+    assert (after.node_id, after.fence_epoch) == (before.node_id, 7)

@@ -7,6 +7,7 @@ HOLDFAST_DETERMINISM_SEEDS (3).
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from holdfast.sim.swarm.history import Operation, Outcome
 from holdfast.sim.swarm.linearizability import Access, accesses, is_linearizable
 from holdfast.sim.swarm.mutations import MUTATIONS
 from holdfast.sim.swarm.run import play, run_seed
+from holdfast.sim.swarm.sentinel_mutations import SENTINEL_MUTATIONS
 from holdfast.sim.swarm.shrink import shrunk
 from holdfast.sim.swarm.story import picture, told
 
@@ -51,6 +53,12 @@ CATCHES = {
     "acknowledge-inside-multi": 3,
 }
 """Mutation to a seed that sees it. All of them are here."""
+SENTINEL_CATCHES = {
+    "sentinel-promotes-stalest": 6,
+    "sentinel-forgets": 20,
+    "sentinel-leaves-strays": 2,
+}
+"""The same of the kind sentinel."""
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -68,6 +76,14 @@ def test_no_seed_with_sentinels_breaks_a_promise(seed: int) -> None:
 
 def test_every_deliberate_fault_has_a_seed_that_sees_it() -> None:
     assert CATCHES.keys() == MUTATIONS.keys()
+    assert SENTINEL_CATCHES.keys() == SENTINEL_MUTATIONS.keys()
+
+
+@pytest.mark.parametrize("name", SENTINEL_CATCHES)
+def test_a_deliberate_fault_of_sentinels_is_seen(name: str) -> None:
+    seeds = (SENTINEL_CATCHES[name], *(SENTINEL_CATCHES[name] + more for more in (1, 2)))
+    seen = any(run_seed(seed, mutation=name, kind="sentinel").problem for seed in seeds)
+    assert seen, SENTINEL_MUTATIONS[name].summary
 
 
 @pytest.mark.parametrize("name", CATCHES)
@@ -106,6 +122,17 @@ def test_a_replay_is_told_in_words_and_drawn() -> None:
     _, stage = play(draw(1))
     assert "acknowledged writes" in told(stage)
     assert picture(stage).count("<circle") > 3
+
+
+def test_no_label_of_the_picture_lies_over_another() -> None:
+    _, stage = play(draw(1))
+    drawn = picture(stage)
+    labels = re.findall(r'<text x="([\d.]+)" y="(\d+)" fill="#\w+" font-size="9">([^<]*)<', drawn)
+    assert len(labels) > 3
+    ends: dict[str, float] = {}
+    for x, y, text in sorted(labels, key=lambda label: float(label[0])):
+        assert float(x) >= ends.get(y, 0.0), text
+        ends[y] = float(x) + 4.5 * len(text)
 
 
 def test_the_command_plays_seeds_and_prints_the_scenario_of_one_that_fails() -> None:

@@ -18,9 +18,8 @@ import click
 
 from holdfast.sim.scenario import ScenarioError, run_text
 from holdfast.sim.swarm.draw import KINDS
-from holdfast.sim.swarm.mutations import MUTATIONS
 from holdfast.sim.swarm.pool import run_many
-from holdfast.sim.swarm.run import Outcome, play
+from holdfast.sim.swarm.run import ALL_MUTATIONS, Outcome, play
 from holdfast.sim.swarm.shrink import shrunk
 from holdfast.sim.swarm.story import picture, told
 
@@ -54,7 +53,7 @@ def run(ctx: click.Context, scenario: TextIO) -> None:
 @click.option("--kind", default="replication", show_default=True, type=click.Choice([*KINDS]))
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option(
-    "--mutation", default="", type=click.Choice(["", *MUTATIONS]), help="Put a deliberate fault in."
+    "--mutation", default="", type=click.Choice(["", *ALL_MUTATIONS]), help="Put a deliberate fault in."
 )
 @click.option(
     "--shrink/--no-shrink", "shrinks", default=True, help="Look for fewer faults that fail as well."
@@ -100,7 +99,7 @@ def swarm(
 @sim.command("replay")
 @click.argument("seed", type=int)
 @click.option(
-    "--mutation", default="", type=click.Choice(["", *MUTATIONS]), help="Put a deliberate fault in."
+    "--mutation", default="", type=click.Choice(["", *ALL_MUTATIONS]), help="Put a deliberate fault in."
 )
 @click.option("--kind", default="replication", show_default=True, type=click.Choice([*KINDS]))
 @click.option("--svg", "svg", type=click.Path(dir_okay=False), help="Write a timeline to this file.")

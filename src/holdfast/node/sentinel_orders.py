@@ -39,6 +39,11 @@ class SentinelOrders:
         assert isinstance(report, FenceReport)
         return report.node_id
 
+    def is_known(self, report: object) -> bool:
+        """Return whether the node knows its copy; False: it still loads."""
+        assert isinstance(report, FenceReport)
+        return report.is_known
+
     def is_intact(self, report: object) -> bool:
         """Return whether the node has lost nothing that it acknowledged."""
         assert isinstance(report, FenceReport)

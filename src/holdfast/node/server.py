@@ -123,6 +123,7 @@ class ServerNode:
         self.stopped = asyncio.Event()
         if self.cluster is not None:
             self.cluster.load()
+        self.replication.read_state()
         await self.listeners.open()
         self.cron.start(self.loop)
         await self.keeper.load()

@@ -100,6 +100,10 @@ class Replicator:
 
     # ---- life ----
 
+    def read_state(self) -> None:
+        """Read who this node is and whom it obeyed, before the sockets listen. Raises `StateFileError`."""
+        self.standing.read()
+
     def start(self, loaded_fields: Mapping[bytes, bytes]) -> None:
         """Begin, when the files are loaded and the sockets listen; `loaded_fields` tell where they stand.
 
@@ -372,7 +376,9 @@ class Replicator:
         return self.hand_over.command([each.decode("latin-1") for each in arguments[1:]])
 
     def order(self, session: Session, arguments: list[bytes]) -> object:
-        """HOLDFAST FENCE | PROMOTE | FOLLOW | FETCH | ATTACH | LEASE."""
+        """HOLDFAST FENCE | PROMOTE | FOLLOW | FETCH | ATTACH | LEASE. Before the start a fence alone."""
+        if not self._is_started and arguments[1].upper() != b"FENCE":
+            raise CommandError("LOADING the files of this node are still loaded")
         if arguments[1].upper() == b"LEASE":
             return self.lease.grant(session, [each.decode("latin-1") for each in arguments[2:]])
         try:

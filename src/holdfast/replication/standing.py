@@ -134,22 +134,31 @@ class NodeStanding:
         configuration = self._node.configuration
         return posixpath.join(configuration["dir"], f"holdfast-{configuration['port']}.state")
 
+    def read(self) -> None:
+        """Read the state file, before anybody can give an order: a fence that comes while the copy is
+        loaded meets what this node obeyed before. Raises `StateFileError`.
+        """
+        self.is_known = False
+        disk = self._node.host.disk
+        if not disk.exists(self.path):
+            return
+        file = disk.open(self.path, "rb")
+        try:
+            state = decode_node_state(file.read())
+        finally:
+            file.close()
+        self.node = fence.Node(state, Standing.PRIMARY if state.is_primary else Standing.REPLICA)
+        self._is_kept = True
+
     def start(
         self, is_replica: bool, acknowledges_after_fsync: bool, position_is_known: bool = True
     ) -> None:
-        """Read the state file and begin; the copy has been loaded. Raises `StateFileError`.
+        """Begin; the copy has been loaded, and `read` was called before. Raises `StateFileError`.
 
         `position_is_known`: the files told where in the stream the copy stands.
         """
-        disk = self._node.host.disk
-        state = None
-        if disk.exists(self.path):
-            file = disk.open(self.path, "rb")
-            try:
-                state = decode_node_state(file.read())
-            finally:
-                file.close()
-        self._is_kept = state is not None
+        self.is_known = True
+        state = self.node.state if self._is_kept else None
         if state is not None and not position_is_known:
             state = replace(state, stopped_cleanly=False, acknowledges_after_fsync=False)
         decision = fence.started(state, self.node_id, self.position, is_replica, acknowledges_after_fsync)

@@ -75,6 +75,10 @@ class Orders(Protocol):
         """Return the id of the node that reported."""
         ...
 
+    def is_known(self, report: object) -> bool:
+        """Return whether the node knows its copy; False: it still loads, and is to be asked again."""
+        ...
+
     def is_intact(self, report: object) -> bool:
         """Return whether the node has lost nothing that it acknowledged."""
         ...
@@ -152,7 +156,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     nodes = [each for each in (*primary.replicas.values(), primary) if each.node_id]
     reachable = [each for each in nodes if each.link.is_up]
     for each in reachable:
-        if each.node_id not in state.reports and (
+        report = state.reports.get(each.node_id)
+        if (report is None or not orders.is_known(report)) and (
             now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS or _has_fetched(each, state)
         ):
             state.fetch_until = 0

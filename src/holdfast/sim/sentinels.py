@@ -23,6 +23,7 @@ from holdfast.sim.world import World
 SENTINEL_PORT = 26379
 GROUP = "mymaster"
 FAILOVER_TIMEOUT_MS = 10_000
+AdaptSentinel = Callable[[SentinelNode], None]
 
 
 class NoScripts:
@@ -43,9 +44,10 @@ class NoScripts:
 class Sentinels:
     """The Sentinels of one world."""
 
-    def __init__(self, world: World) -> None:
-        """Begin without any."""
+    def __init__(self, world: World, adapt: tuple[AdaptSentinel, ...] = ()) -> None:
+        """Begin without any. `adapt` is called with each Sentinel before it starts."""
         self.world = world
+        self._adapt = adapt
         self.latest: dict[str, SentinelNode] = {}
         """Host to the Sentinel that runs there, or ran last."""
         self.names: list[str] = []
@@ -89,6 +91,8 @@ class Sentinels:
             log = Log(host.clock, host.disk, host.pid, warn, level="warning")
             node = SentinelNode(configuration, lines, host, log, NoScripts())
             self.latest[host.name] = node
+            for adapt in self._adapt:
+                adapt(node)
             await node.start()
             assert node.stopped is not None
             await node.stopped.wait()

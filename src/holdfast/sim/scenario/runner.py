@@ -17,6 +17,7 @@ from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.form import ScenarioError
 from holdfast.sim.scenario.stage import Broken, Stage
 from holdfast.sim.scenario.vocabulary import STEPS, Unmet, do
+from holdfast.sim.sentinels import AdaptSentinel
 from holdfast.sim.swarm.manager import Choose
 
 
@@ -57,14 +58,19 @@ def check(line: str) -> None:
 
 
 def perform(
-    text: str, *, adapt: tuple[Adapt, ...] = (), choose: Choose = choose_promotion, trace: bool = False
+    text: str,
+    *,
+    adapt: tuple[Adapt, ...] = (),
+    adapt_sentinels: tuple[AdaptSentinel, ...] = (),
+    choose: Choose = choose_promotion,
+    trace: bool = False,
 ) -> tuple[Stage, str]:
     """Play a scenario in silence; return the stage, closed, and what went wrong (empty: nothing).
 
     Raises `ScenarioError` if it cannot be read.
     """
     scenario = parse(text)
-    stage = Stage(scenario.seed, adapt=adapt, choose=choose, trace=trace)
+    stage = Stage(scenario.seed, adapt=adapt, adapt_sentinels=adapt_sentinels, choose=choose, trace=trace)
     problem = ""
     try:
         for number, line in scenario.steps:

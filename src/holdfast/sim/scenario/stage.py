@@ -16,7 +16,7 @@ from holdfast.node.server import ServerNode
 from holdfast.replication.promotion import choose_promotion
 from holdfast.sim.client import Client, ReplyError, connect
 from holdfast.sim.nodes import PORT, Adapt, Nodes
-from holdfast.sim.sentinels import Sentinels
+from holdfast.sim.sentinels import AdaptSentinel, Sentinels
 from holdfast.sim.swarm import files
 from holdfast.sim.swarm.checks import Checks, Promise
 from holdfast.sim.swarm.history import History
@@ -42,17 +42,18 @@ class Stage:
         seed: int | str,
         *,
         adapt: tuple[Adapt, ...] = (),
+        adapt_sentinels: tuple[AdaptSentinel, ...] = (),
         choose: Choose = choose_promotion,
         trace: bool = False,
     ) -> None:
-        """Make an empty world. `adapt` and `choose` put deliberate faults in (`swarm.mutations`)."""
+        """Make an empty world. `adapt…` and `choose` put deliberate faults in (`swarm.mutations`)."""
         self.world = World(seed, trace=trace)
         self.history = History()
         self.epochs = Epochs()
         self.nodes = Nodes(self.world, (*adapt, self._observe))
         self.checks = Checks(self.nodes, self.history, self.epochs, Promise())
         self.managers: dict[str, Manager] = {}
-        self.sentinels = Sentinels(self.world)
+        self.sentinels = Sentinels(self.world, adapt_sentinels)
         self.by_address = False
         """Nodes are told of each other by address, as Sentinels do it."""
         self.behind: dict[str, str] = {}

@@ -2,9 +2,9 @@
 
 What this is: a table of mistakes that somebody could make, each put into nodes of a run at
 their construction, or into the managers' choice. What it is not: part of the product;
-nothing is patched but the one node in hand.
+nothing is patched but the one node in hand. Those of Sentinels are in `sentinel_mutations`.
 
-How to read it: `MUTATIONS` at the end is the table. A survivor is a hole in the judges.
+How to read it: `MUTATIONS` is the table. A survivor is a hole in the judges.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from holdfast.replication.history import NO_ID, Continue
 from holdfast.replication.promotion import Choice, Promote, choose_promotion
 from holdfast.replication.upstream import S_MULTI
 from holdfast.sim.nodes import Adapt
+from holdfast.sim.sentinels import AdaptSentinel
 from holdfast.sim.swarm.manager import Choose
 
 FIRST_TRANSACTION_HALF = b"*3\r\n$3\r\nSET\r\n$"
@@ -30,11 +31,12 @@ FIRST_TRANSACTION_HALF = b"*3\r\n$3\r\nSET\r\n$"
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One deliberate fault: of nodes, or of the managers' choice."""
+    """One deliberate fault: of nodes, of the managers' choice, or of Sentinels (kind sentinel alone)."""
 
     summary: str
     adapt: tuple[Adapt, ...] = ()
     choose: Choose = choose_promotion
+    adapt_sentinels: tuple[AdaptSentinel, ...] = ()
 
 
 MUTATIONS: dict[str, Mutation] = {}

@@ -14,6 +14,9 @@ from holdfast.sim.scenario.runner import perform
 from holdfast.sim.scenario.stage import Stage
 from holdfast.sim.swarm.draw import KINDS, Drawn, Fault
 from holdfast.sim.swarm.mutations import MUTATIONS
+from holdfast.sim.swarm.sentinel_mutations import SENTINEL_MUTATIONS
+
+ALL_MUTATIONS = {**MUTATIONS, **SENTINEL_MUTATIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,14 @@ def play(
     """Play a drawn run; return what became of it, and the stage for whoever wants to tell of it."""
     text = drawn.text(faults)
     if mutation:
-        change = MUTATIONS[mutation]
-        stage, problem = perform(text, adapt=change.adapt, choose=change.choose, trace=trace)
+        change = ALL_MUTATIONS[mutation]
+        stage, problem = perform(
+            text,
+            adapt=change.adapt,
+            adapt_sentinels=change.adapt_sentinels,
+            choose=change.choose,
+            trace=trace,
+        )
     else:
         stage, problem = perform(text, trace=trace)
     history = stage.history

@@ -1,0 +1,101 @@
+"""The leader's side of a takeover, decision by decision: reports in, orders out, no socket."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from holdfast.node.sentinel_orders import SentinelOrders
+from holdfast.replication.fence import FenceReport
+from holdfast.replication.orders import report_fields
+from holdfast.replication.set_record import NOWHERE, Position
+from holdfast.sentinel import takeover
+from holdfast.sentinel.effects import Effect, Send
+from holdfast.sentinel.model import Failover, Instance
+from tests.sentinel.scene import ME, Scene
+
+EPOCH = 4
+
+
+class Attempt:
+    """One attempt of ours in epoch 4, around a primary and two replicas of ours."""
+
+    def __init__(self) -> None:
+        self.scene = Scene()
+        self.scene.sentinel.orders = SentinelOrders()
+        primary = self.primary = self.scene.primary
+        primary.failover, primary.failover_epoch = Failover.SELECT_REPLICA, EPOCH
+        self.nodes = [primary, *self.scene.replicas]
+        for number, each in enumerate(self.nodes):
+            each.node_id = f"node{number}"
+        self.asked: dict[Instance, Send] = {}
+
+    def step(self, after_ms: int = 0) -> list[Effect]:
+        """Go on; remember who is fenced; return the effects."""
+        self.scene.now_ms += after_ms
+        takeover.step(self.scene.sentinel, self.primary, self.scene.now_ms)
+        effects = self.scene.sentinel.take_effects()
+        for each in effects:
+            if isinstance(each, Send) and each.words[:2] == ("HOLDFAST", "FENCE"):
+                node = next(node for node in self.nodes if node.link is each.link)
+                self.asked[node] = each
+        return effects
+
+    def reports(self, node: Instance, offset: int, is_known: bool = True) -> None:
+        """Answer the fence that was last sent to a node."""
+        report = FenceReport(node.node_id, EPOCH, ME, Position(0, offset), None, True, True, None)
+        if not is_known:
+            report = replace(report, position=NOWHERE, intact=False, is_known=False)
+        sent = self.asked.pop(node)
+        assert sent.on_reply is not None
+        sent.on_reply(list(report_fields(report)), self.scene.now_ms)
+
+    def told_to_lead(self, effects: list[Effect]) -> list[str]:
+        """Return who was told to lead."""
+        return [
+            node.node_id
+            for each in effects
+            if isinstance(each, Send) and each.words[:2] == ("HOLDFAST", "PROMOTE")
+            for node in self.nodes
+            if node.link is each.link
+        ]
+
+
+def test_a_node_that_is_still_loading_is_asked_again_until_it_knows_its_copy() -> None:
+    attempt = Attempt()
+    attempt.step()
+    loading = attempt.nodes[1]
+    attempt.reports(loading, 0, is_known=False)
+    attempt.step(takeover.FENCE_AGAIN_MS - 1)
+    assert loading not in attempt.asked
+    attempt.step(2)
+    assert loading in attempt.asked
+    attempt.reports(loading, 50)
+    attempt.step(takeover.FENCE_AGAIN_MS + 1)
+    assert loading not in attempt.asked
+
+
+def test_a_primary_that_has_lost_its_data_does_not_lead_however_far_its_stream_has_come() -> None:
+    attempt = Attempt()
+    attempt.primary.lost_history = True
+    attempt.step()
+    for node, offset in zip(attempt.nodes, (9000, 500, 400), strict=True):
+        attempt.reports(node, offset)
+    assert attempt.told_to_lead(attempt.step(1)) == ["node1"]
+
+
+def test_a_primary_that_has_its_data_leads_when_its_stream_has_come_furthest() -> None:
+    attempt = Attempt()
+    attempt.step()
+    for node, offset in zip(attempt.nodes, (9000, 500, 400), strict=True):
+        attempt.reports(node, offset)
+    assert attempt.told_to_lead(attempt.step(1)) == ["node0"]
+
+
+def test_a_lone_primary_that_has_lost_its_data_leads_again_for_nobody_has_more() -> None:
+    attempt = Attempt()
+    attempt.primary.lost_history = True
+    for each in attempt.scene.replicas:
+        each.node_id = ""  # stock nodes take no orders
+    attempt.step()
+    attempt.reports(attempt.primary, 10)
+    assert attempt.told_to_lead(attempt.step(1)) == ["node0"]

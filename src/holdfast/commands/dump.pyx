@@ -16,10 +16,10 @@ from holdfast.engine.keyspace cimport (
     EXPIRY_DELETE, TYPE_LIST, TYPE_ZSET, Record, expires_at, ks_delete, ks_read, ks_write, record_set_lru,
     type_of)
 from holdfast.engine.blocking cimport signal_ready
-from holdfast.engine.rdb_decode cimport (
-    DECODED, Decoder, decode_value, decoder_clear, decoder_init, store_decoded)
+from holdfast.engine.rdb_decode cimport decode_value, decoder_clear, decoder_init, store_decoded
 from holdfast.engine.rdb_encode cimport Sink, put_byte, put_value, rdb_type
 from holdfast.engine.rdb_format cimport RDB_VERSION_READ, RDB_VERSION_WRITTEN
+from holdfast.engine.rdb_window cimport DECODED, Decoder
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_bulk, reply_error, reply_null, reply_ok, reply_syntax_error
 from holdfast.engine.state cimport Call, Engine, Session

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint64_t
 from holdfast.engine.buf cimport Buf
 from holdfast.engine.keyspace cimport Database, Keyspace
-from holdfast.engine.rdb_decode cimport Decoder
+from holdfast.engine.rdb_window cimport Decoder
 from holdfast.engine.state cimport Engine
 
 cdef class RdbReader:

@@ -32,6 +32,7 @@ from holdfast.replication.information import info_fields, role
 from holdfast.replication.lease_keeper import LeaseKeeper
 from holdfast.replication.left_overs import delete_left_overs
 from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
+from holdfast.replication.overseer import Target
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
 from holdfast.replication.reply_gate import GUARD_FENCED, READ_PROMISES, ReplyGate
@@ -40,7 +41,7 @@ from holdfast.replication.set_record import RDB_FIELD, Position, SetRecord, SetR
 from holdfast.replication.standing import NodeStanding, OrderRefused
 from holdfast.replication.stream import Stream
 from holdfast.replication.sync_line import SyncLine
-from holdfast.replication.upstream import GUARD_REPLICA, Target, Upstream
+from holdfast.replication.upstream import GUARD_REPLICA, Upstream
 from holdfast.replication.waiting import Waiting
 from holdfast.server.config.configuration import Refused
 from holdfast.server.pauses import FAILOVER, FOR_EVER_MS

@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 from holdfast.engine.request import apply_stream
 from holdfast.engine.state import Session
-from holdfast.replication.empty_primary import Cause, PrimaryClaim, full_resync_refusal
+from holdfast.replication.empty_primary import Cause, PrimaryClaim
 from holdfast.replication.handshake import (
     Attached,
     BeginSnapshot,
@@ -37,10 +36,11 @@ from holdfast.replication.handshake import (
 )
 from holdfast.replication.history import History, PsyncAnswer, PsyncReply
 from holdfast.replication.incoming import Incoming, Plan, plan_of
-from holdfast.replication.keys_of_primary import count_keys
-from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, read_attach_answer
+from holdfast.replication.orders import AttachAnswer, OrderError, read_attach_answer
+from holdfast.replication.overseer import Overseer, Target
 from holdfast.replication.ports import Node, SnapshotSink, now_ms
-from holdfast.replication.set_record import Position, SetRecord, SetRecordError, decode_set_record
+from holdfast.replication.resync_judge import ResyncJudge
+from holdfast.replication.set_record import Position, SetRecordError, decode_set_record
 from holdfast.replication.stream import Stream
 from holdfast.replication.upstream_link import UpstreamLink, encode
 
@@ -64,72 +64,6 @@ class LinkState(Enum):
     CONNECTED = "connected"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The primary to follow. `until`: only fetch its tail up to there, acknowledging nothing."""
-
-    host: str
-    port: int
-    until: Position | None = None
-
-
-class Overseer(Protocol):
-    """Who decides what the link may do (`replicator`)."""
-
-    def attach_request(self) -> AttachRequest:
-        """Say who this node is."""
-        ...
-
-    def may_attach(self, epoch: int, position: Position) -> str | None:
-        """Return why this primary may not be followed, None if it may."""
-        ...
-
-    def own_position(self) -> Position:
-        """Return the position of the present copy."""
-        ...
-
-    def is_bound(self) -> bool:
-        """Tell whether a member set that needs acknowledgements binds this copy."""
-        ...
-
-    def may_acknowledge(self) -> bool:
-        """Tell whether acknowledgements may leave."""
-        ...
-
-    def record_seen(self, record: SetRecord | None) -> None:
-        """Note the newest set record of the copy."""
-        ...
-
-    def copy_known(self, is_known: bool) -> None:
-        """Note whether the copy is whole."""
-        ...
-
-    def copy_lost(self) -> None:
-        """Note that the old copy is gone and the new one did not come."""
-        ...
-
-    def applied(self) -> None:
-        """Note that the copy reaches further."""
-        ...
-
-    @property
-    def syncs_first(self) -> bool:
-        """Whether each write is on stable storage before it is acknowledged."""
-        ...
-
-    def fsynced_offset(self) -> int | None:
-        """Return up to where the own AOF is on stable storage, None without AOF."""
-        ...
-
-    def upstream_changed(self, is_up: bool) -> None:
-        """Note that the link went up or down."""
-        ...
-
-    def failover_answer(self, accepted: bool, reason: str) -> None:
-        """Note what the target of a hand-over says."""
-        ...
-
-
 class Upstream:
     """This node's link to its primary."""
 
@@ -138,6 +72,7 @@ class Upstream:
         self._stream = stream
         self.sink = sink
         self._overseer = overseer
+        self._judge_of_resync = ResyncJudge(node, stream, overseer)
         self.target: Target | None = None
         self.state = LinkState.NONE
         self.cause = Cause.RECONNECT
@@ -325,10 +260,8 @@ class Upstream:
     # ---- rule: a primary that has lost its history does not wipe this copy ----
 
     def _judge(self, link: UpstreamLink, reply: PsyncReply) -> None:
-        node = self._node
-        keys = sum(node.engine.key_count(each) for each in range(node.engine.database_count))
-        is_enabled = node.configuration["replica-refuse-empty-primary"]
-        if not is_enabled or self.cause is not Cause.RECONNECT or not keys:
+        keys = self._judge_of_resync.keys_at_stake(self.cause)
+        if not keys:
             return
         if self._answer is not None:
             self._decide(link, reply, keys, Position(self._answer.epoch, self._answer.shared), None)
@@ -338,17 +271,8 @@ class Upstream:
 
     async def _ask_then_decide(self, link: UpstreamLink, reply: PsyncReply, keys: int) -> None:
         assert self.target is not None
-        configuration = self._node.configuration
         try:
-            there = await asyncio.wait_for(
-                count_keys(
-                    self.target.host,
-                    self.target.port,
-                    configuration["masteruser"],
-                    configuration["masterauth"],
-                ),
-                configuration["repl-timeout"],
-            )
+            there = await self._judge_of_resync.keys_there(self.target)
         except (OSError, TimeoutError, ValueError) as error:
             link.close(f"The primary does not say how many keys it holds: {error!r}")
             return
@@ -357,30 +281,15 @@ class Upstream:
             link.go_on()
 
     def _decide(
-        self,
-        link: UpstreamLink,
-        reply: PsyncReply,
-        keys: int,
-        claimed: Position | None,
-        key_count: int | None,
+        self, link: UpstreamLink, reply: PsyncReply, keys: int, claimed: Position | None, there: int | None
     ) -> None:
-        history = self._stream.history
-        refusal = full_resync_refusal(
-            True,
-            self.cause,
-            self._overseer.own_position(),
-            keys,
-            frozenset((history.replication_id, history.second_id)),
-            PrimaryClaim(reply.replication_id or "", claimed, key_count),
-        )
-        if refusal is None:
-            self.refusal = ""
-            return
-        self.refusal = refusal
-        link.close(
-            f"Full resync refused, this replica keeps its data: {refusal}. "
-            "REPLICAOF, or replica-refuse-empty-primary no, lets it follow all the same."
-        )
+        claim = PrimaryClaim(reply.replication_id or "", claimed, there)
+        self.refusal = self._judge_of_resync.refusal(self.cause, keys, claim)
+        if self.refusal:
+            link.close(
+                f"Full resync refused, this replica keeps its data: {self.refusal}. "
+                "REPLICAOF, or replica-refuse-empty-primary no, lets it follow all the same."
+            )
 
     # ---- a snapshot ----
 

@@ -1,6 +1,6 @@
 """The swarm: seeds keep every promise, equal seeds are equal runs, mistakes are seen.
 
-Options by environment: HOLDFAST_SWARM_SEEDS (200), HOLDFAST_SENTINEL_SEEDS (6),
+Options by environment: HOLDFAST_SWARM_SEEDS (100), HOLDFAST_SENTINEL_SEEDS (6),
 HOLDFAST_DETERMINISM_SEEDS (3).
 """
 
@@ -26,7 +26,7 @@ from holdfast.sim.swarm.shrink import shrunk
 from holdfast.sim.swarm.story import picture, told
 
 ROOT = Path(__file__).parents[2]
-SEEDS = int(os.environ.get("HOLDFAST_SWARM_SEEDS", "200"))
+SEEDS = int(os.environ.get("HOLDFAST_SWARM_SEEDS", "100"))
 SENTINEL_SEEDS = int(os.environ.get("HOLDFAST_SENTINEL_SEEDS", "6"))
 CHUNK = 10
 DETERMINISM_SEEDS = int(os.environ.get("HOLDFAST_DETERMINISM_SEEDS", "3"))

@@ -11,7 +11,7 @@ from holdfast.sim import World
 from tests.sentinel.simulated import SimulatedGroup
 from tests.vip.simulated import Agents
 
-SEEDS = int(os.environ.get("HOLDFAST_ADDRESS_SEEDS", "3"))
+SEEDS = int(os.environ.get("HOLDFAST_ADDRESS_SEEDS", "2"))
 """Seeds a kind in an ordinary run."""
 
 

@@ -110,7 +110,8 @@ def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
         until(lambda: is_gone(killed), "a moment later it is dead")
         assert newcomer.run(read) == "hello\n"
         newcomer.running.until_well()
-        assert re.search(r"node-1 .*replica of node-[23]", newcomer.run(f"{newcomer.home}/bin/holdfast status"))
+        shown = newcomer.run(f"{newcomer.home}/bin/holdfast status")
+        assert re.search(r"node-1 .*replica of node-[23]", shown)
         report = newcomer.run(drill)
         for line in ("seen", "agreed", "leader", "promoted", "first write", "outage that clients saw"):
             assert line in report

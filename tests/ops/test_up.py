@@ -124,7 +124,7 @@ def test_the_shell_completes_commands_faults_and_options() -> None:
 
 
 def test_logs_are_told_by_name_and_wrong_names_by_exit_status(running: Running) -> None:
-    assert "Ready to accept connections" in running.ask("logs", "node-2").stdout
+    assert "leads mymaster" in running.ask("logs", "proxy").stdout
     wrong = running.ask("logs", "node-9")
     assert wrong.returncode == 4 and "node-1" in wrong.stderr
 

@@ -1,11 +1,13 @@
 """Whole deployments for tests: started and asked by the commands that people type.
 
 What it is: `deployment(...)` runs `holdfast up --detach` on free ports in a directory of its own and
-ends it with `holdfast down`. What it is not: assertions.
+ends it with `holdfast down`. Where a test waits for something it looks as `holdfast status` does, but
+without a process for each look. What it is not: assertions.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -28,6 +30,10 @@ from redis.backoff import ConstantBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
+
+from holdfast.ops.files_on_disk import Directory
+from holdfast.ops.picture import take
+from holdfast.ops.topology import own
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPAN = 16
@@ -55,7 +61,7 @@ def environment() -> dict[str, str]:
 def free_base() -> int:
     """Return a stable port whose followers, their buses and Sentinels are free."""
     while True:
-        first = random.randrange(10_000, 20_000, SPAN)
+        first = random.randrange(10_000, 12_700, SPAN)  # 20,000 above is still below the ephemeral ports
         with contextlib.ExitStack() as held:
             try:
                 for each in (first + add + n for add in (0, 10_000, 20_000) for n in range(SPAN)):
@@ -84,20 +90,25 @@ class Running:
     port: int
     ready_s: float
     words: tuple[str, ...] = ()
+    directory: str = "data"
 
     @property
     def data(self) -> Path:
         """Its directory."""
-        return self.home / "data"
+        return self.home / self.directory
 
     def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command about it."""
         return holdfast(*words, "--data", str(self.data))
 
     def status(self) -> dict[str, Any]:
-        """Return what `holdfast status --json` says."""
-        told: dict[str, Any] = json.loads(self.ask("status", "--json").stdout)
+        """Return what `holdfast status --json` prints."""
+        told: dict[str, Any] = asyncio.run(take(own(Directory(str(self.data))))).as_json()
         return told
+
+    def until_well(self) -> None:
+        """Wait until all members are well."""
+        until(lambda: self.status()["health"] == "ok", "all is well")
 
     def run_file(self) -> dict[str, Any]:
         """Return the pids."""
@@ -118,11 +129,11 @@ class Running:
 
     def client(self, **options: Any) -> Any:
         """Return redis-py at the stable port, or by the Sentinels or the cluster where there is none."""
-        options = {"socket_timeout": 10, "decode_responses": True, **options}
-        if json.loads((self.data / "deployment.json").read_text())["cluster"]:
-            return RedisCluster(host="127.0.0.1", port=self.port + 1, **options)
+        options = {"socket_timeout": 15, "decode_responses": True, **options}
         if (self.data / "proxy").exists():
             return redis.Redis(port=self.port, retry=Retry(ConstantBackoff(0), 0), **options)
+        if json.loads((self.data / "deployment.json").read_text())["cluster"]:
+            return RedisCluster(host="127.0.0.1", port=self.port + 1, **options)
         sentinels = [("127.0.0.1", self.port + 20_000 + each) for each in range(3)]
         return Sentinel(sentinels).master_for("mymaster", **options)
 

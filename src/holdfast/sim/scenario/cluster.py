@@ -12,7 +12,7 @@ from holdfast.cluster import flags, slots
 from holdfast.cluster.model import Node
 from holdfast.node.cluster import ClusterSide
 from holdfast.node.server import ServerNode
-from holdfast.sim.nodes import PORT
+from holdfast.sim.nodes import PORT, Nodes
 from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.form import ScenarioError
 from holdfast.sim.scenario.stage import Stage
@@ -77,20 +77,27 @@ def _all_met(stage: Stage) -> bool:
 @CONDITIONS.form("the cluster agrees")
 def agrees(stage: Stage) -> bool:
     """All nodes run and serve, have the same picture, and every replica holds what its primary has."""
-    sides = _sides(stage)
-    if len(sides) < len(stage.nodes.settings) or not all(each.is_ok for each in sides.values()):
-        return False
+    return not difference_of(stage.nodes)
+
+
+def difference_of(nodes: Nodes) -> str:
+    """Return what keeps the nodes from agreeing, empty where nothing does."""
+    sides = {name: node.cluster for name, node in nodes.all_serving().items() if node.cluster is not None}
+    if away := [name for name in nodes.settings if name not in sides]:
+        return f"{', '.join(away)} not serving"
+    if down := [name for name, side in sides.items() if not side.is_ok]:
+        return f"the cluster is down for {', '.join(down)}"
     if len({_picture(side) for side in sides.values()}) != 1:
-        return False
+        return "the nodes have different pictures"
     by_id = {side.me.id: name for name, side in sides.items()}
     for name, side in sides.items():
         if side.me.primary is not None:
-            mine, above = stage.nodes.latest[name], stage.nodes.latest[by_id[side.me.primary.id]]
+            mine, above = nodes.latest[name], nodes.latest[by_id[side.me.primary.id]]
             if not mine.replication.upstream.is_up:
-                return False
+                return f"{name} has no link: {mine.replication.upstream.refusal}"
             if mine.replication.stream.offset != above.replication.end_offset:
-                return False
-    return True
+                return f"{name} has not all that its primary has"
+    return ""
 
 
 def _picture(side: ClusterSide) -> tuple[object, ...]:

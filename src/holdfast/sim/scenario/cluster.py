@@ -8,17 +8,16 @@ How to read it: the steps, then the conditions, each a sentence about what nodes
 
 from __future__ import annotations
 
-from holdfast.cluster import flags, slots
-from holdfast.cluster.model import Node
+from holdfast.cluster import slots
 from holdfast.node.cluster import ClusterSide
 from holdfast.node.server import ServerNode
-from holdfast.sim.nodes import PORT, Nodes
+from holdfast.sim.cluster_agreement import difference_of
+from holdfast.sim.nodes import PORT
 from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.form import ScenarioError
 from holdfast.sim.scenario.stage import Stage
 
 FORM_SECONDS = 30.0
-STANDING = flags.PRIMARY | flags.REPLICA | flags.PFAIL | flags.FAIL
 
 
 def form_cluster(stage: Stage, primaries: str, replicas: str | None, settings: dict[str, str]) -> str:
@@ -78,35 +77,6 @@ def _all_met(stage: Stage) -> bool:
 def agrees(stage: Stage) -> bool:
     """All nodes run and serve, have the same picture, and every replica holds what its primary has."""
     return not difference_of(stage.nodes)
-
-
-def difference_of(nodes: Nodes) -> str:
-    """Return what keeps the nodes from agreeing, empty where nothing does."""
-    sides = {name: node.cluster for name, node in nodes.all_serving().items() if node.cluster is not None}
-    if away := [name for name in nodes.settings if name not in sides]:
-        return f"{', '.join(away)} not serving"
-    if down := [name for name, side in sides.items() if not side.is_ok]:
-        return f"the cluster is down for {', '.join(down)}"
-    if len({_picture(side) for side in sides.values()}) != 1:
-        return "the nodes have different pictures"
-    by_id = {side.me.id: name for name, side in sides.items()}
-    for name, side in sides.items():
-        if side.me.primary is not None:
-            mine, above = nodes.latest[name], nodes.latest[by_id[side.me.primary.id]]
-            if not mine.replication.upstream.is_up:
-                return f"{name} has no link: {mine.replication.upstream.refusal}"
-            if mine.replication.stream.offset != above.replication.end_offset:
-                return f"{name} has not all that its primary has"
-    return ""
-
-
-def _picture(side: ClusterSide) -> tuple[object, ...]:
-    return tuple(sorted(_row(each) for each in side.nodes()))
-
-
-def _row(node: Node) -> tuple[str, int, int, str, int]:
-    above = node.primary.id if node.primary is not None else ""
-    return (node.id, node.flags & STANDING, node.slots, above, node.group.config_epoch)
 
 
 @CONDITIONS.form("{name:NAME} serves slot {slot:COUNT}")

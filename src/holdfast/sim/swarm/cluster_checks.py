@@ -19,8 +19,8 @@ from holdfast.engine.digest import digest_of_value
 from holdfast.engine.slots import slot_of_key
 from holdfast.node.server import ServerNode
 from holdfast.replication.fence import Standing
+from holdfast.sim.cluster_agreement import difference_of
 from holdfast.sim.nodes import Nodes
-from holdfast.sim.scenario.cluster import difference_of
 from holdfast.sim.swarm.checks import MEMORY_LIMIT_BYTES, NO_SUCH_KEY, Checks, Promise
 from holdfast.sim.swarm.history import History, Outcome, Promotion
 from holdfast.sim.swarm.manager import Epochs

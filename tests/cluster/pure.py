@@ -98,7 +98,7 @@ class PureNode:
             for effect in batch:
                 match effect:
                     case todo.Persist():
-                        self.file = nodes_file.text_of(self.view)
+                        self.persist(effect.synced)
                     case todo.Connect():
                         self._connect(effect.link)
                     case todo.Disconnect():
@@ -108,6 +108,10 @@ class PureNode:
                     case todo.LookAgain():
                         self.cluster.later(max(effect.after_ms, 1), self, self._look)
         self.cluster.check(self)
+
+    def persist(self, synced: bool) -> None:
+        """Write the file."""
+        self.file = nodes_file.text_of(self.view)
 
     def _look(self) -> None:
         self._hand_in()
@@ -167,6 +171,8 @@ class PureNode:
 class PureCluster:
     """All nodes, the time, the network."""
 
+    make = PureNode
+
     def __init__(self, seed: int, primaries: int = 3, replicas: int = 1, timeout_ms: int = 1000) -> None:
         self.luck = random.Random(seed)
         self.timeout_ms = timeout_ms
@@ -181,7 +187,7 @@ class PureCluster:
         """Config epoch to the one primary that ever had slots by it."""
         self.nodes: list[PureNode] = []
         for number in range(primaries * (1 + replicas)):
-            self.nodes.append(PureNode(self, number))
+            self.nodes.append(self.make(self, number))
         self.primaries = primaries
 
     def by_port(self, port: int) -> PureNode | None:

@@ -359,6 +359,19 @@ def test_a_replica_whose_stream_still_flows_waits_where_only_the_port_refuses() 
     assert view.election.is_sent
 
 
+def test_who_has_won_an_epoch_votes_for_nobody_else_in_it() -> None:
+    view = as_replica(a_view())
+    view.nodes[R].flags |= flags.FAIL
+    failure.mark_failed(view, view.nodes[A], NOW)
+    election.consider(view, NOW)
+    epoch = view.election.epoch
+    election.voted(view, view.nodes[B], epoch)
+    view.size = 1
+    election.consider(view, NOW)
+    assert view.me.is_primary
+    assert view.voted_epoch == view.me.config_epoch == epoch
+
+
 @pytest.mark.parametrize(
     ("heard_ms_ago", "factor", "may"), [(5000, 10, True), (99_000, 10, False), (99_000, 0, True)]
 )

@@ -17,7 +17,7 @@ from typing import TextIO
 import click
 
 from holdfast.sim.scenario import ScenarioError, run_text
-from holdfast.sim.swarm.draw import KINDS
+from holdfast.sim.swarm.kinds import KINDS
 from holdfast.sim.swarm.pool import run_many
 from holdfast.sim.swarm.run import ALL_MUTATIONS, Outcome, play
 from holdfast.sim.swarm.shrink import shrunk

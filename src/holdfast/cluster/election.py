@@ -165,6 +165,7 @@ def _ask(view: View, primary: Node, now_ms: int) -> None:
     election = view.election
     view.epoch += 1
     election.epoch, election.is_sent = view.epoch, True
+    view.voted_epoch = view.epoch  # our own: if we win, we have no vote to give in this epoch
     election.at_ms = election.asked_ms = now_ms
     view.save()  # that we asked may be forgotten: it is the votes that are given once
     view.log(f"Starting a failover election for epoch {view.epoch}.")

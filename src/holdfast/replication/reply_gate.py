@@ -211,9 +211,14 @@ class ReplyGate:
             self.look_at_members()
 
     def went_away(self, replica: RemoteReplica) -> None:
-        """Note that a replica's link has ended."""
-        if self.gate is not None and replica.attachment.node_id:
-            self.gate.detached(replica.attachment.node_id, now_ms(self._node))
+        """Note that a replica's link has ended; an older one than it has now says nothing of it."""
+        node_id = replica.attachment.node_id
+        has_another = any(
+            each is not replica and each.attachment.node_id == node_id and each.stage is Stage.ONLINE
+            for each in self._stream.replicas
+        )
+        if self.gate is not None and node_id and not has_another:
+            self.gate.detached(node_id, now_ms(self._node))
 
     def look_at_members(self) -> None:
         """Take in replicas of ours that are online, and follow a change of N, if no change is under way."""

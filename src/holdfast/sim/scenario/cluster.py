@@ -8,17 +8,16 @@ How to read it: the steps, then the conditions, each a sentence about what nodes
 
 from __future__ import annotations
 
-from holdfast.cluster import flags, slots
-from holdfast.cluster.model import Node
+from holdfast.cluster import slots
 from holdfast.node.cluster import ClusterSide
 from holdfast.node.server import ServerNode
+from holdfast.sim.cluster_agreement import difference_of
 from holdfast.sim.nodes import PORT
 from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.form import ScenarioError
 from holdfast.sim.scenario.stage import Stage
 
 FORM_SECONDS = 30.0
-STANDING = flags.PRIMARY | flags.REPLICA | flags.PFAIL | flags.FAIL
 
 
 def form_cluster(stage: Stage, primaries: str, replicas: str | None, settings: dict[str, str]) -> str:
@@ -77,29 +76,7 @@ def _all_met(stage: Stage) -> bool:
 @CONDITIONS.form("the cluster agrees")
 def agrees(stage: Stage) -> bool:
     """All nodes run and serve, have the same picture, and every replica holds what its primary has."""
-    sides = _sides(stage)
-    if len(sides) < len(stage.nodes.settings) or not all(each.is_ok for each in sides.values()):
-        return False
-    if len({_picture(side) for side in sides.values()}) != 1:
-        return False
-    by_id = {side.me.id: name for name, side in sides.items()}
-    for name, side in sides.items():
-        if side.me.primary is not None:
-            mine, above = stage.nodes.latest[name], stage.nodes.latest[by_id[side.me.primary.id]]
-            if not mine.replication.upstream.is_up:
-                return False
-            if mine.replication.stream.offset != above.replication.end_offset:
-                return False
-    return True
-
-
-def _picture(side: ClusterSide) -> tuple[object, ...]:
-    return tuple(sorted(_row(each) for each in side.nodes()))
-
-
-def _row(node: Node) -> tuple[str, int, int, str, int]:
-    above = node.primary.id if node.primary is not None else ""
-    return (node.id, node.flags & STANDING, node.slots, above, node.group.config_epoch)
+    return not difference_of(stage.nodes)
 
 
 @CONDITIONS.form("{name:NAME} serves slot {slot:COUNT}")

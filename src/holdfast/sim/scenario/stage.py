@@ -99,12 +99,12 @@ class Stage:
         for name in self.history.sentinels:
             self.sentinels.start(name, self.history.primary, count // 2 + 1, down_after_ms)
 
-    def start_clients(self, count: int, rate: float) -> None:
+    def start_clients(self, count: int, rate: float, make: type[Workload] = Workload) -> None:
         """Start so many clients, each on a host of its own, and the judges."""
         self.checks.promise = self.promise()
         for _ in range(count):
             name = f"c{len(self.clients) + 1}"
-            client = Workload(name, self.nodes, self.history, rate)
+            client = make(name, self.nodes, self.history, rate)
             self.clients.append(client)
             self.world.start(name, client.main)
         self.watch()
@@ -114,7 +114,8 @@ class Stage:
         all_settings = list(self.nodes.settings.values())
         needed = min(int(each.get("min-replicas-to-ack", "0")) for each in all_settings)
         strict = all(each.get("min-replicas-to-ack-strict", "yes") == "yes" for each in all_settings)
-        managed = bool(self.managers or self.sentinels.names)
+        in_cluster = any(each.get("cluster-enabled") == "yes" for each in all_settings)
+        managed = bool(self.managers or self.sentinels.names) or in_cluster
         keeps = needed > 0 and strict and managed
         always = all(
             each.get("appendonly") == "yes" and each.get("appendfsync") == "always" for each in all_settings

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 
+from holdfast.engine.slots import slot_of_key
 from holdfast.replication.orders import read_report
 from holdfast.replication.promotion import FetchFirst, Promote, choose_promotion
 from holdfast.sim.nodes import PORT
@@ -18,6 +19,9 @@ from holdfast.sim.scenario.cluster import form_cluster
 from holdfast.sim.scenario.conditions import condition, shown
 from holdfast.sim.scenario.form import ScenarioError, Table, seconds, settings
 from holdfast.sim.scenario.stage import Broken, Stage
+from holdfast.sim.swarm.checks import Promise
+from holdfast.sim.swarm.cluster_checks import ClusterChecks
+from holdfast.sim.swarm.cluster_workload import ClusterWorkload
 
 Does = Callable[..., str | None]
 STEPS: Table[Does] = Table("step")
@@ -96,7 +100,40 @@ def ask(stage: Stage, name: str, words: str) -> str:
 @STEPS.form("cluster of {primaries:NAMES}[ with replicas {replicas:NAMES}][ set {words:TEXT}]")
 def cluster(stage: Stage, primaries: str, replicas: str | None = None, words: str | None = None) -> str:
     """Start a cluster: the slots shared among the primaries, the replicas following them in turn."""
-    return form_cluster(stage, primaries, replicas, settings(words))
+    made = form_cluster(stage, primaries, replicas, settings(words))
+    if isinstance(stage.checks, ClusterChecks):
+        leading, following = primaries.split(", "), replicas.split(", ") if replicas else []
+        stage.checks.share([[name, *following[at :: len(leading)]] for at, name in enumerate(leading)])
+    return made
+
+
+@STEPS.form("judge a cluster")
+def judge_cluster(stage: Stage) -> None:
+    """Let those judge who know of slots; before the nodes start."""
+    stage.checks = judges = ClusterChecks(stage.nodes, stage.history, stage.epochs, Promise())
+    stage.nodes.adapt += (judges.observe,)
+
+
+@STEPS.form("cluster clients {count:COUNT} at {rate:NUMBER} a second")
+def cluster_clients(stage: Stage, count: str, rate: str) -> None:
+    """Start clients that write all over the slots, and the judges."""
+    stage.start_clients(int(count), float(rate), ClusterWorkload)
+
+
+@STEPS.form("write to every shard")
+def write_everywhere(stage: Stage) -> None:
+    """Every primary must take a write to a slot of its own, soon."""
+    for name, node in stage.nodes.all_serving().items():
+        if node.cluster is None or not node.cluster.me.slots or not node.cluster.me.is_primary:
+            continue
+        slots = node.cluster.view.me.slots
+        key = next(key for key in map(str, range(1 << 20)) if slots >> slot_of_key(key.encode()) & 1)
+        for _ in range(20):
+            if (answer := stage.ask(name, "SET", f"{{{key}}}last", "1")) in ("OK", b"OK"):
+                break
+            stage.pass_until(stage.world.now + 0.5)
+        else:
+            raise Unmet(f"{name} takes no write: {shown(answer)}")
 
 
 # ---- links ----

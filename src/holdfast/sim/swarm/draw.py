@@ -48,6 +48,8 @@ class Drawn:
     faults: tuple[Fault, ...]
     fault_seconds: float
     converge_seconds: int = CONVERGE_SECONDS
+    ends: tuple[str, ...] = ()
+    """Steps between convergence and judgement."""
 
     def text(self, faults: tuple[Fault, ...] | None = None) -> str:
         """Return the scenario, with these faults instead of all."""
@@ -61,6 +63,7 @@ class Drawn:
             f"wait {CALM_SECONDS:g} s",
             "stop clients",
             f"wait until convergence within {self.converge_seconds} s",
+            *self.ends,
             "judge",
         ]
         return "\n".join(lines) + "\n"
@@ -103,9 +106,6 @@ def draw_with_sentinels(seed: int, *, fault_seconds: float = SENTINEL_FAULT_SECO
     faults = drawn_faults(luck, hosts, ["c1", "c2", *everybody[len(names) :]], True, fault_seconds)
     faults += drawn_breaks(luck, everybody, fault_seconds)
     return Drawn(seed, names, tuple(starts), True, begins, tuple(faults), fault_seconds, 120)
-
-
-KINDS = {"replication": draw, "sentinel": draw_with_sentinels}
 
 
 def drawn_settings(luck: random.Random, replicas: int, managed: bool) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdfast.sim.swarm.draw import KINDS, Fault
+from holdfast.sim.swarm.draw import Fault
+from holdfast.sim.swarm.kinds import KINDS
 from holdfast.sim.swarm.run import Outcome, run_seed
 
 

@@ -1,0 +1,127 @@
+"""The judges of a cluster: one vote, one leader an epoch, nothing acknowledged lost, all agree at last.
+
+What this is: `ClusterChecks`, in the place of the judges of a single group (`checks`). What it is
+not: clients (`cluster_workload`).
+
+How to read it: `observe` hears of votes as they leave; `_look_at` looks at every node a few times
+a virtual second, and at a new leader for every write of its slots that was ever acknowledged;
+`difference` says why the nodes do not agree yet; `judge` looks for every write at the end. Slots do
+not move in these runs, so a shard is the names of its first primary and of those that began behind it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.cluster import messages
+from holdfast.cluster.model import Link
+from holdfast.engine.digest import digest_of_value
+from holdfast.engine.slots import slot_of_key
+from holdfast.node.server import ServerNode
+from holdfast.replication.fence import Standing
+from holdfast.sim.cluster_agreement import difference_of
+from holdfast.sim.nodes import Nodes
+from holdfast.sim.swarm.checks import MEMORY_LIMIT_BYTES, NO_SUCH_KEY, Checks, Promise
+from holdfast.sim.swarm.history import History, Outcome, Promotion
+from holdfast.sim.swarm.manager import Epochs
+
+
+class ClusterChecks(Checks):
+    """The judges of one run of a cluster."""
+
+    def __init__(self, nodes: Nodes, history: History, epochs: Epochs, promise: Promise) -> None:
+        """Begin without evidence."""
+        super().__init__(nodes, history, epochs, promise)
+        self._votes: dict[tuple[str, int], str] = {}
+        """Voter and epoch to whom the vote went."""
+        self._leaders: dict[int, str] = {}
+        """Config epoch to the primary that has slots by it."""
+        self._judged: set[tuple[str, int]] = set()
+        """Leaders that were judged, and in which epoch."""
+        self._shards: dict[str, int] = {}
+        self._may_lose: set[int] = set()
+        """Shards in which more nodes lost their memory at once than the promise bears."""
+
+    def share(self, shards: list[list[str]]) -> None:
+        """Say who belongs together: the names of each shard."""
+        self._shards = {name: number for number, names in enumerate(shards) for name in names}
+
+    # ---- all along ----
+
+    def observe(self, name: str, node: ServerNode) -> None:
+        """Hear of a node's votes as they leave."""
+        side = node.cluster
+        assert side is not None
+        bus: Any = side.bus
+        send = bus.send
+
+        def sent(link: Link, message: messages.Message) -> None:
+            if message.type == messages.AUTH_ACK and link.node is not None:
+                vote = message.sender, message.epoch
+                first = self._votes.setdefault(vote, link.node.id)
+                if first != link.node.id:
+                    self._say(f"{name} votes a second time in epoch {message.epoch}")
+            send(link, message)
+
+        bus.send = sent
+
+    def _look_at(self, name: str, node: ServerNode) -> None:
+        side, replication = node.cluster, node.replication
+        if side is None:
+            return
+        is_led = replication.upstream.is_up or replication.standing.node.standing is Standing.PRIMARY
+        if replication.standing.node.state.intact and is_led:
+            self._without_memory.discard(name)
+        if node.engine.used_bytes > MEMORY_LIMIT_BYTES:
+            self._say(f"{name} uses {node.engine.used_bytes} bytes")
+        me = side.view.me
+        if not me.is_primary or not me.slots or replication.is_replica:
+            return
+        first = self._leaders.setdefault(me.config_epoch, me.id)
+        if first != me.id:
+            self._say(f"{name} has slots by epoch {me.config_epoch}, and so has another")
+        if (me.id, me.config_epoch) not in self._judged:
+            self._judged.add((me.id, me.config_epoch))
+            now = self.nodes.world.now
+            self.history.promotions.append(Promotion(now, name, me.id, me.config_epoch, "", False))
+            self._judge_leader(name, node, f"as it leads in epoch {me.config_epoch}")
+
+    def _judge_leader(self, name: str, node: ServerNode, when: str) -> None:
+        """Every acknowledged write of its slots must be there."""
+        assert node.cluster is not None
+        if not self.promise.keeps_acknowledged or self._shards[name] in self._may_lose:
+            return
+        slots = node.cluster.view.me.slots
+        for each in self.history.operations:
+            key = each.key.encode()
+            if each.outcome is not Outcome.OK or not slots >> slot_of_key(key) & 1:
+                continue
+            if digest_of_value(node.engine, 0, key) == NO_SUCH_KEY:
+                self._say(
+                    f"{name} lacks {each.key} {when}, which {each.node} acknowledged at {each.ended:.3f}"
+                )
+                return
+
+    # ---- moments ----
+
+    def crashed(self, name: str) -> None:
+        """A process or its machine has gone, and its memory with it."""
+        super().crashed(name)
+        shard = self._shards[name]
+        gone = [each for each in self._without_memory if self._shards[each] == shard]
+        if len(gone) > self.promise.needed and shard not in self._may_lose:
+            self._may_lose.add(shard)
+            self.losses_allowed += 1
+
+    # ---- the end ----
+
+    def difference(self) -> str:
+        """Return why the nodes have not converged, empty when they have."""
+        return difference_of(self.nodes)
+
+    def judge(self, is_converged: bool) -> None:
+        """Look for every acknowledged write where its slot is."""
+        if is_converged:
+            for name, node in self.nodes.all_serving().items():
+                if node.cluster is not None and node.cluster.view.me.is_primary:
+                    self._judge_leader(name, node, "at the end")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.pure import PureCluster, PureNode
 
-SEEDS = range(int(os.environ.get("CLUSTER_SEEDS", "12")))
+SEEDS = range(int(os.environ.get("CLUSTER_SEEDS", "8")))
 """More of them by hand: CLUSTER_SEEDS=2000."""
 
 

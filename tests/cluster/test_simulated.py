@@ -14,7 +14,7 @@ from holdfast.sim.nodes import PORT
 from holdfast.sim.scenario.cluster import agrees, form_cluster
 from holdfast.sim.scenario.stage import Stage
 
-SEEDS = range(int(os.environ.get("CLUSTER_SIM_SEEDS", "4")))
+SEEDS = range(int(os.environ.get("CLUSTER_SIM_SEEDS", "2")))
 """More of them by hand: CLUSTER_SIM_SEEDS=300."""
 PRIMARIES = ("a", "b", "c")
 SHARD_SETTINGS = {"min-replicas-to-ack": "1", "min-replicas-to-ack-timeout": "500"}

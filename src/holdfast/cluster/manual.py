@@ -9,11 +9,13 @@ offset; the replica asks for votes when it holds everything up to there.
 from __future__ import annotations
 
 from holdfast.cluster import messages, outgoing, table
-from holdfast.cluster.effects import PauseWrites
+from holdfast.cluster.effects import LookAgain, PauseWrites
 from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Election, Link, ManualFailover, Node, View
 
 TIMEOUT_MS = 5000
+LOOK_MS = 2
+"""How soon to look again whether the rest of the stream has come."""
 PAUSE_MS = 2 * TIMEOUT_MS
 
 
@@ -66,3 +68,5 @@ def consider(view: View, now_ms: int) -> None:
         manual.can_start = True
         view.must_elect = True
         view.log("All master replication stream processed, manual failover can start.")
+    else:
+        view.do(LookAgain(LOOK_MS))  # writers wait

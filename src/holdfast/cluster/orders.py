@@ -68,6 +68,7 @@ def replicate(view: View, node_id: str, has_keys: bool) -> None:
     if view.me.is_primary and (view.me.slots or has_keys):
         raise CommandError("ERR To set a master the node must be empty and without assigned slots.")
     table.follow(view, node)
+    view.save(synced=True)
 
 
 def add_slots(view: View, slots: int) -> None:

@@ -101,7 +101,7 @@ def follow(view: View, primary: Node) -> None:
     view.has_foreign_copy = view.has_foreign_copy or me.shard_id != primary.shard_id
     me.shard_id = primary.shard_id
     end_manual_failover(view)
-    view.save(synced=True)
+    view.save()
     view.must_judge = True
 
 

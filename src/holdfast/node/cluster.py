@@ -57,6 +57,8 @@ DIRECTIVES = (
     "cluster-ping-interval",
 )
 PAUSE = "cluster failover"
+SAVE_SOON_S = 0.3
+"""How long nodes.conf may lag behind what no promise hangs on."""
 LATE_MS = 500
 """A tick that comes so long after the last beat looks at the cluster before it executes anything."""
 
@@ -74,6 +76,7 @@ class ClusterSide:
         self.bus = Bus(self)
         self._beat_timer: asyncio.TimerHandle | None = None
         self._look_timer: asyncio.TimerHandle | None = None
+        self._save_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._runs = False
         self._is_open = False
@@ -126,6 +129,7 @@ class ClusterSide:
     def stop(self) -> None:
         """Take part no more."""
         self._is_open = False
+        self._save_now()
         for timer in (self._beat_timer, self._look_timer):
             if timer is not None:
                 timer.cancel()
@@ -285,7 +289,11 @@ class ClusterSide:
         view, node = self.view, self._node
         may_send = True
         if isinstance(batch[0], todo.Persist):
-            may_send = self._persist(batch[0].synced)
+            self._is_stale = True
+            if batch[0].synced:
+                may_send = self._persist(True)
+            elif self._save_timer is None:  # nothing hangs on it: not while others wait
+                self._save_timer = node.loop.call_later(SAVE_SOON_S, self._save_now)
         if may_send:
             self._follow_view()
             self._tell_changes()
@@ -327,8 +335,15 @@ class ClusterSide:
             view.save(synced=True)
         return may_send
 
+    def _save_now(self) -> None:
+        """Write what changed a while ago, if it was not written since."""
+        if self._save_timer is not None and not self._persist(False):
+            self.view.save()
+
     def _persist(self, synced: bool) -> bool:
-        self._is_stale = True
+        if self._save_timer is not None:
+            self._save_timer.cancel()
+            self._save_timer = None
         try:
             self._store.write(text_of(self.view), synced)
         except OSError as error:
@@ -531,6 +546,7 @@ class ClusterSide:
         """Carry out what an order asked for, before its reply."""
         self.machine.settle(self.now_ms())
         self._run()
+        self._save_now()
         if self.view.must_save:
             raise CommandError("ERR error saving the cluster node config")
 

@@ -344,7 +344,7 @@ machine does to them when nothing moves stands beside.
 FAULT_HEAD = """
 ## Faults in the middle of a move
 
-The cluster keeps append-only files (`everysec`); the move is slowed down to 4,000 keys a second so that
+The cluster keeps append-only files (`appendfsync always`); the move is slowed down to 4,000 keys a second so that
 the fault meets it. Requests that fail because a node is dead are not counted as errors of the move, and
 shown apart. At the end no slot is open, and `holdfast cluster status` finds nothing wrong.
 

@@ -198,6 +198,8 @@ class View:
         """How many slots nobody owns."""
         self.migrating: dict[int, Node] = {}
         self.importing: dict[int, Node] = {}
+        self.receiving = 0
+        """Slots of which we hold copies that nobody is sent to: their owner is sending them as a whole."""
         self.not_claiming = 0
         """Slots whose owner in our table no longer claims them; nobody else has yet."""
         self.is_ok = False

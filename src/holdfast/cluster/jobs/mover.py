@@ -22,6 +22,7 @@ from holdfast.cluster.jobs.remote import NodeLost, Refused
 from holdfast.cluster.jobs.slot_move import CannotMove
 from holdfast.cluster.jobs.strays import drop, gather
 from holdfast.cluster.jobs.topology import BadView, Picture
+from holdfast.cluster.jobs.whole import given
 from holdfast.cluster.jobs.window import NotNow, Pair, Tally, Undecided, Window
 
 LANES = 2
@@ -76,7 +77,7 @@ class Mover:
         self._stopping = False
         self._lanes: list[asyncio.Task[None]] = []
         self._turns: dict[str, asyncio.Lock] = {}
-        self._paces: dict[tuple[str, str], Pace] = {}
+        self._pairs: dict[tuple[str, str], Pair] = {}
         self._left: dict[int, tuple[str, str]] = {}
         self._run_ids: dict[str, str] = {}
         """Targets as they were when the job began: one that has another now may have lost something."""
@@ -95,6 +96,7 @@ class Mover:
         outcome = Outcome(self.tally)
         self._left = {slot: (move.source, move.target) for move in moves for slot in move.slots}
         self._allowance = Allowance(self.settings.keys_per_s)
+        self._pairs.clear()
         try:
             self._known = await self.contact.survey()
             self._run_ids = {name: await self._run_id(name) for name in {move.target for move in moves}}
@@ -161,10 +163,13 @@ class Mover:
         while True:
             try:
                 for owner, some in groups.items():
-                    window = Window(self._pair(owner, target), some, marked)
-                    await window.move()
-                    if window.open_ms and lost_at is None:
-                        windows.were_open(len(some), window.open_ms)
+                    took_ms = await given(self._pair(owner, target), some)
+                    if not took_ms:
+                        window = Window(self._pair(owner, target), some, marked)
+                        await window.move()
+                        took_ms = window.open_ms
+                    if took_ms and lost_at is None:
+                        windows.were_open(len(some), took_ms)
                 return
             except (NodeLost, NotNow, CannotMove, BadView) as error:
                 now = loop.time()
@@ -210,11 +215,13 @@ class Mover:
         return target in picture.views and all(picture.owners.get(slot) == target for slot in slots)
 
     def _pair(self, source: str, target: str) -> Pair:
-        return Pair(
-            self.contact, source, target, self._turns.setdefault(source, asyncio.Lock()), self.tally,
-            self._allowance, self._paces.setdefault((source, target), Pace(self.settings.budget_ms)),
-            self.settings.keep,
-        )  # fmt: skip
+        if (source, target) not in self._pairs:
+            turn = self._turns.setdefault(source, asyncio.Lock())
+            pace = Pace(self.settings.budget_ms)
+            self._pairs[source, target] = Pair(
+                self.contact, source, target, turn, self.tally, self._allowance, pace, self.settings.keep
+            )
+        return self._pairs[source, target]
 
     async def _settled(self, moved: set[int]) -> None:
         """Look at all nodes until they agree and none has a mark of a moved slot; later is no harm.

@@ -1,6 +1,7 @@
-"""Clusters for tests, of stock nodes or of ours: started on free ports, killed and started again, searched for every key.
+"""Clusters for tests, stock or our own: started on free ports, killed and restarted, searched for every key.
 
-How to read it: `stock_cluster` and `own_cluster` are the context managers; `Stage` what it gives; `holdfast` runs the tool.
+How to read it: `stock_cluster` and `own_cluster` are the context managers; `Stage` is what they give;
+`holdfast` runs the tool.
 """
 
 from __future__ import annotations

@@ -646,6 +646,8 @@ class ClusterSide:
             slots & each.slots for each in self.gifts
         ):
             raise CommandError("ERR Some of these slots are on their way already")
+        if target.is_failed or not view.is_ok:
+            raise CommandError("IOERR not given: the target is held for dead, or the cluster is down")
         gift = Gift(self, session, target, slots)
         gift.begin()
         self.gifts.add(gift)
@@ -678,10 +680,6 @@ class ClusterSide:
     def open_tick(self) -> None:
         """Begin a tick, if none has begun."""
         self._open_tick()
-
-    def soon(self, call: Callable[[], None]) -> None:
-        """Call when what runs now has ended."""
-        self._node.loop.call_soon(call)
 
     def start_task(self, work: Coroutine[object, object, None]) -> None:
         """Do something beside; it ends with the node."""

@@ -45,7 +45,8 @@ KEYS_MOST = 20_000
 BYTES_MOST = 4 << 20
 """More is not sent as a whole: the target stores it in one go, and writes wait meanwhile."""
 PIECE_KEYS, PIECE_BYTES = 200, 128 << 10
-CONNECT_S, ANSWER_S, STORE_S = 2.0, 5.0, 3.0
+CONNECT_S, ANSWER_S, STORE_S, CLAIM_S = 2.0, 5.0, 3.0, 1.0
+"""Clients wait for the last two; who does not answer to a claim is asked again, or gossip says it."""
 REPLICAS_MS = 1000
 """How long the target's replicas are waited for where no promise asks for it."""
 ASK_AGAIN_S = 0.1
@@ -161,7 +162,7 @@ class Gift:
             self._is_closed = True
             close_slots(side.engine, self._list)
             try:
-                await peer.ask("CLUSTER", "TAKE", "CLAIM", self._token)
+                await peer.ask("CLUSTER", "TAKE", "CLAIM", self._token, within_s=CLAIM_S)
                 is_taken = True
             except (OSError, EOFError, TimeoutError, GiftError) as error:
                 peer.close()
@@ -258,7 +259,7 @@ class Gift:
         return False
 
     def _who_knows(self) -> Sequence[Node]:
-        """Return the target, and who leads its shard where it does not."""
+        """Return the target (it may be back though it is held for dead), and who else leads its shard."""
         view, target = self._side.view, self._target
         heirs = [
             each
@@ -266,7 +267,7 @@ class Gift:
             if each is not target and each.is_primary and each.shard_id == target.shard_id
             and not each.is_failed and (target.is_failed or target.primary is each)
         ]  # fmt: skip
-        return [target, *heirs] if target.is_primary and not target.is_failed else heirs
+        return [*heirs, target] if target.is_primary else heirs
 
     async def _ask_outcome(self, node: Node) -> bool:
         peer = await Peer.open(self._side, node)

@@ -74,8 +74,7 @@ class SlotTaker:
         source = view.node(source_id)
         if view.me.is_primary and source is not None and not slots & ~source.slots:
             parcel = self._parcels.pop(token, None)
-            # Not as a part of this command, which is none that replicas should hear.
-            self._side.soon(lambda: self._throw_away(slots))
+            self._throw_away(slots)
             return Status("DROPPED" if parcel is not None else "UNKNOWN")
         if not view.me.is_primary:
             raise CommandError("ERR This node is no primary")
@@ -102,6 +101,9 @@ class SlotTaker:
         source = view.node(source_id)
         if source is None or view.me.is_replica or not slots or slots & ~source.slots:
             raise CommandError("ERR These slots are not the source's, or this node is no primary")
+        for each in [each for each in self._parcels.values() if each.slots & slots and each.source is source]:
+            del self._parcels[each.token]  # it begins anew: what it sent before is over
+            self._throw_away(each.slots)
         if slots & view.receiving or any(slot in view.importing for slot in chosen):
             raise CommandError("ERR Some of these slots are on their way already")
         if any(count_keys_in_slot(engine, slot) for slot in chosen):

@@ -45,9 +45,8 @@ def move(stage: Stage, source: int, target: int, slots: int) -> None:
 def test_slots_travel_as_a_whole_and_clients_do_not_notice(stage: Stage) -> None:
     before = stage.slots(1)
     with Traffic(stage):
-        for _ in range(3):
-            move(stage, 0, 1, 1200)
-            move(stage, 1, 0, 1200)
+        move(stage, 0, 1, 1200)
+        move(stage, 1, 0, 1200)
         move(stage, 0, 1, 700)
     assert stage.slots(1) == before + 700
     assert "slots taken from" in stage.peers[1].log()
@@ -79,7 +78,7 @@ def test_types_expiry_and_emptied_keys_arrive_as_they_are(stage: Stage) -> None:
 @pytest.mark.parametrize("victim", [0, 1], ids=["source", "target"])
 def test_a_node_that_dies_in_the_middle_and_returns_is_waited_for(stage: Stage, victim: int) -> None:
     before = stage.slots(1)
-    process = slow_move(stage, 0, 1, 1200, rate=150, wait_for_marks=False)
+    process = slow_move(stage, 0, 1, 600, rate=150, wait_for_marks=False)
     until(lambda: stage.slots(1) > before, "the first slots have moved")
     stage.peers[victim].kill()
     stage.restart(victim)
@@ -87,11 +86,11 @@ def test_a_node_that_dies_in_the_middle_and_returns_is_waited_for(stage: Stage, 
     assert process.returncode == 0, text
     until(lambda: serves(stage), "all are there")
     assert_whole(stage)
-    move(stage, 1, 0, 1200)
+    move(stage, 1, 0, 600)
 
 
 def test_a_tool_that_is_killed_leaves_nothing_half_done(stage: Stage) -> None:
-    process = slow_move(stage, 0, 1, 1200, rate=150, wait_for_marks=False)
+    process = slow_move(stage, 0, 1, 600, rate=150, wait_for_marks=False)
     before = stage.slots(1)
     until(lambda: stage.slots(1) > before, "slots are moving")
     process.kill()
@@ -285,3 +284,25 @@ def test_a_target_that_hangs_costs_nothing(stage: Stage) -> None:
     text = process.communicate(timeout=60)[0]
     assert process.returncode == 0, text
     assert_whole(stage)
+
+
+def test_what_was_taken_survives_the_death_of_the_taker() -> None:
+    with own_cluster(3, 1, "--min-replicas-to-ack", "1") as stage:
+        until(lambda: serves(stage), "all are there")
+        roles = [stage.client(number).info("replication") for number in range(6)]
+        leads = [number for number, each in enumerate(roles) if each["role"] == "master"]
+        source, target = leads[0], leads[1]
+        filled(stage)
+        number = next(each for each in range(6) if each not in leads)
+        code, report = holdfast(
+            "reshard", stage.addresses[number], "--from", stage.id(source), "--to", stage.id(target),
+            "--slots", "1200", "--yes",
+        )  # fmt: skip
+        assert code == 0, report
+        stage.peers[target].kill()
+        stage.peers.pop(target).stop()
+        until(lambda: all(each.cluster("info")["cluster_state"] == "ok" for each in map(stage.client, range(5)))
+              and sum(map(stage.slots, range(5))) == 16384, "its heir serves")  # fmt: skip
+        held = stage.keys()
+        assert {f"key:{number}" for number in range(KEYS)} <= set(held)
+        assert set(held.values()) == {1}

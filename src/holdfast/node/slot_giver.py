@@ -158,7 +158,9 @@ class Gift:
             replicas = int(await peer.ask("CLUSTER", "TAKE", "STORE", self._token, within_s=STORE_S))
             if replicas:
                 await peer.ask("WAIT", replicas, REPLICAS_MS)
+            self._side.open_tick()
             self._check()
+            self._check_nothing_went()
             self._is_closed = True
             close_slots(side.engine, self._list)
             try:
@@ -176,9 +178,17 @@ class Gift:
 
     def _check(self) -> None:
         """Raise GiftError if the slots are not ours to give any more."""
-        me = self._side.view.me
-        if not me.is_primary or self._slots & ~me.slots or self._side.is_fenced:
+        side, me = self._side, self._side.view.me
+        if not me.is_primary or self._slots & ~me.slots or side.is_fenced:
             raise GiftError("this node does not own the slots any more")
+
+    def _check_nothing_went(self) -> None:
+        """Raise GiftError if keys went since they were sent, as FLUSHALL and eviction wait for nobody."""
+        engine = self._side.engine
+        held = sum(count_keys_in_slot(engine, slot) for slot in self._list)
+        expired = sum(0 <= at_ms <= engine.now_ms for _, at_ms in self._sent.values())
+        if held + expired < len(self._sent):
+            raise GiftError("keys went while they were sent")
 
     # ---- keys ----
 
@@ -215,7 +225,7 @@ class Gift:
         piece: list[tuple[bytes, Copy]] = []
         piece_bytes = total = 0
         for slot in self._list:
-            for name in keys_in_slot(engine, slot, KEYS_MOST):
+            for name in keys_in_slot(engine, slot, count_keys_in_slot(engine, slot)):
                 self._side.open_tick()
                 copy = payload_of(self._own, name)
                 if copy is None:
@@ -243,7 +253,7 @@ class Gift:
             for node in self._who_knows():
                 with contextlib.suppress(OSError, EOFError, TimeoutError, GiftError):
                     return await self._ask_outcome(node)
-            if self._target.is_failed and view.node(self._target.id) is self._target:
+            if self._target.is_failed or view.node(self._target.id) is not self._target:
                 dead_since_ms = dead_since_ms or side.now_ms()
                 if (
                     not self._target.replicas

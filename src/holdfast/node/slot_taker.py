@@ -151,11 +151,11 @@ class SlotTaker:
         return OK
 
     def _throw_away(self, slots: int) -> None:
-        """Delete copies of slots that are another's."""
+        """Delete copies of slots that are another's. (A replica has what its primary has.)"""
         view, engine = self._side.view, self._side.engine
         slots &= ~view.me.slots
         self._side.open_tick()
-        for slot in members(slots):
+        for slot in members(slots) if view.me.is_primary else ():
             if slot not in view.importing:
                 delete_keys_in_slot(engine, slot)
         if view.receiving & slots:

@@ -361,8 +361,8 @@ FAULT_HEAD = """
 
 The cluster keeps append-only files (`appendfsync always`); the move is slowed down to 4,000 keys a second
 so that the fault meets it. Requests that fail because a node is dead are no errors of the move, and shown
-here. A run that did not end as it should is
-counted under notes as failed. At the end no slot is open, and `holdfast cluster status` finds nothing wrong.
+here. A run that did not end as it should is counted under notes as failed. At the end no slot is open, and
+`holdfast cluster status` finds nothing wrong.
 
 | what | nodes | runs | lost | doubled | stale or wrong reads | errors at clients | notes |
 | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.commands.slot_keys import keys_in_slot
 from holdfast.sim.client import connect
 from holdfast.sim.nodes import PORT
 from holdfast.sim.scenario.cluster import agrees, form_cluster
@@ -254,5 +255,74 @@ def test_garbage_on_the_bus_port_harms_nothing() -> None:
         assert agrees(stage)
         assert stage.nodes.latest["a"].cluster is not None
         assert stage.nodes.latest["a"].cluster.bus.broken > 0
+    finally:
+        stage.close()
+
+
+async def _gives(stage: Stage, pairs: list[tuple[str, str]], given: list[int]) -> None:
+    """Have slot 0 given to and fro, whoever has it, until the world ends."""
+    luck = random.Random(stage.world.luck("gives").getrandbits(64))
+    while True:
+        await asyncio.sleep(luck.uniform(0.01, 0.3))  # virtual
+        source, target = luck.choice(pairs)
+        node = stage.nodes.serving(target)
+        if node is None or node.cluster is None:
+            continue
+        try:
+            client = await connect(source, PORT, within=0.3)
+        except (OSError, TimeoutError):
+            continue
+        try:
+            reply = await client.ask("CLUSTER", "GIVE", node.cluster.me.id, 0, within=8.0)
+            given.append(reply) if isinstance(reply, int) else None
+        except (OSError, TimeoutError):
+            pass
+        client.close()
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+@pytest.mark.parametrize("seed", SEEDS[: max(1, len(SEEDS) // 2)])
+def test_a_slot_that_travels_as_a_whole_through_faults_loses_nothing(seed: int, replicas: int) -> None:
+    stage = Stage(f"cluster/give/{seed}/{replicas}")
+    try:
+        following = [f"{name}0" for name in PRIMARIES] if replicas else []
+        form_cluster(stage, ", ".join(PRIMARIES), ", ".join(following), SHARD_SETTINGS if replicas else {})
+        both = ["a", "b", *(["a0", "b0"] if replicas else [])]
+        writer, given = Writer(stage, both), list[int]()
+        stage.world.start("writer", writer.main)
+        pairs = [(one, other) for one in both for other in both if one[0] != other[0]]
+        stage.world.start("giver", lambda host: _gives(stage, pairs, given))
+        luck, world = random.Random(seed), stage.world
+        for _ in range(8):
+            world.run(luck.choice((0.1, 0.6, 1.3, 2.5)))
+            match luck.randrange(4):
+                case 0:
+                    world.cut(*luck.choice(pairs), one_way=luck.random() < 0.5)
+                case 1:
+                    world.break_after(*luck.choice(pairs), luck.randrange(20_000))
+                case 2:
+                    world.pause(luck.choice(both))
+                case 3:
+                    world.heal_all()
+                    for name in both:
+                        world.resume(name)
+        stage.mend()
+        healed = len(writer.acknowledged)
+        assert stage.await_true(lambda: len(writer.acknowledged) > healed, 60), "writes go on after healing"
+        travelled = len(given)
+        assert stage.await_true(lambda: len(given) > travelled, 60), "it travels after healing"
+        world.kill("giver")
+        writer.is_ending = True
+        assert stage.await_true(lambda: agrees(stage), 60), "they agree after healing"
+        world.run(1.0)
+        holders = {}
+        for name in stage.nodes.settings:
+            node = stage.nodes.serving(name)
+            if node is not None and node.cluster is not None and node.cluster.view.me.is_primary:
+                holders[name] = set(keys_in_slot(node.engine, 0, 1 << 20))
+        held = [names for names in holders.values() if names]
+        wanted = {f"{{06S}}{number}".encode() for number in writer.acknowledged}
+        assert len(held) == 1, {name: len(names) for name, names in holders.items()}
+        assert wanted <= held[0], len(wanted - held[0])
     finally:
         stage.close()

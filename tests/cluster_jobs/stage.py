@@ -1,6 +1,7 @@
-"""Stock clusters for tests: started on free ports, killed and started again, searched for every key.
+"""Clusters for tests, stock or our own: started on free ports, killed and restarted, searched for every key.
 
-How to read it: `stock_cluster` is the context manager; `Stage` what it gives; `holdfast` runs the tool.
+How to read it: `stock_cluster` and `own_cluster` are the context managers; `Stage` is what they give;
+`holdfast` runs the tool.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import redis
 from redis.cluster import ClusterNode
 
-from tests.peers import REPOSITORY, Peer, free_port, start_redis_server
+from tests.peers import REPOSITORY, Peer, free_port, start_holdfast, start_redis_server
 
 TOOL = [sys.executable, "-c", "from holdfast.cli.main import main; main()", "cluster"]
 LIMIT_S = 30.0
@@ -27,8 +28,9 @@ LIMIT_S = 30.0
 class Stage:
     """Nodes of a cluster, or to be."""
 
-    def __init__(self, count: int, *options: str) -> None:
+    def __init__(self, count: int, *options: str, starter: Callable[..., Peer] = start_redis_server) -> None:
         self.peers: list[Peer] = []
+        self._starter = starter
         self.options = options
         for _ in range(count):
             self.start()
@@ -36,7 +38,7 @@ class Stage:
     def start(self) -> Peer:
         """Start one more node."""
         bus = ("--cluster-port", str(free_port()))
-        peer = start_redis_server("--cluster-enabled", "yes", *bus, *self.options)
+        peer = self._starter("--cluster-enabled", "yes", *bus, *self.options)
         self.peers.append(peer)
         return peer
 
@@ -99,10 +101,25 @@ class Stage:
 def stock_cluster(primaries: int, replicas: int = 0, *options: str) -> Iterator[Stage]:
     """Start a cluster of stock nodes, made by the tool under test."""
     stage = Stage(primaries * (1 + replicas), "--cluster-node-timeout", "2000", *options)
+    with _made(stage, replicas):
+        yield stage
+
+
+@contextmanager
+def own_cluster(primaries: int, replicas: int = 0, *options: str) -> Iterator[Stage]:
+    """Start a cluster of our nodes, made by the tool under test."""
+    count = primaries * (1 + replicas)
+    stage = Stage(count, "--cluster-node-timeout", "2000", *options, starter=start_holdfast)
+    with _made(stage, replicas):
+        yield stage
+
+
+@contextmanager
+def _made(stage: Stage, replicas: int) -> Iterator[None]:
     try:
         code, report = holdfast("create", *stage.addresses, "--replicas", str(replicas), "--yes")
         assert code == 0, report
-        yield stage
+        yield
     finally:
         stage.stop()
 

@@ -48,7 +48,7 @@ CATCHES = {
     "rename-unsynced": 1,
     "lift-fence": 56,
     "reply-before-fsync": 73,
-    "promote-hastily": 168,
+    "promote-hastily": 216,
     "expire-on-replica": 18,
     "acknowledge-inside-multi": 3,
 }

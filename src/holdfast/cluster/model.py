@@ -206,6 +206,8 @@ class View:
         self.importing: dict[int, Node] = {}
         self.claiming = 0
         """Slots that we are about to claim: so far we tell only our replicas (`claims.begin`)."""
+        self.receiving = 0
+        """Slots of which we hold copies that nobody is sent to: their owner is sending them as a whole."""
         self.not_claiming = 0
         """Slots whose owner in our table no longer claims them; nobody else has yet."""
         self.is_ok = False

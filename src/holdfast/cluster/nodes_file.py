@@ -56,6 +56,10 @@ def text_of(view: View) -> str:
     kept = [each for each in view.nodes.values() if not each.in_handshake]
     lines = [node_line(view, each) for each in kept]
     lines.append("vars " + " ".join(_extra(kept)))
+    if view.receiving:
+        lines.append(
+            "vars receiving " + ",".join(f"{first}-{last}" for first, last in ranges(view.receiving))
+        )
     lines.append(f"vars currentEpoch {view.epoch} lastVoteEpoch {view.voted_epoch}")
     return "\n".join(lines) + "\n"
 
@@ -110,6 +114,10 @@ def _read_variables(view: View, words: list[str], extra: dict[str, str]) -> None
                 view.epoch = int(value)
             case "lastvoteepoch":
                 view.voted_epoch = int(value)
+            case "receiving":
+                for each in value.split(","):
+                    first, _, last = each.partition("-")
+                    view.receiving |= of_range(int(first), int(last))
             case _:
                 extra[name] = value
 

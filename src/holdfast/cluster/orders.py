@@ -119,6 +119,8 @@ def set_importing(view: View, slot: int, node_id: str) -> None:
     _check_primary(view)
     if view.owners[slot] is view.me:
         raise CommandError(f"ERR I'm already the owner of hash slot {slot}")
+    if view.receiving >> slot & 1:
+        raise CommandError("ERR Some of these slots are on their way already")
     view.open_slot(view.importing, slot, _target(view, node_id, "I don't know about node"))
     view.save()
 
@@ -186,6 +188,33 @@ def claim_known(view: View, asked: dict[Node, tuple[Link, int]]) -> int:
 def withdraw_claim(view: View, slot: int) -> None:
     """Claim a slot no longer: too few replicas know of it."""
     view.claiming &= ~(1 << slot)
+
+
+def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
+    """Become the owner of slots that their owner has sent as a whole, and tell everybody.
+
+    The claim is on stable storage before anybody hears of it, the giver too.
+    """
+    me = view.me
+    if me.is_replica or slots & ~source.slots:
+        raise CommandError("ERR These slots are not the source's, or this node is no primary")
+    view.give_slots(slots, me)
+    view.receiving &= ~slots
+    table.bump_epoch(view)
+    view.must_judge = True
+    view.save(synced=True)
+    outgoing.pong_all(view, now_ms)
+
+
+def give_slots(view: View, slots: int, target: Node) -> None:
+    """Leave slots to a node that has taken them; their keys are deleted already."""
+    mine = slots & view.me.slots
+    view.give_slots(mine, target)
+    view.must_judge = True
+    view.save()
+    if mine and not view.me.slots and view.settings.allow_replica_migration:
+        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {target.id}")
+        table.follow(view, target)
 
 
 def set_config_epoch(view: View, epoch: int) -> None:

@@ -8,3 +8,6 @@ def payload_of(session: Session, key: bytes) -> tuple[bytes, int] | None:
 
 def forget_key(session: Session, database: int, key: bytes) -> bool:
     """Delete a key that another server has now, and propagate that."""
+
+def store_payload(session: Session, key: bytes, payload: bytes, at_ms: int) -> bool:
+    """Make a key what a payload says, and propagate that. False: the payload is not sound."""

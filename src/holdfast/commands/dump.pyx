@@ -191,7 +191,7 @@ cdef bint whole_value(Decoder* d) noexcept nogil:
     return decode_value(d, type) == DECODED and d.at <= d.end
 
 
-# ---- for MIGRATE ----
+# ---- for MIGRATE, and for slots that travel as a whole ----
 
 def payload_of(Session session not None, bytes key not None):
     """Return the DUMP payload of a key and when it expires (-1: never); None: there is no such key."""
@@ -225,6 +225,41 @@ def forget_key(Session session not None, int database, bytes key not None):
         return True
     finally:
         session.db = before
+
+
+def store_payload(Session session not None, bytes key not None, bytes payload not None, int64_t at_ms):
+    """Make a key what a payload says, and propagate that. False: the payload is not sound."""
+    cdef Engine e = session.engine
+    cdef Slice name = slice_of(key), told = slice_of(payload)
+    cdef bint deleted = False
+    cdef Decoder d
+    if not is_sound(told):
+        return False
+    decoder_init(&d, e)
+    try:
+        d.at = <const uint8_t*>told.ptr
+        d.end = d.at + told.len - FOOTER_BYTES
+        if d.at == d.end or not whole_value(&d):
+            return False
+        deleted = ks_write(&e.ks, session.db, name) != NULL and ks_delete(&e.ks, session.db, name)
+        if 0 <= at_ms <= e.ks.now_ms and e.ks.expiry_mode == EXPIRY_DELETE:
+            if deleted:
+                changed(session, name, NOTIFY_GENERIC, b"del", 1)
+                effect_key(e, session.db.id, b"DEL", name)
+            return True
+        store_decoded(&d, &e.ks, session.db, name, at_ms)
+        changed(session, name, NOTIFY_GENERIC, b"restore", 1)
+        effect_begin(e, session.db.id, 6 if at_ms >= 0 else 5)
+        effect_arg(e, b"RESTORE", 7)
+        effect_slice(e, name)
+        effect_int(e, at_ms if at_ms >= 0 else 0)
+        effect_slice(e, told)
+        effect_arg(e, b"REPLACE", 7)
+        if at_ms >= 0:
+            effect_arg(e, b"ABSTTL", 6)
+        return True
+    finally:
+        decoder_clear(&d)
 
 
 cpdef int register(Engine e) except -1:

@@ -6,7 +6,7 @@ own, so nothing is searched.
 """
 
 from holdfast.engine.buf cimport Slice, slice_of
-from holdfast.engine.effects cimport effect_aside
+from holdfast.engine.effects cimport effect_aside, effect_none
 from holdfast.engine.events cimport NOTIFY_GENERIC, notify, touch_watched
 from holdfast.engine.keyspace cimport (
     LAZY_OVERWRITE, Database, Record, ks_dispose, ks_take, record_key_slice)
@@ -65,4 +65,6 @@ def delete_keys_in_slot(Engine e, int slot):
         touch_watched(e, db, key)
         notify(e, db, NOTIFY_GENERIC, b"del", key)
         e.dirty += 1
+    if names:
+        effect_none(e)      # where a command caused it, that is not for replicas to repeat
     return len(names)

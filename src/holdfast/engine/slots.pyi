@@ -1,6 +1,6 @@
 """Redirection: whether this node of a cluster serves the keys of a request."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from holdfast.engine.state import Engine
 
@@ -34,6 +34,15 @@ def begin_transit(engine: Engine, slot: int) -> None:
 
 def end_transit(engine: Engine, slot: int) -> None:
     """The keys have arrived, or not; what waited runs."""
+
+def hold_slots(engine: Engine, slots: Iterable[int]) -> None:
+    """These slots are about to travel as a whole: writes to them wait."""
+
+def close_slots(engine: Engine, slots: Iterable[int]) -> None:
+    """Slots that are held are about to be another node's: reads wait, too."""
+
+def release_slots(engine: Engine, slots: Iterable[int], closed: bool) -> None:
+    """It is decided whose the slots are; what waited runs."""
 
 def slot_of_key(key: bytes) -> int:
     """Return the hash slot of a key or a shard channel."""

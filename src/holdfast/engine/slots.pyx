@@ -35,6 +35,7 @@ from holdfast.engine.blocking import resume_paused
 
 cdef enum:
     RULES_MOST = 3
+    CLOSED = 1 << 12        # added to `in_transit`: reads wait, too
 
 
 # ---- what the node tells ----
@@ -134,6 +135,30 @@ def end_transit(Engine e, int slot):
     refresh(e.slots, slot)
     if not e.slots.in_transit[slot]:
         resume_paused(e)
+
+
+def hold_slots(Engine e, slots):
+    """These slots are about to travel as a whole: writes to them wait."""
+    cdef int slot
+    for slot in slots:
+        e.slots.in_transit[slot] += 1
+        refresh(e.slots, slot)
+
+
+def close_slots(Engine e, slots):
+    """Slots that are held are about to be another node's: reads wait, too."""
+    cdef int slot
+    for slot in slots:
+        e.slots.in_transit[slot] += CLOSED
+
+
+def release_slots(Engine e, slots, bint closed):
+    """It is decided whose the slots are; what waited runs."""
+    cdef int slot
+    for slot in slots:
+        e.slots.in_transit[slot] -= 1 + closed * CLOSED
+        refresh(e.slots, slot)
+    resume_paused(e)
 
 
 def slot_of_key(bytes key):
@@ -350,7 +375,7 @@ cdef bint waits_for_transit(Session s, Call* c, int slot) except? False:
     cdef uint64_t flags = s.queued_flags if r.kind == KEYS_QUEUED else c.command.flags
     if slot < 0 or not e.slots.in_transit[slot] or r.moves_keys:
         return False
-    if not flags & (CMD_WRITE | CMD_MAY_REPLICATE):
+    if not flags & (CMD_WRITE | CMD_MAY_REPLICATE) and e.slots.in_transit[slot] < CLOSED:
         return False
     if s.flags & S_DENY_BLOCKING or s.guard & GUARD_MULTI and r.kind != KEYS_QUEUED:
         return False

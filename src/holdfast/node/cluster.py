@@ -15,7 +15,7 @@ How to read it: the life, the inputs, `_run`, then the questions and orders of t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from holdfast.cluster import effects as todo
@@ -32,10 +32,13 @@ from holdfast.commands.migrate import DENY_BLOCKING
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.events import publish_message
 from holdfast.engine.request import receive
-from holdfast.engine.state import Session
-from holdfast.engine.values import NO_REPLY, OK, CommandError
+from holdfast.engine.state import Engine, Session
+from holdfast.engine.values import NO_REPLY, OK, CommandError, Status
 from holdfast.node.shard_takeover import Member, ShardTakeover
 from holdfast.node.slot_claim import SlotClaim
+from holdfast.node.slot_giver import Gift
+from holdfast.node.slot_taker import SlotTaker
+from holdfast.replication.attachments import Stage
 from holdfast.replication.standing import OrderRefused
 from holdfast.server.cluster import ClusterLink, ClusterNode
 from holdfast.server.cluster_routes import Routes
@@ -98,6 +101,10 @@ class ClusterSide:
         configuration.on_change(DIRECTIVES, self._configured)
         self.view = View(f"{node.host.random.getrandbits(160):040x}", node.host.random, self.settings, 1)
         self.machine = Machine(self.view)
+        self.gifts: set[Gift] = set()
+        """Slots that are on their way to other nodes as a whole."""
+        self._taker = SlotTaker(self)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- life ----
 
@@ -135,6 +142,7 @@ class ClusterSide:
         await self.bus.open(node.loop, addresses, self.settings.bus_port)
         self._is_open = True
         self.view.save(synced=True)
+        node.clients.on_close.append(self._taker.session_ended)
         self._hand_in()
         self._run(at_once=True)
         self._beat()
@@ -150,8 +158,9 @@ class ClusterSide:
             self._writing.cancel()
         for claim in list(self._claims):
             claim.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, *self._tasks):
+            if task is not None:
+                task.cancel()
         self.bus.close()
         self._store.close()
 
@@ -189,6 +198,7 @@ class ClusterSide:
     def _check_keys(self) -> None:
         """Make the table agree with the keys that were loaded (a primary's)."""
         view, engine = self.view, self._node.engine
+        self._taker.clean_up()
         if view.me.is_replica:
             return
         for slot, owner in enumerate(view.owners):
@@ -681,6 +691,8 @@ class ClusterSide:
 
     def set_migrating(self, slot: int, node_id: str) -> None:
         """SETSLOT MIGRATING."""
+        if any(each.slots >> slot & 1 for each in self.gifts):
+            raise CommandError("ERR Some of these slots are on their way already")
         orders.set_migrating(self.view, slot, node_id)
         self._done()
 
@@ -744,10 +756,84 @@ class ClusterSide:
         orders.failover(self.view, manner, self.now_ms())
         self._done()
 
+    def give(self, session: Session, node_id: str, slots: int) -> None:
+        """GIVE: send slots to another node as a whole; the session is parked until it is done."""
+        view, target = self.view, self.view.node(node_id)
+        if target is None or target is view.me or not target.is_primary or not target.is_ours:
+            raise CommandError("ERR The target must be another primary of Holdfast")
+        if not slots or not view.me.is_primary or slots & ~view.me.slots:
+            raise CommandError("ERR I'm not the owner of these slots")
+        if any(slots >> slot & 1 for slot in (*view.migrating, *view.importing)) or any(
+            slots & each.slots for each in self.gifts
+        ):
+            raise CommandError("ERR Some of these slots are on their way already")
+        if target.is_failed or not view.is_ok:
+            raise CommandError("IOERR not given: the target is held for dead, or the cluster is down")
+        gift = Gift(self, session, target, slots)
+        gift.begin()
+        self.gifts.add(gift)
+
+    def take(self, session: Session, step: str, token: bytes, words: Sequence[bytes]) -> object:
+        """TAKE: a step of what another node gives."""
+        return self._taker.take(session, step, token, words)
+
+    def taken(self, token: bytes, source_id: str, slots: int) -> Status:
+        """TAKEN: whether slots were claimed; if not, they will not be."""
+        return self._taker.taken(token, source_id, slots)
+
     def publish(self, channel: bytes, message: bytes, is_sharded: bool) -> None:
         """Spread a message over the bus."""
         orders.publish(self.view, channel, message, is_sharded)
         self._run()
+
+    # ---- for slots that travel as a whole ----
+
+    @property
+    def engine(self) -> Engine:
+        """The node's engine."""
+        return self._node.engine
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether this node must not claim or serve anything."""
+        return self._node.replication.is_fenced
+
+    def open_tick(self) -> None:
+        """Begin a tick, if none has begun."""
+        self._open_tick()
+
+    def start_task(self, work: Coroutine[object, object, None]) -> None:
+        """Do something beside; it ends with the node."""
+        task = self._node.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def carry_out(self) -> None:
+        """Carry out what was changed in the view. Raises CommandError: the file cannot be written."""
+        if self._is_open:
+            self._done()
+
+    def settle(self) -> None:
+        """Carry out what was changed in the view; if the file cannot be written, it is tried again."""
+        if self._is_open:
+            self.machine.settle(self.now_ms())
+            self._run(at_once=True)
+            self._save_now()
+
+    def credentials(self) -> tuple[str, str]:
+        """Return user and password for other nodes, as replication has them."""
+        configuration = self._node.configuration
+        return configuration["masteruser"] or "", configuration["masterauth"] or ""
+
+    def replicas_online(self) -> int:
+        """Return how many replicas follow this node's stream."""
+        return sum(each.stage is Stage.ONLINE for each in self._node.replication.stream.replicas)
+
+    def gave(self, slots: int, target: Node) -> None:
+        """Another node has claimed slots of ours: delete their keys, and send clients there."""
+        self._forget_keys(slots & self.view.me.slots)
+        orders.give_slots(self.view, slots, target)
+        self.settle()
 
     def _has_keys(self) -> bool:
         return bool(self._node.engine.key_count(0))

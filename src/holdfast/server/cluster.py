@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from holdfast.engine.state import Session
+from holdfast.engine.values import Status
 
 
 class ClusterNode(Protocol):
@@ -186,6 +187,15 @@ class Cluster(Protocol):
 
     def failover(self, manner: str) -> None:
         """FAILOVER; `manner` is "", "FORCE" or "TAKEOVER"."""
+
+    def give(self, session: Session, node_id: str, slots: int) -> None:
+        """GIVE: send slots (a bit a slot) to another node as a whole; parks the session."""
+
+    def take(self, session: Session, step: str, token: bytes, words: Sequence[bytes]) -> object:
+        """TAKE: a step of what another node gives."""
+
+    def taken(self, token: bytes, source_id: str, slots: int) -> Status:
+        """TAKEN: whether slots were claimed; if not, they will not be."""
 
     def publish(self, channel: bytes, message: bytes, is_sharded: bool) -> None:
         """Spread a message: to all nodes, or (sharded) to those of this shard."""

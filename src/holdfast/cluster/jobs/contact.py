@@ -27,6 +27,7 @@ class Contact:
         self._seed = ""
         self._lines: dict[str, Line] = {}
         self._opening: dict[str, asyncio.Lock] = {}
+        self._gives_whole: dict[str, bool] = {}
 
     @classmethod
     async def open(cls, seeds: Sequence[tuple[str, int]], access: Access) -> Contact:
@@ -80,6 +81,13 @@ class Contact:
     async def view(self, name: str) -> View:
         """Return one node's view. Raises NodeLost, Refused."""
         return await ask_view(await self.line(name), self.addresses[name][0])
+
+    async def gives_whole(self, name: str) -> bool:
+        """Return whether a node knows CLUSTER GIVE: no stock node does. Raises NodeLost, Refused."""
+        if name not in self._gives_whole:
+            (reply,) = await (await self.line(name)).ask_all([["COMMAND", "INFO", "cluster|give"]])
+            self._gives_whole[name] = isinstance(reply, list) and any(reply)
+        return self._gives_whole[name]
 
     async def close(self) -> None:
         """Hang up everywhere."""

@@ -20,14 +20,16 @@ from holdfast.cluster.jobs.keys_at_both import Keep
 from holdfast.cluster.jobs.pace import BUDGET_MS, Allowance, Pace, Windows
 from holdfast.cluster.jobs.remote import NodeLost, Refused
 from holdfast.cluster.jobs.slot_move import CannotMove
+from holdfast.cluster.jobs.strays import drop, gather
 from holdfast.cluster.jobs.topology import BadView, Picture
+from holdfast.cluster.jobs.whole import given
 from holdfast.cluster.jobs.window import NotNow, Pair, Tally, Undecided, Window
 
 LANES = 2
 COUNTED_AT_A_TIME = 512
 PAUSE_S = (0.05, 1.0)
 """Between tries: the first, and the longest."""
-AGREE_S = 10.0
+SETTLE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,10 @@ class Mover:
         self._stopping = False
         self._lanes: list[asyncio.Task[None]] = []
         self._turns: dict[str, asyncio.Lock] = {}
-        self._paces: dict[tuple[str, str], Pace] = {}
+        self._pairs: dict[tuple[str, str], Pair] = {}
         self._left: dict[int, tuple[str, str]] = {}
+        self._run_ids: dict[str, str] = {}
+        """Targets as they were when the job began: one that has another now may have lost something."""
 
     def cancel(self) -> None:
         """Begin no window more; called again: leave even those that are open."""
@@ -92,8 +96,10 @@ class Mover:
         outcome = Outcome(self.tally)
         self._left = {slot: (move.source, move.target) for move in moves for slot in move.slots}
         self._allowance = Allowance(self.settings.keys_per_s)
+        self._pairs.clear()
         try:
             self._known = await self.contact.survey()
+            self._run_ids = {name: await self._run_id(name) for name in {move.target for move in moves}}
             queues = await self._queues(moves)
             self._lanes = [loop.create_task(self._lane(queue)) for queue in queues for _ in range(LANES)]
             await self._gathered(outcome)
@@ -104,8 +110,10 @@ class Mover:
         if outcome.left:
             outcome.open_slots = await self._open_slots()
         else:
-            await self._agreed()
-            await self._tidied({slot for move in moves for slot in move.slots})
+            try:
+                await self._settled({slot for move in moves for slot in move.slots})
+            except (Refused, Undecided) as error:
+                outcome.fault = error
         outcome.seconds = loop.time() - began
         return outcome
 
@@ -155,10 +163,13 @@ class Mover:
         while True:
             try:
                 for owner, some in groups.items():
-                    window = Window(self._pair(owner, target), some, marked)
-                    await window.move()
-                    if window.open_ms and lost_at is None:
-                        windows.were_open(len(some), window.open_ms)
+                    took_ms = await given(self._pair(owner, target), some)
+                    if not took_ms:
+                        window = Window(self._pair(owner, target), some, marked)
+                        await window.move()
+                        took_ms = window.open_ms
+                    if took_ms and lost_at is None:
+                        windows.were_open(len(some), took_ms)
                 return
             except (NodeLost, NotNow, CannotMove, BadView) as error:
                 now = loop.time()
@@ -204,23 +215,71 @@ class Mover:
         return target in picture.views and all(picture.owners.get(slot) == target for slot in slots)
 
     def _pair(self, source: str, target: str) -> Pair:
-        return Pair(
-            self.contact, source, target, self._turns.setdefault(source, asyncio.Lock()), self.tally,
-            self._allowance, self._paces.setdefault((source, target), Pace(self.settings.budget_ms)),
-            self.settings.keep,
-        )  # fmt: skip
+        if (source, target) not in self._pairs:
+            turn = self._turns.setdefault(source, asyncio.Lock())
+            pace = Pace(self.settings.budget_ms)
+            self._pairs[source, target] = Pair(
+                self.contact, source, target, turn, self.tally, self._allowance, pace, self.settings.keep
+            )
+        return self._pairs[source, target]
 
-    async def _tidied(self, moved: set[int]) -> None:
-        """Clear marks of moved slots at nodes that heard of the claim by gossip: it leaves marks behind."""
+    async def _settled(self, moved: set[int]) -> None:
+        """Look at all nodes until they agree and none has a mark of a moved slot; later is no harm.
+
+        Two things leave marks behind: gossip, where a node hears of a claim before it is told, and a
+        node that died and comes back from files that lag (an AOF with `everysec` may lack its last
+        two seconds). It then finds keys again that were moved and deleted, and a stock node marks
+        their slots IMPORTING.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SETTLE_S
+        while loop.time() < until:
+            try:
+                picture = await self.contact.survey()
+                away = [name for name in picture.unreachable if not picture.is_held_for_dead(name)]
+                if not away and all(view.owners == picture.owners for view in picture.views.values()):
+                    if not await self._cleared(picture, moved):
+                        return
+                    continue  # and look again
+            except (NodeLost, BadView) as error:
+                self.tally.trouble = str(error)
+            await asyncio.sleep(PAUSE_S[0])
+
+    async def _cleared(self, picture: Picture, moved: set[int]) -> int:
+        """Clear what marks of moved slots there are; return how many."""
+        count = 0
+        for name, view in picture.views.items():
+            left = {slot for slot in (*view.migrating, *view.importing) if slot in moved}
+            if not left or not view.me.is_primary:
+                continue
+            line = await self.contact.line(name)
+            for slot in sorted(left):
+                owner = picture.owners.get(slot, name)
+                if owner != name:
+                    await self._without_remains(slot, name, owner)
+                await line.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+            count += len(left)
+        return count
+
+    async def _without_remains(self, slot: int, holder: str, owner: str) -> None:
+        """Delete copies of keys that a node found again when it came back. Nobody is sent to them.
+
+        A key that its owner does not have was deleted there, unless the owner came back as well.
+        """
+        run_id = await self._run_id(owner)
+        if not run_id or self._run_ids.get(owner) != run_id:
+            await gather(self.contact, slot, holder, owner, Keep.TARGET)
+        else:
+            await drop(self.contact, slot, holder, owner)
+
+    async def _run_id(self, name: str) -> str:
+        """Return which process a node is; empty: it does not say."""
         try:
-            picture = await self.contact.survey()
-            for name, view in picture.views.items():
-                left = [slot for slot in view.migrating if slot in moved and view.owner(slot) != name]
-                if left and view.me.is_primary:
-                    line = await self.contact.line(name)
-                    await line.ask_all([["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in left])
-        except (NodeLost, Refused, BadView):
-            pass  # no harm while the slot is another's; `fix` clears them, too
+            told = await (await self.contact.line(name)).ask("INFO", "server")
+        except (NodeLost, Refused):
+            return ""
+        assert isinstance(told, bytes)
+        return next((row[7:] for row in told.decode().splitlines() if row.startswith("run_id:")), "")
 
     async def _open_slots(self) -> int | None:
         try:
@@ -234,16 +293,6 @@ class Mover:
         for slot, pair in sorted(self._left.items()):
             pairs.setdefault(pair, []).append(slot)
         return [Move(source, target, tuple(slots)) for (source, target), slots in pairs.items()]
-
-    async def _agreed(self) -> None:
-        """Wait until gossip has told everybody, replicas too; not for ever, for later is no harm."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + AGREE_S
-        while loop.time() < until:
-            picture = await self.contact.survey()
-            if all(view.owners == picture.owners for view in picture.views.values()):
-                return
-            await asyncio.sleep(PAUSE_S[0])
 
 
 def successor(before: Picture, now: Picture, name: str) -> str:

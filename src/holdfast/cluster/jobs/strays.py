@@ -48,3 +48,22 @@ async def gather(contact: Contact, slot: int, holder: str, owner: str, keep: Kee
             moved += 1
     await here.ask("CLUSTER", "SETSLOT", slot, "STABLE")
     return moved
+
+
+async def drop(contact: Contact, slot: int, holder: str, owner: str) -> int:
+    """Delete a slot's keys at a node that does not serve it; return how many. Raises Refused, NodeLost."""
+    line = await contact.line(holder)
+    await line.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", owner)
+    dropped = 0
+    while names := await line.ask("CLUSTER", "GETKEYSINSLOT", slot, LIST_MOST):
+        assert isinstance(names, list)
+        requests: list[list[Word]] = []
+        for name in names:
+            assert isinstance(name, bytes)
+            requests += [["ASKING"], ["DEL", name]]
+        for reply in await line.ask_all(requests):
+            if isinstance(reply, Refusal):
+                raise Refused(line.address, "DEL", reply)
+        dropped += len(names)
+    await line.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+    return dropped

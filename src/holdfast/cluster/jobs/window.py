@@ -74,6 +74,8 @@ class Pair:
     allowance: Allowance
     pace: Pace = field(default_factory=Pace)
     keep: Keep = Keep.ASK
+    whole_failures: int = 0
+    """How often slots could not be given as a whole, in a row."""
 
 
 @dataclass
@@ -343,7 +345,12 @@ def _meant(line: Line, request: str, reply: Refusal) -> Exception:
     """Return what a refusal means: something that passes, or the end of the job."""
     through = reply.partition(THROUGH_TARGET)[2]
     code = Refusal(through).code if through else reply.code
-    if code in PASSING or "I'm not the owner" in reply or "already the owner" in reply:
+    if (
+        code in PASSING
+        or "on their way already" in reply
+        or "I'm not the owner" in reply
+        or "already the owner" in reply
+    ):
         return NotNow(f"{line.address}: {request}: {reply}")
     if "only with masters" in reply or "not a master" in reply or "still hold keys" in reply:
         return NotNow(f"{line.address}: {request}: {reply}")

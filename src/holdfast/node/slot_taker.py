@@ -1,0 +1,164 @@
+"""Slots taken from another node of ours as a whole: held aside, stored, claimed.
+
+What it is: the target's side of `CLUSTER GIVE` (see `slot_giver` for the order): `CLUSTER TAKE` and
+`TAKEN`. What it is not: who decides that slots move.
+
+Until the claim what came means nothing: the source owns the slots. It is thrown away when the
+source's connection ends, when the source says so, and when this node starts again (nodes.conf
+says of which slots there may be such copies). From the claim on it is all there is.
+
+How to read it: `take` and `taken` are the commands, then the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holdfast.cluster import orders
+from holdfast.cluster.model import Node
+from holdfast.cluster.slots import members, of_slots
+from holdfast.commands.dump import store_payload
+from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
+from holdfast.engine.slots import slot_of_key
+from holdfast.engine.state import Session
+from holdfast.engine.values import OK, CommandError, Status
+
+if TYPE_CHECKING:
+    from holdfast.node.cluster import ClusterSide
+
+BYTES_MOST = 64 << 20
+"""What may be held aside of one gift: a source that sends more is not one of ours."""
+
+
+@dataclass(eq=False)
+class Parcel:
+    """What one source is sending."""
+
+    token: bytes
+    session: Session
+    source: Node
+    slots: int
+    keys: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    size_bytes: int = 0
+    is_stored: bool = False
+
+
+class SlotTaker:
+    """What is being taken, by token."""
+
+    def __init__(self, side: ClusterSide) -> None:
+        self._side = side
+        self._parcels: dict[bytes, Parcel] = {}
+
+    def take(self, session: Session, step: str, token: bytes, words: Sequence[bytes]) -> object:
+        """CLUSTER TAKE step token ...; raises CommandError."""
+        if step == "BEGIN":
+            return self._begin(session, token, words[0].decode("latin-1"), [int(word) for word in words[1:]])
+        parcel = self._parcels.get(token)
+        if parcel is None or parcel.session is not session:
+            raise CommandError("ERR No such parcel")
+        match step:
+            case "KEYS":
+                return self._keys(parcel, words)
+            case "STORE":
+                return self._store(parcel)
+            case "CLAIM":
+                return self._claim(parcel)
+        raise CommandError("ERR syntax error")
+
+    def taken(self, token: bytes, source_id: str, slots: int) -> Status:
+        """Say whether slots were claimed; if not, they will not be any more, and copies are deleted."""
+        view = self._side.view
+        source = view.node(source_id)
+        if view.me.is_primary and source is not None and not slots & ~source.slots:
+            parcel = self._parcels.pop(token, None)
+            self._throw_away(slots)
+            return Status("DROPPED" if parcel is not None else "UNKNOWN")
+        if not view.me.is_primary:
+            raise CommandError("ERR This node is no primary")
+        return Status("CLAIMED")
+
+    def session_ended(self, session: Session) -> None:
+        """Throw away what a connection that ended has brought."""
+        for parcel in [each for each in self._parcels.values() if each.session is session]:
+            del self._parcels[parcel.token]
+            self._throw_away(parcel.slots)
+
+    def clean_up(self) -> None:
+        """Throw away what is left of parcels from before this start."""
+        view = self._side.view
+        if view.receiving:
+            self._throw_away(view.receiving & ~view.me.slots)
+            view.receiving = 0
+
+    # ---- the steps ----
+
+    def _begin(self, session: Session, token: bytes, source_id: str, chosen: list[int]) -> object:
+        view, engine = self._side.view, self._side.engine
+        slots = of_slots(chosen)
+        source = view.node(source_id)
+        if source is None or view.me.is_replica or not slots or slots & ~source.slots:
+            raise CommandError("ERR These slots are not the source's, or this node is no primary")
+        for each in [each for each in self._parcels.values() if each.slots & slots and each.source is source]:
+            del self._parcels[each.token]  # it begins anew: what it sent before is over
+            self._throw_away(each.slots)
+        if slots & view.receiving or any(slot in view.importing for slot in chosen):
+            raise CommandError("ERR Some of these slots are on their way already")
+        if any(count_keys_in_slot(engine, slot) for slot in chosen):
+            raise CommandError("ERR This node has keys of these slots")
+        self._parcels[token] = Parcel(token, session, source, slots)
+        view.receiving |= slots
+        view.save(synced=True)
+        self._side.carry_out()
+        return OK
+
+    def _keys(self, parcel: Parcel, words: Sequence[bytes]) -> object:
+        if len(words) % 3 or parcel.is_stored:
+            raise CommandError("ERR syntax error")
+        for name, at_ms, payload in zip(words[::3], words[1::3], words[2::3], strict=True):
+            if not parcel.slots >> slot_of_key(name) & 1:
+                raise CommandError("ERR A key of another slot")
+            parcel.size_bytes += len(name) + len(payload)
+            if payload:
+                parcel.keys[name] = payload, int(at_ms)
+            else:
+                parcel.keys.pop(name, None)
+        if parcel.size_bytes > BYTES_MOST:
+            raise CommandError("ERR TOOBIG for one piece")
+        return OK
+
+    def _store(self, parcel: Parcel) -> int:
+        """Store all; return how many replicas are to have it. The gate, where there is one, holds this."""
+        side = self._side
+        own = Session(side.engine)
+        parcel.is_stored = True
+        for name, (payload, at_ms) in parcel.keys.items():
+            if not store_payload(own, name, payload, at_ms):
+                raise CommandError("ERR DUMP payload version or checksum are wrong")
+        parcel.keys.clear()
+        return side.replicas_online()
+
+    def _claim(self, parcel: Parcel) -> object:
+        side = self._side
+        if not parcel.is_stored or side.is_fenced:
+            raise CommandError("ERR Nothing is stored, or this node is fenced")
+        orders.take_slots(side.view, parcel.slots, parcel.source, side.now_ms())
+        del self._parcels[parcel.token]
+        side.view.log(f"{parcel.slots.bit_count()} slots taken from {parcel.source.id}")
+        side.carry_out()
+        return OK
+
+    def _throw_away(self, slots: int) -> None:
+        """Delete copies of slots that are another's. (A replica has what its primary has.)"""
+        view, engine = self._side.view, self._side.engine
+        slots &= ~view.me.slots
+        self._side.open_tick()
+        for slot in members(slots) if view.me.is_primary else ():
+            if slot not in view.importing:
+                delete_keys_in_slot(engine, slot)
+        if view.receiving & slots:
+            view.receiving &= ~slots
+            view.save()
+            self._side.settle()

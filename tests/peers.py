@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.wire import WireClient
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -160,27 +160,6 @@ def require_peer(name: str) -> str:
         pytest.fail(message)
     print(message, file=sys.stderr)
     pytest.skip(message)
-
-
-BUS_PORT_AHEAD = 10000
-"""A cluster node's bus listens so far above its port, unless it is told otherwise."""
-
-
-def free_port(*, with_bus: bool = False) -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listened on a moment ago, nor on its bus port."""
-    while True:
-        with socket.socket() as probe, socket.socket() as bus:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            if not with_bus:
-                return port
-            if port + BUS_PORT_AHEAD > 65535:
-                continue
-            try:
-                bus.bind(("127.0.0.1", port + BUS_PORT_AHEAD))
-            except OSError:
-                continue
-            return port
 
 
 def _start(command: list[str], options: Sequence[str], port: int) -> Peer:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,25 +19,12 @@ from pathlib import Path
 
 import redis
 
+from tests.ports import free_port
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_S = 25.0
 SLOTS = 16384
 OURS, STOCK = "holdfast", "redis"
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody has now, and whose bus port is free too."""
-    while True:
-        with socket.socket() as probe, socket.socket() as bus:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            if port > 50_000:
-                continue
-            try:
-                bus.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-            return port
 
 
 def until(question: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> float:
@@ -59,7 +45,7 @@ class ClusterNode:
 
     def __init__(self, kind: str, directory: Path, timeout_ms: int, options: Sequence[str] = ()) -> None:
         self.kind = kind
-        self.port = free_port()
+        self.port = free_port(with_bus=True)
         self.directory = directory / f"{kind}-{self.port}"
         self.directory.mkdir(parents=True, exist_ok=True)
         self.options = (

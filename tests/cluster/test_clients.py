@@ -18,7 +18,8 @@ import redis.asyncio.cluster
 from redis.cluster import RedisCluster
 
 from tests.cluster.processes import OURS, Cluster, until
-from tests.peers import Peer, free_port, require_peer
+from tests.peers import Peer, require_peer
+from tests.ports import free_port
 from tests.wire import Failure, Group, WireClient
 
 IOREDIS = Path(__file__).resolve().parents[1] / "clients" / "ioredis"

@@ -19,7 +19,8 @@ from typing import Any
 import redis
 from redis.cluster import ClusterNode
 
-from tests.peers import REPOSITORY, Peer, free_port, start_holdfast, start_redis_server
+from tests.peers import REPOSITORY, Peer, start_holdfast, start_redis_server
+from tests.ports import free_port
 
 TOOL = [sys.executable, "-c", "from holdfast.cli.main import main; main()", "cluster"]
 LIMIT_S = 30.0

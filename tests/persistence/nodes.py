@@ -19,6 +19,7 @@ from holdfast.server.host import Host
 from holdfast.server.log import Log
 from holdfast.server.machine import Machine
 from tests.persistence.commands import command
+from tests.ports import free_port
 
 
 class Failure(Exception):
@@ -92,9 +93,7 @@ class ServerProcess:
     """A server as a process of its own, with its files in `directory`."""
 
     def __init__(self, directory: Path, *options: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.log_path = directory / "server.log"
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""]
         self.process = subprocess.Popen(

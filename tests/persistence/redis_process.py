@@ -12,6 +12,7 @@ from typing import Self
 import pytest
 
 from tests.persistence.commands import command
+from tests.ports import free_port
 
 needs_redis = pytest.mark.skipif(
     not (shutil.which("redis-server") and shutil.which("redis-check-aof")),
@@ -23,9 +24,7 @@ class RedisProcess:
     """A running redis-server with its files in `directory`."""
 
     def __init__(self, directory: str, *settings: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", directory, "--save", ""]
         self.log_path = os.path.join(directory, "redis.log")
         self.process = subprocess.Popen(

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.peers import require_peer
-from tests.sentinel.group import Process, free_port, until
+from tests.ports import free_port
+from tests.sentinel.group import Process, until
 
 TIMEOUT_MS = 1500
 
@@ -28,9 +29,7 @@ class Cluster:
 
     def add_node(self, kind: str = "redis") -> Process:
         """Start an empty node."""
-        port = free_port()
-        while port > 55535 or any(port + 10000 == each.port for each in self.nodes):
-            port = free_port()
+        port = free_port(with_bus=True)
         program = ["redis-server"] if kind == "redis" else [sys.executable, "-m", "holdfast.cli.server"]
         home = self.directory / str(port)
         home.mkdir()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.peers import Peer, require_peer, running, start_redis_server
-from tests.proxy.peers import Process, free_port, pool_text, proxy_process
+from tests.ports import free_port
+from tests.proxy.peers import Process, pool_text, proxy_process
 from tests.wire import WireClient
 
 

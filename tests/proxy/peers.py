@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,18 +19,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.peers import REPOSITORY, require_peer
+from tests.ports import free_port
 from tests.wire import WireClient
-
-_ports = random.Random(os.getpid())
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, below those that outgoing connections are given."""
-    while True:
-        port = _ports.randrange(15000, 32000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def pool_text(name: str, port: int | str, servers: Sequence[str], **directives: object) -> str:

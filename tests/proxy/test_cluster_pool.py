@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from holdfast.proxy.cluster_view import merge, nodes_of
-from tests.peers import free_port
+from tests.ports import free_port
 from tests.proxy.clusters import Cluster, cluster, cluster_pool
 from tests.proxy.groups import lists_of_client, write_past, writers
 from tests.proxy.peers import proxy_process

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.peers import Peer, require_peer, running, start_redis_server
+from tests.ports import free_port
 from tests.proxy.conftest import Front
-from tests.proxy.peers import free_port, nutcracker, pool_text, proxy_process
+from tests.proxy.peers import nutcracker, pool_text, proxy_process
 from tests.wire import Closed, Failure, Group, Simple, WireClient, encode
 
 

@@ -11,8 +11,9 @@ import pytest
 from holdfast.node.proxy import ProxyNode
 from holdfast.proxy.link import ask
 from holdfast.proxy.shapes import Backend, Pool, Shard
+from tests.ports import free_port
 from tests.proxy.inside import Caller, Played, proxy_inside
-from tests.proxy.peers import free_port, pool_text
+from tests.proxy.peers import pool_text
 
 
 class Scene:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-from tests.peers import free_port
+from tests.ports import free_port
 from tests.proxy.clusters import cluster, cluster_pool
 from tests.proxy.groups import sentinel_pool
 from tests.proxy.peers import proxy_process

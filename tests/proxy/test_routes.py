@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from holdfast.proxy.config import BadFile, read
-from tests.peers import free_port, require_peer, start_redis_server
+from tests.peers import require_peer, start_redis_server
+from tests.ports import free_port
 from tests.proxy.clusters import cluster, cluster_pool
 from tests.proxy.groups import sentinel_pool, write_past, writers
 from tests.proxy.peers import pool_text, proxy_process

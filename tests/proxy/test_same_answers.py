@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.peers import Peer
-from tests.proxy.peers import free_port, nutcracker, pool_text, proxy_process
+from tests.ports import free_port
+from tests.proxy.peers import nutcracker, pool_text, proxy_process
 from tests.wire import WireClient
 
 COMMANDS = """

@@ -17,7 +17,8 @@ from holdfast.proxy import key_hashes
 from holdfast.proxy.config import PoolFile, read
 from holdfast.proxy.hash_pool import HashPool
 from holdfast.proxy.shapes import Exchange
-from tests.proxy.peers import Tagged, answers, free_port, nutcracker, pool_text, proxy_process
+from tests.ports import free_port
+from tests.proxy.peers import Tagged, answers, nutcracker, pool_text, proxy_process
 
 KEYS = int(os.environ.get("HOLDFAST_PROXY_KEYS", "3000"))
 WEIGHTS = (1, 2, 3, 1, 7)

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from holdfast.proxy.sentinel_view import GroupView, ends_hand_over, group_of_event
-from tests.peers import free_port
+from tests.ports import free_port
 from tests.proxy.groups import (
     Writer,
     await_another_primary,

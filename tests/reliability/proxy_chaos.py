@@ -18,7 +18,8 @@ import sys
 import time
 
 from tests.peers import running, start_redis_server
-from tests.proxy.peers import free_port, pool_text, proxy_process
+from tests.ports import free_port
+from tests.proxy.peers import pool_text, proxy_process
 from tests.wire import WireClient, encode, reply_end
 
 CLIENTS = 30

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import redis
 
-from tests.peers import free_port
+from tests.ports import free_port
 from tests.proxy.clusters import cluster, cluster_pool
 from tests.proxy.groups import sentinel_pool, settled
 from tests.proxy.peers import proxy_process

@@ -24,18 +24,12 @@ from typing import Any, Self
 import pytest
 import redis
 
+from tests.ports import free_port
+
 needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 30.0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def await_true(condition: Callable[[], object], what: str, within_s: float = WAIT_S) -> None:

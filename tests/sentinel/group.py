@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,15 +21,10 @@ from pathlib import Path
 
 import redis
 
+from tests.ports import free_port
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_S = 20.0
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(question: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import free_port
+from tests.ports import free_port
 from tests.server.running import ServerProcess
 from tests.wire import encode
 

@@ -11,6 +11,7 @@ How to read it: `Peer` first, then `start_redis_server` and `start_holdfast`, th
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -159,6 +160,30 @@ def require_peer(name: str) -> str:
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(message)
     print(message, file=sys.stderr)
+    pytest.skip(message)
+
+
+IOREDIS = REPOSITORY / "tests" / "clients" / "ioredis"
+INSTALL_LIMIT_SECONDS = 120
+
+
+def require_ioredis() -> str:
+    """Return the path of node, with ioredis installed; without it skip, or fail when CI=true."""
+    node, npm = require_peer("node"), require_peer("npm")
+    with (IOREDIS / "package.json").open() as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)  # one test process installs, the others wait
+        if (IOREDIS / "node_modules" / "ioredis").exists():
+            return node
+        installed = subprocess.run(
+            [npm, "ci", "--no-audit", "--no-fund", "--prefer-offline"],
+            cwd=IOREDIS, capture_output=True, text=True, timeout=INSTALL_LIMIT_SECONDS, check=False,
+        )  # fmt: skip
+    if installed.returncode == 0:
+        return node
+    shutil.rmtree(IOREDIS / "node_modules", ignore_errors=True)
+    message = f"PEER MISSING: npm ci could not install ioredis: {installed.stderr[-500:]}"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(message)
     pytest.skip(message)
 
 

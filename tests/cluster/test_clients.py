@@ -6,7 +6,6 @@ redis-py, ioredis, redis-cli -c, redis-benchmark --cluster; and what a client se
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,11 +17,10 @@ import redis.asyncio.cluster
 from redis.cluster import RedisCluster
 
 from tests.cluster.processes import OURS, Cluster, until
-from tests.peers import Peer, require_peer
+from tests.peers import IOREDIS, Peer, require_ioredis, require_peer
 from tests.ports import free_port
 from tests.wire import Failure, Group, WireClient
 
-IOREDIS = Path(__file__).resolve().parents[1] / "clients" / "ioredis"
 RUN_LIMIT_SECONDS = 60
 
 
@@ -96,9 +94,7 @@ def _keys(port: int) -> list[str]:
 
 
 def test_ioredis_finds_every_key(cluster: Cluster) -> None:
-    if not (IOREDIS / "node_modules").is_dir() or shutil.which("node") is None:
-        pytest.skip("ioredis is not installed (npm ci in tests/clients/ioredis)")
-    assert run("node", IOREDIS / "cluster.js", cluster.nodes[0].port).strip() == "ok"
+    assert run(require_ioredis(), IOREDIS / "cluster.js", cluster.nodes[0].port).strip() == "ok"
 
 
 def test_redis_cli_follows_redirections(cluster: Cluster) -> None:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,10 +27,9 @@ from redis._parsers import (
     _RESP3Parser,
 )
 
-from tests.peers import Peer, require_peer, start_holdfast, start_redis_server
+from tests.peers import IOREDIS, Peer, require_ioredis, require_peer, start_holdfast, start_redis_server
 
 TARGET = os.environ.get("CONFORMANCE_TARGET", "holdfast")
-IOREDIS = Path(__file__).resolve().parents[1] / "clients" / "ioredis"
 RUN_LIMIT_SECONDS = 60
 PARSERS = [(2, _RESP2Parser), (2, _HiredisParser), (3, _RESP3Parser), (3, _HiredisParser)]
 ASYNC_PARSERS = [
@@ -210,22 +207,7 @@ def test_redis_benchmark_runs_all_its_tests(server: Peer, pipeline: str) -> None
 
 
 def test_ioredis_works(server: Peer) -> None:
-    node, npm = require_peer("node"), require_peer("npm")
-    if not (IOREDIS / "node_modules" / "ioredis").exists():
-        installed = subprocess.run(
-            [npm, "ci", "--no-audit", "--no-fund", "--prefer-offline"],
-            cwd=IOREDIS,
-            capture_output=True,
-            text=True,
-            timeout=RUN_LIMIT_SECONDS,
-            check=False,
-        )
-        if installed.returncode:
-            shutil.rmtree(IOREDIS / "node_modules", ignore_errors=True)
-            message = f"PEER MISSING: npm ci could not install ioredis: {installed.stderr[-500:]}"
-            if os.environ.get("CI", "").lower() == "true":
-                pytest.fail(message)
-            pytest.skip(message)
+    node = require_ioredis()
     done = subprocess.run(
         [node, "check.js", str(server.port)],
         cwd=IOREDIS,

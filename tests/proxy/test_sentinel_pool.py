@@ -44,7 +44,10 @@ def test_a_planned_failover_gives_no_error_and_keeps_every_client_s_order(nodes:
         assert [each.errors for each in wrote] == [[], [], []]
         found = lists_of(new, wrote)
         assert found == [sorted(set(each)) for each in found]
-        assert found == [each.acknowledged for each in wrote]
+        if sentinels == "holdfast":
+            assert found == [each.acknowledged for each in wrote]
+        else:  # redis-sentinel does not wait for the replica: what the old primary alone had is lost
+            assert all(set(there) <= set(each.acknowledged) for there, each in zip(found, wrote, strict=True))
 
 
 def test_a_primary_that_dies_costs_its_open_requests_and_a_pause() -> None:

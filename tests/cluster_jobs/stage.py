@@ -144,4 +144,4 @@ def until(condition: Callable[[], object], what: str, limit_s: float = LIMIT_S) 
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, f"not within {limit_s} s: {what}"
-        time.sleep(0.02)
+        time.sleep(0.02)  # other processes: there is nothing to await but their answers

@@ -131,7 +131,7 @@ class Load:
         """Count gaps from now on."""
         for end in self._ends:
             end.send("begin")
-        time.sleep(0.1)
+        time.sleep(0.1)  # the order is on its way to other processes, which answer none
 
     def stop(self) -> list[Seen]:
         """Return what each client saw."""

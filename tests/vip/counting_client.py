@@ -18,7 +18,7 @@ while True:
     try:
         value = client.incr("count")
     except redis.RedisError:
-        time.sleep(0.005)
+        time.sleep(0.005)  # as a client does that tries again
         continue
     print(f"{time.monotonic():.4f} {value}", flush=True)
-    time.sleep(0.005)
+    time.sleep(0.005)  # the pace of its counting

@@ -37,7 +37,7 @@ class Watched:
                 self.doubles.append(holders)
             if condition(holders):
                 return time.monotonic() - began
-            time.sleep(0.01)
+            time.sleep(0.01)  # other kernels and processes: there is nothing to await but what they show
         raise AssertionError(f"holders: {self.lan.holders()}\n{self.outputs()}")
 
     def outputs(self) -> str:
@@ -65,7 +65,7 @@ class Watched:
         before, began = len(self.acknowledged()), time.monotonic()
         while len(self.acknowledged()) < before + 5:
             assert time.monotonic() - began < seconds, self.outputs()
-            time.sleep(0.02)
+            time.sleep(0.02)  # as above
 
     def start_server(self, host: str, primary: str | None) -> None:
         """Start the data node of a host."""

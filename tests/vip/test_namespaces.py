@@ -90,6 +90,6 @@ def test_a_leftover_address_is_removed_at_the_start(watched: Watched) -> None:
     began = time.monotonic()
     while lan.holders("10.99.0.200"):
         assert time.monotonic() - began < 10, watched.outputs()
-        time.sleep(0.02)
+        time.sleep(0.02)  # as in `Watched.until`
     agent.terminate()
     assert agent.wait(10) == 0

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import update_wrapper
+from typing import Any
 
 import click
 
@@ -22,7 +23,7 @@ from holdfast.cluster.jobs.topology import Picture, read_slots
 DONE, UNHEALTHY, CANCELLED, STOPPED, REFUSED = 0, 1, 3, 4, 5
 """Exit codes; 2 is click's, for wrong usage."""
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = Callable[..., Any]
 
 
 class AddressType(click.ParamType[tuple[str, int]]):
@@ -72,8 +73,7 @@ def access_options(command: Command) -> Command:
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return command(*args, door=Door(Access(user, password, context), as_json), **rest)
 
-    opened.__doc__, opened.__name__ = command.__doc__, command.__name__
-    opened.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    wrapped: Command = update_wrapper(opened, command)
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
         click.option("--insecure", is_flag=True, help="Take any certificate."),
@@ -85,8 +85,8 @@ def access_options(command: Command) -> Command:
                      help="Of every node; better given by the environment."),
         click.option("--user", default="", help="ACL user; none: the default one."),
     ):  # fmt: skip
-        opened = option(opened)
-    return opened  # type: ignore[return-value]
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def plan_options(command: Command) -> Command:
@@ -101,8 +101,7 @@ def pace_options(command: Command) -> Command:
     def paced(*args: Any, rate: float, piece_ms: float, patience: float, keep: str, **rest: Any) -> Any:
         return command(*args, settings=Settings(patience, rate, piece_ms, Keep(keep)), **rest)
 
-    paced.__doc__, paced.__name__ = command.__doc__, command.__name__
-    paced.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    wrapped: Command = update_wrapper(paced, command)
     for option in (
         click.option("--keep", type=click.Choice([each.value for each in Keep]), default=Keep.ASK.value,
                      help="Of a key that is at both ends with different values, where nobody can know: "
@@ -114,8 +113,8 @@ def pace_options(command: Command) -> Command:
         click.option("--rate", type=click.FloatRange(0), default=0.0, metavar="KEYS",
                      help="At most so many keys a second (0: as fast as it goes)."),
     ):  # fmt: skip
-        paced = option(paced)
-    return paced  # type: ignore[return-value]
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def read_weights(words: tuple[str, ...], name_of: Callable[[str], str]) -> dict[str, float]:

@@ -17,24 +17,10 @@ from holdfast.server.config.words import split_words
 from holdfast.server.host import Host
 from holdfast.server.log import Log
 from holdfast.sim import World
+from holdfast.sim.sentinels import NoScripts
 from tests.replication.simulated import Nodes
 
 PORT = 26379
-
-
-class NoScripts:
-    """Runs nothing."""
-
-    def may_run(self, path: str) -> bool:
-        """No script is there."""
-        return False
-
-    def start(self, words: tuple[str, ...], ended: Callable[[int, int], None]) -> int:
-        """Refuse."""
-        raise OSError("no processes here")
-
-    def kill(self, pid: int) -> None:
-        """Nothing runs."""
 
 
 class SimulatedGroup:

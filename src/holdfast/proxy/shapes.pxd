@@ -115,16 +115,22 @@ cdef class Lane:
     cdef list links                     # shared ones, by client number; None where there is none yet
     cdef list idle                      # private ones that nobody uses now
 
-cdef class Link:
-    """One connection to a backend: requests of many clients joined, replies matched in order."""
+cdef class Socket:
+    """A connection that is read by the poller, where there is one, else by its transport."""
     cdef object __weakref__
-    cdef readonly Lane lane
     cdef readonly Exchange exchange
     cdef readonly object transport
     cdef int fd                         # written to directly; -1: only through the transport
-    cdef readonly bint connected, closed, private, retired
-    cdef bint blocked_writing, paused_reading, dirty
+    cdef readonly bint closed
+    cdef bint blocked_writing, paused_reading
     cdef bint polled                    # read by the poller, not by the transport
+    cdef int read_on(self, bint on) except -1
+
+cdef class Link(Socket):
+    """One connection to a backend: requests of many clients joined, replies matched in order."""
+    cdef readonly Lane lane
+    cdef readonly bint connected, private, retired
+    cdef bint dirty
     cdef Buf out                        # not yet written
     cdef uint64_t stream_end, written   # bytes ever put into out; bytes of them that were written
     cdef Ring ring                      # requests without a reply, in the order in which they were sent
@@ -135,7 +141,6 @@ cdef class Link:
     cdef object timer                   # for the first request's limit
     cdef list stalled                   # clients that wait for room in `out`
     cdef object slow_client             # whose sake reading is paused for
-    cdef int read_on(self, bint on) except -1
     cdef public object push_sink        # callable(bytes): whole frames go here, whatever they answer (hub)
 
 cdef class Door:
@@ -150,17 +155,11 @@ cdef class Door:
     cdef public uint64_t client_eof, client_err, forward_error, fragments
     cdef public int64_t client_connections
 
-cdef class Client:
+cdef class Client(Socket):
     """One client: its session, and the requests that it waits for."""
-    cdef object __weakref__
     cdef readonly Session session
     cdef readonly Door door
-    cdef readonly Exchange exchange
     cdef object registry                # of clients: opened, closed, output waits
-    cdef readonly object transport
-    cdef int fd
-    cdef bint closed, blocked_writing, paused_reading
-    cdef bint polled                    # read by the poller, not by the transport
     cdef uint32_t number                # chooses among the shared connections of a lane
     cdef Slot* head                     # requests without a sent reply, oldest first
     cdef Slot* tail
@@ -179,6 +178,5 @@ cdef class Client:
     cdef Link slowing                   # stopped reading for this client's sake
     cdef size_t left_at_end
     cdef public object memory           # for policies: what the session has written (read-your-writes)
-    cdef int read_on(self, bint on) except -1
     cpdef flush(self)
     cpdef abort(self)

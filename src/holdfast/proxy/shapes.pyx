@@ -247,7 +247,28 @@ cdef class Lane:
         self.idle = []
 
 
-cdef class Link:
+cdef class Socket:
+    """A connection that is read by the poller, where there is one, else by its transport."""
+
+    def adopt(self):
+        """Let the poller read from now on, where there is one."""
+        if not self.closed and self.fd >= 0 and self.exchange.poller is not None:
+            if self.exchange.poller.watch(self.fd, self, self.paused_reading):
+                self.polled = True
+                self.transport.pause_reading()
+
+    cdef int read_on(self, bint on) except -1:
+        self.paused_reading = not on
+        if self.polled:
+            self.exchange.poller.change(self.fd, not on)
+        elif on:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+        return 0
+
+
+cdef class Link(Socket):
     """One connection to a backend: an `asyncio.BufferedProtocol`."""
 
     def __cinit__(self, Lane lane, bint private):
@@ -270,23 +291,6 @@ cdef class Link:
             return
         self.transport = transport
         link_made(self)
-
-    def adopt(self):
-        """Let the poller read from now on, where there is one."""
-        if not self.closed and self.fd >= 0 and self.exchange.poller is not None:
-            if self.exchange.poller.watch(self.fd, self, self.paused_reading):
-                self.polled = True
-                self.transport.pause_reading()
-
-    cdef int read_on(self, bint on) except -1:
-        self.paused_reading = not on
-        if self.polled:
-            self.exchange.poller.change(self.fd, not on)
-        elif on:
-            self.transport.resume_reading()
-        else:
-            self.transport.pause_reading()
-        return 0
 
     def connection_refused(self, int errno_):
         """There is no connection to be had."""
@@ -353,7 +357,7 @@ cdef class Door:
         self.listeners = []
 
 
-cdef class Client:
+cdef class Client(Socket):
     """One client: an `asyncio.BufferedProtocol` around a `Session`."""
 
     def __cinit__(self, Exchange exchange, Door door, registry):
@@ -370,23 +374,6 @@ cdef class Client:
         """Take the transport; the registry decides whether the client may stay."""
         self.transport = transport
         client_made(self)
-
-    def adopt(self):
-        """Let the poller read from now on, where there is one."""
-        if not self.closed and self.fd >= 0 and self.exchange.poller is not None:
-            if self.exchange.poller.watch(self.fd, self, self.paused_reading):
-                self.polled = True
-                self.transport.pause_reading()
-
-    cdef int read_on(self, bint on) except -1:
-        self.paused_reading = not on
-        if self.polled:
-            self.exchange.poller.change(self.fd, not on)
-        elif on:
-            self.transport.resume_reading()
-        else:
-            self.transport.pause_reading()
-        return 0
 
     def get_buffer(self, sizehint):
         """Return the buffer to read into."""

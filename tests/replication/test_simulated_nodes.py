@@ -163,6 +163,52 @@ def test_a_fenced_node_neither_writes_nor_acknowledges_and_says_where_it_stands(
     assert nodes.running["b"].replication.line.full_syncs == 0
 
 
+def test_clients_of_a_demoted_node_are_told_so_before_they_are_sent_away(nodes: Nodes) -> None:
+    start_pair(nodes)
+
+    async def demote() -> None:
+        client, busy = Client("a"), Client("a")
+        assert await client.ask("SET", "k", 1) == "OK"
+        assert await busy.ask("SET", "k", 1) == "OK"
+        words = await nodes.ask("b", "HOLDFAST", "FENCE", 1, "leader")
+        report = dict(zip(words[::2], words[1::2], strict=True))
+        await nodes.ask("a", "HOLDFAST", "FENCE", 1, "leader")
+        position = report[b"position-epoch"], report[b"position-offset"]
+        assert await nodes.ask("b", "HOLDFAST", "PROMOTE", 1, "leader", *position) == "OK"
+        follow = ("HOLDFAST", "FOLLOW", 1, "leader", "b", 7000, report[b"node-id"])
+        assert await nodes.ask("a", *follow) == "OK"
+        for _ in range(5):  # on its way when the node was demoted, and for a while after
+            assert str(await client.ask("SET", "k", 2)).startswith("READONLY")
+            assert str(await client.ask("GET", "k")).startswith("READONLY"), "an old value"
+            assert await client.ask("PING") == "PONG"
+            await asyncio.sleep(0.02)
+        with pytest.raises(ConnectionError):
+            await busy.reply()  # silent, so closed
+        with pytest.raises(ConnectionError):
+            await client.reply()
+        assert await nodes.ask("a", "GET", "k") == b"1"
+
+    nodes.world.run(demote())
+
+
+def test_an_order_to_follow_that_is_repeated_leaves_the_link_alone(nodes: Nodes) -> None:
+    start_pair(nodes)
+
+    async def repeat() -> None:
+        words = await nodes.ask("a", "HOLDFAST", "FENCE", 1, "leader")
+        report = dict(zip(words[::2], words[1::2], strict=True))
+        position = report[b"position-epoch"], report[b"position-offset"]
+        assert await nodes.ask("a", "HOLDFAST", "PROMOTE", 1, "leader", *position) == "OK"
+        follow = ("HOLDFAST", "FOLLOW", 1, "leader", "a", 7000, report[b"node-id"])
+        assert await nodes.ask("b", *follow) == "OK"
+        while not is_up(nodes, "b"):
+            await asyncio.sleep(0.01)
+        assert await nodes.ask("b", *follow) == "OK"
+        assert is_up(nodes, "b")
+
+    nodes.world.run(repeat())
+
+
 def test_a_primary_that_comes_back_empty_wipes_nobody(nodes: Nodes) -> None:
     start_pair(nodes)
     nodes.world.run(nodes.ask("a", "SET", "k", 1))

@@ -91,6 +91,44 @@ def test_a_primary_that_has_its_data_leads_when_its_stream_has_come_furthest() -
     assert attempt.told_to_lead(attempt.step(1)) == ["node0"]
 
 
+def test_a_primary_that_hands_over_waits_for_the_replica_that_priority_prefers() -> None:
+    attempt = Attempt()
+    attempt.primary.must_change = True
+    preferred = attempt.nodes[2]
+    preferred.priority = 1
+    attempt.step()
+    for node in attempt.nodes[:2]:
+        attempt.reports(node, 500)
+    assert attempt.told_to_lead(attempt.step(1)) == []
+    attempt.reports(preferred, 500)
+    assert attempt.told_to_lead(attempt.step(1)) == ["node2"]
+
+
+def test_the_replica_that_priority_prefers_fetches_what_it_lacks_of_a_primary_that_hands_over() -> None:
+    attempt = Attempt()
+    attempt.primary.must_change = True
+    attempt.nodes[2].priority = 1
+    attempt.step()
+    for node, offset in zip(attempt.nodes, (500, 500, 400), strict=True):
+        attempt.reports(node, offset)
+    effects = attempt.step(1)
+    assert attempt.told_to_lead(effects) == []
+    assert [each.words[1] for each in effects if isinstance(each, Send) and each.words[0] == "HOLDFAST"] == [
+        "FETCH"
+    ]
+
+
+def test_another_replica_leads_when_the_preferred_one_keeps_silent() -> None:
+    attempt = Attempt()
+    attempt.primary.must_change = True
+    attempt.nodes[2].priority = 1
+    attempt.step()
+    for node in attempt.nodes[:2]:
+        attempt.reports(node, 500)
+    assert attempt.told_to_lead(attempt.step(takeover.WANTED_WAIT_MS)) == []
+    assert attempt.told_to_lead(attempt.step(1)) == ["node1"]
+
+
 def test_a_lone_primary_that_has_lost_its_data_leads_again_for_nobody_has_more() -> None:
     attempt = Attempt()
     attempt.primary.lost_history = True

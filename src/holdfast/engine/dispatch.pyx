@@ -33,7 +33,7 @@ from holdfast.engine.state cimport (
     GUARD_ASKING, GUARD_BUSY, GUARD_CLUSTER, GUARD_FENCED, GUARD_GATED, GUARD_LOADING, GUARD_MAXMEMORY,
     GUARD_MIN_REPLICAS, GUARD_MISCONF,
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_PAUSED, GUARD_PRIMARY,
-    GUARD_REPLICA, GUARD_SENTINEL, GUARD_SUBSCRIBED,
+    GUARD_REPLICA, GUARD_SENT_AWAY, GUARD_SENTINEL, GUARD_SUBSCRIBED,
     S_ASKING, S_BLOCKED, S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PAUSED,
     S_PRIMARY, S_REPLY_OFF,
     S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
@@ -269,6 +269,10 @@ cdef bint admit(Session s, Call* c) except? False:
         if not e.guard & GUARD_REPLICA:
             reject_bytes(s, c, e.node.write_refusal())
             return False
+    if guard & GUARD_SENT_AWAY and (flags | (s.queued_flags if runs_queue else 0)) & (
+            CMD_READONLY | CMD_WRITE):
+        reject(s, c, b"READONLY This node leads no more. Connect to the new primary.")
+        return False
     if guard & GUARD_FENCED and not from_primary:
         e.ks.expiry_mode = EXPIRY_HIDE      # the deletion of an expired key would be a write
     if guard & GUARD_FENCED and not from_primary and (

@@ -21,6 +21,7 @@ UNIX: int
 PAUSED: int
 NOT_AUTHENTICATED: int
 ENGINE_PAUSED: int
+SENT_AWAY: int
 
 def facts(s: Session) -> dict[str, Any]:
     """Return what CLIENT LIST tells of a session, as a dict."""

@@ -89,6 +89,7 @@ cdef enum Guard:                # bits of Engine.guard and Session.guard; 0 is t
     GUARD_MUTED = 1 << 20       # CLIENT REPLY OFF or SKIP
     GUARD_NO_TOUCH = 1 << 21    # CLIENT NO-TOUCH
     GUARD_ASKING = 1 << 22      # ASKING came before this request
+    GUARD_SENT_AWAY = 1 << 23   # this node led when the client came, and does no more
 
 cdef enum SessionFlag:
     S_CLOSING = 1 << 0          # to be closed now

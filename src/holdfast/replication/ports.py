@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
+from holdfast.server.clients import Clients
 from holdfast.server.config import Configuration
 from holdfast.server.cron import Cron
 from holdfast.server.host import Host
@@ -110,6 +111,7 @@ class Node(Protocol):
     sinks: list[Callable[[bytes], None]]
     run_id: str
     client_pauses: Pauses
+    clients: Clients
 
     @property
     def port(self) -> int:

@@ -394,7 +394,8 @@ class Replicator:
                         raise OrderRefused(f"GRANTED {left_ms} ms of a lease that this node granted are left")
                     self.standing.promote(order)
                 case fence.FollowOrder():
-                    self.standing.follow(order)
+                    if not self._follows_already(order):
+                        self.standing.follow(order)
                 case fence.FetchOrder():
                     self.standing.fetch(order)
                 case AttachRequest():
@@ -404,6 +405,15 @@ class Replicator:
             raise CommandError(str(refusal)) from None
         self._standing_changed()
         return OK
+
+    def _follows_already(self, order: fence.FollowOrder) -> bool:
+        """Whether the order changes nothing: each Sentinel may repeat it, and a sync goes on."""
+        state = self.standing.node.state
+        return (
+            self.standing.node.standing is Standing.REPLICA
+            and order.epoch == state.fence_epoch == state.term_epoch
+            and self.upstream.target == Target(order.host, order.port)
+        )
 
     def _standing_changed(self) -> None:
         self._refresh_guards()  # first of all: what the lease's end lets go on must meet the fence
@@ -616,6 +626,8 @@ class Replicator:
         """Attach to a node as its replica."""
         self.followed = (order.host, order.port)
         self.node.configuration.assign("replicaof", (order.host, order.port))
+        if not self.is_replica:
+            self.node.clients.send_away()
         self._become_forwarding()
         self.upstream.follow(Target(order.host, order.port), Cause.ORDERED_WITH_EPOCH, True)
 

@@ -4,8 +4,9 @@ What it is: the commands, and who gets which: REPLICAOF in a transaction for sto
 as redis-sentinel sends it, orders with an epoch for nodes that were ever fenced. What it
 is not: when (`failover`, `observation`).
 
-A demoted node's clients are disconnected in the same transaction, so that none goes on
-talking to it; INFO is asked right behind, so that the next step need not wait.
+The clients of a demoted stock node are disconnected in the same transaction, so that none goes
+on talking to it; a node of ours sends its own away when it obeys. INFO is asked right behind, so
+that the next step need not wait.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def follow(sentinel: Sentinel, node: Instance, target: Instance, now_ms: int) ->
     address = target.address
     order = words.follow(epoch, leader, sentinel.shown(address), address.port, target.node_id)
     sentinel.send(node, *order, on_reply=ordered)
-    close_clients(sentinel, node)
+    sentinel.send(node, "CONFIG", "REWRITE")
     asking.ask_info(sentinel, node, now_ms)
     return True
 

@@ -24,6 +24,7 @@ from holdfast.sentinel.reply_reader import Reply, ReplyError
 
 REPORTS_WAIT_MS = 150
 FENCE_AGAIN_MS = 500
+WANTED_WAIT_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
             _fence(sentinel, primary, each, state)
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     has_time = bool(waits) and now_ms - state.began_ms < REPORTS_WAIT_MS
-    if has_time and not _has_best(primary, state, orders):
+    wanted = _wanted(primary, reachable, state, now_ms)
+    if has_time and not (_has_best(primary, state, orders) and wanted <= state.reports.keys()):
         return False
     if primary.lost_history and len(nodes) > 1:
         # Its offsets are those of another history, which only replicas' refusal tells: they compare with
@@ -181,7 +183,7 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         told,
         [each.node_id for each in nodes],
         ranked,
-        [each.node_id for each in nodes if _may_lead(primary, each)],
+        wanted or [each.node_id for each in nodes if _may_lead(primary, each)],
         primary.options.allow_data_loss,
     )
     if has_time and not isinstance(choice, Lead):
@@ -210,6 +212,19 @@ def _has_best(primary: Primary, state: Takeover, orders: Orders) -> bool:
     """Tell whether the primary that hands over has reported: nobody's copy goes further than its own."""
     report = state.reports.get(primary.node_id)
     return primary.must_change and report is not None and orders.is_intact(report)
+
+
+def _wanted(primary: Primary, reachable: list[Instance], state: Takeover, now_ms: int) -> set[str]:
+    """Return who alone is to lead in the place of a primary that hands over: those that priority prefers.
+
+    Whoever lacks the primary's tail fetches it; only if that takes long any other will do. Empty where
+    all have the same priority.
+    """
+    able = [each for each in reachable if _may_lead(primary, each)]
+    if not primary.must_change or not able or now_ms - state.began_ms > WANTED_WAIT_MS:
+        return set()
+    priorities = {each.priority for each in able}
+    return {each.node_id for each in able if len(priorities) > 1 and each.priority == min(priorities)}
 
 
 def _may_lead(primary: Primary, node: Instance) -> bool:

@@ -33,6 +33,10 @@ CONNECTION_BYTES = 2800
 MONITOR_LIMIT = OutputLimit(32 << 20, 8 << 20, 60)
 """Of a MONITOR where the class `normal` has no limit."""
 
+QUIET_MS = 50
+"""A client that was silent so long has no request on its way."""
+LOOKS_MOST = 20
+
 TOO_MANY = b"-ERR max number of clients reached\r\n"
 PROTECTED = (
     b"-DENIED Redis is running in protected mode because protected "
@@ -195,6 +199,36 @@ class Clients:
         connection = self.connections.get(session.id)
         if connection is not None:
             connection.abort()
+
+    def send_away(self) -> None:
+        """End all clients of a node that leads no more, none with a request under way.
+
+        Until a client has been silent for `QUIET_MS` its requests for data are answered with
+        -READONLY: so it knows that they were not executed, where a closed connection leaves it in doubt.
+        """
+        leaving = {
+            each: each.session.bytes_in
+            for each in self.connections.values()
+            if self.client_class(each.session) in ("normal", "pubsub")
+        }
+        for each in leaving:
+            each.session.guard |= sessions.SENT_AWAY
+        self._node.loop.call_later(QUIET_MS / 1000, self._close_quiet, leaving, LOOKS_MOST)
+
+    def _close_quiet(self, leaving: dict[Connection, int], looks: int) -> None:
+        left = {}
+        for connection, bytes_in in leaving.items():
+            session = connection.session
+            if session.id not in self.connections:
+                continue
+            is_quiet = session.bytes_in == bytes_in
+            is_quiet = is_quiet and not session.output_bytes and not connection.write_buffer_bytes
+            if is_quiet or looks == 1:
+                connection.abort()
+            else:
+                left[connection] = session.bytes_in
+        if left:
+            self._node.loop.call_later(QUIET_MS / 1000, self._close_quiet, left, looks - 1)
 
     def connection_closed(self, connection: Connection, why: BaseException | None) -> None:
         """Forget a client that went or was sent away."""

@@ -106,6 +106,12 @@ def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
         grant(sentinel, node, now_ms)
 
 
+def ask_tokens(primary: Primary) -> None:
+    """Have every node asked for a fresh token: whoever is promoted is granted as soon as we hear of it."""
+    for each in (primary, *primary.replicas.values()):
+        each.granted_ms = -(10**9)
+
+
 def may_grant(node: Instance) -> bool:
     """Tell whether this node may have a grant of ours now."""
     primary = node.group

@@ -158,23 +158,29 @@ def _replica_leads(sentinel: Sentinel, replica: Instance, now_ms: int) -> None:
 
 
 def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: int) -> None:
-    """The chosen replica leads: from here on it is where clients go."""
+    """The chosen replica leads: from here on it is where clients go.
+
+    It is granted, and the others are told, before the file is written: what both rest on, the votes of
+    this epoch, was on disk when they were given, and writes wait for nothing else. A primary whose writes
+    are paused follows first: it would hold a hello back, and all that is sent behind it.
+    """
     primary.config_epoch = primary.failover_epoch
     primary.failover, primary.failover_changed_ms = Failover.RECONF_REPLICAS, now_ms
+    if not sentinel.crash_after_promotion:
+        if replica.node_id:
+            granting.grant(sentinel, replica, now_ms)
+        if primary.hand_over is not None:
+            primary.converted_ms = now_ms
+            orders.follow(sentinel, primary, replica, now_ms)
+            hand_over.end(sentinel, primary)
+        asking.publish_everywhere(sentinel, primary, now_ms)
     sentinel.persist()
     sentinel.tell("+promoted-slave", replica)
     if sentinel.crash_after_promotion:
         sentinel.crash()
         return
     sentinel.tell("+failover-state-reconf-slaves", primary)
-    if replica.node_id:
-        granting.grant(sentinel, replica, now_ms)
     reconfigure_clients(sentinel, primary, "leader", primary.address, replica.address)
-    if primary.hand_over is not None:
-        primary.converted_ms = now_ms
-        orders.follow(sentinel, primary, replica, now_ms)
-        hand_over.end(sentinel, primary)
-    asking.publish_everywhere(sentinel, primary, now_ms)
     if primary.hand_over_sent:
         orders.close_clients(sentinel, primary)
         orders.close_clients(sentinel, replica)
@@ -293,7 +299,7 @@ def _follow_hello(sentinel: Sentinel, primary: Primary, other: Instance, hello: 
     new = Address(hello.primary_host, hello.primary_port, hello.primary_host)
     sentinel.tell("+config-update-from", other)
     tell_switch(sentinel, primary, new)
-    change_address(sentinel, primary, new, now_ms)
+    change_address(sentinel, primary, new, now_ms, hello.config_epoch)
     reconfigure_clients(sentinel, primary, "observer", old, primary.address)
 
 
@@ -307,8 +313,12 @@ def tell_switch(sentinel: Sentinel, primary: Primary, new: Address) -> None:
     sentinel.tell_text("+switch-master", text, instance=primary)
 
 
-def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: int) -> None:
-    """Let another node be the primary; the old one and all others become its replicas."""
+def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: int, epoch: int = 0) -> None:
+    """Let another node be the primary; the old one and all others become its replicas.
+
+    `epoch`: in which it was promoted, as a Sentinel tells that has seen it; 0: it told us itself. With it
+    the new primary can be granted at once, before the file is written (see `promoted`).
+    """
     old_link = primary.link
     successor = next(
         (each for each in primary.replicas.values() if each.address.is_at(new.host, new.port)), None
@@ -333,7 +343,7 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
         primary.fails_writes_since_ms = successor.fails_writes_since_ms
         primary.standing, primary.lease_lost = "", False  # what it said last, it said before it led
         primary.lease_token, primary.lease_run_id = successor.lease_token, successor.lease_run_id
-        primary.lease_epoch = successor.lease_epoch
+        primary.lease_epoch = max(successor.lease_epoch, epoch)
         primary.token_ms, primary.restarted_in_epoch = successor.token_ms, successor.restarted_in_epoch
         primary.granted_ms = -(10**9)
     else:
@@ -355,6 +365,8 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
             replica.link = links[id(address)]
             replica.led_before = replica.link is old_link
             sentinel.tell("+slave", replica, level="notice")
+    if primary.node_id and link.is_up:
+        granting.grant(sentinel, primary, now_ms)
     sentinel.persist()
     asking.ask_info(sentinel, primary, now_ms)
     for replica in primary.replicas.values():

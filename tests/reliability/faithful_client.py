@@ -1,7 +1,8 @@
 """A client that stays with one node, whatever Sentinels say: run as a process beside it.
 
-What it is: SET after SET over one connection, each acknowledgement a line `number` on
-standard output; a lost connection is opened again. It ends when its standard input closes.
+What it is: SET after SET over one connection, each acknowledgement a line `number microseconds` on
+standard output, by the clock that all processes of a machine share (CLOCK_MONOTONIC) when it had
+come; a lost connection is opened again. It ends when its standard input closes.
 What it is not: a client that asks Sentinels.
 
 Run: python tests/reliability/faithful_client.py HOST PORT
@@ -12,6 +13,7 @@ from __future__ import annotations
 import select
 import socket
 import sys
+import time
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
             if not reply:
                 raise ConnectionResetError
             if reply == b"+OK\r\n":
-                print(number)
+                print(number, time.monotonic_ns() // 1000)
             elif select.select([sys.stdin], [], [], 0.01)[0]:
                 break  # an error: ask less often
         except OSError:

@@ -4,7 +4,8 @@ What it is: fault runs with real processes, redis-sentinel around redis-server a
 ours in the same run. Each case returns what was acknowledged and what of it the final primary
 lacks. What it is not: outages, see `sentinel_outage`, which prints both tables.
 
-How to read it: one function a case; `LOSSES` lists them.
+How to read it: one function a case; `LOSSES` lists them. One kind of node, part of a case's name, runs:
+python -m tests.reliability.sentinel_losses redis|holdfast [part of a name [runs]]
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 
 import redis
 
+from holdfast.sentinel.settings import PrimaryOptions
 from tests.reliability.writer import Writer
 from tests.sentinel.apart import apart
 from tests.sentinel.group import Group, Process, group, until
@@ -58,10 +60,18 @@ def final_primary(made: Group, limit_s: float = 90) -> redis.Redis:
     return redis.Redis(host=node.host, port=node.port)
 
 
-def missing(client: redis.Redis, keys: list[str]) -> int:
+def missing(client: redis.Redis, keys: Iterable[str]) -> int:
     """Return how many keys are not there."""
-    parts = [keys[place : place + 5000] for place in range(0, len(keys), 5000)]
-    return sum(len(part) - int(client.exists(*part)) for part in parts)
+    return len(lost_of(client, keys))
+
+
+def lost_of(client: redis.Redis, keys: Iterable[str]) -> list[str]:
+    """Return the keys that are not there."""
+    wanted = list(keys)
+    parts = [wanted[place : place + 5000] for place in range(0, len(wanted), 5000)]
+    return [
+        key for part in parts for key, value in zip(part, client.mget(part), strict=True) if value is None
+    ]
 
 
 class Faithful:
@@ -76,12 +86,13 @@ class Faithful:
             stdout=self._book,  # a file: a pipe would be full after some thousand lines, and stop it
         )
 
-    def stop(self) -> list[str]:
-        """End it; return the keys that were acknowledged to it."""
+    def stop(self) -> dict[str, float]:
+        """End it; return the keys that were acknowledged to it, and when each was, as `time.monotonic`."""
         self._process.communicate(timeout=60)
         with self._book as book:
             book.seek(0)
-            return [f"f:{int(each)}" for each in book.read().split()]
+            words = book.read().split()
+        return {f"f:{int(key)}": int(at) / 1e6 for key, at in zip(words[::2], words[1::2], strict=True)}
 
 
 def parked(kind: str) -> Loss:
@@ -99,18 +110,40 @@ def parked(kind: str) -> Loss:
         return Loss(len(keys), missing(final_primary(made), keys))
 
 
+def lease_of(made: Group, node: Process) -> float:
+    """Return how long grants last in this group, in seconds; 0 around redis-server."""
+    lease_ms = PrimaryOptions(2, down_after_ms=made.down_after_ms).lease_ms
+    return lease_ms / 1000 if node.client.info("replication").get("lease") == "held" else 0.0
+
+
+def when_lost(times: list[float], unplugged: tuple[float, float], lease_s: float) -> str:
+    """Say when what is lost was acknowledged, seen from the cut (which took from - to)."""
+    if not times:
+        return ""
+    first, last = ((each - unplugged[0]) * 1000 for each in (min(times), max(times)))
+    text = f"acknowledged {first:.0f} to {last:.0f} ms after the cut"
+    if not lease_s:
+        return text
+    late = sum(each > unplugged[1] + lease_s for each in times)
+    return f"{text}, {late} of them after the lease of {lease_s * 1000:.0f} ms"
+
+
 def _cut_off(kind: str, *options: str) -> Loss:
     with apart(1000) as made:
         started(made, kind, *options)
         old = made.nodes[0]
+        lease_s = lease_of(made, old)
         client = Faithful(old, made.inside(old))
         time.sleep(1)
+        before = time.monotonic()
         made.cut(old)
+        unplugged = before, time.monotonic()
         time.sleep(FAULT_S)
         made.heal(old)
         time.sleep(12)
         keys = client.stop()
-        return Loss(len(keys), missing(final_primary(made), keys))
+        lost = lost_of(final_primary(made), keys)
+        return Loss(len(keys), len(lost), when_lost([keys[each] for each in lost], unplugged, lease_s))
 
 
 def cut_off(kind: str) -> Loss:
@@ -181,7 +214,20 @@ def measure(name: str, run: Callable[[str], Loss], kind: str, runs: int) -> str:
             print(f"{name}: {kind}: {error}", flush=True)
     lost = sorted(each.lost for each in done)
     cell = f"{', '.join(map(str, lost))} of {sum(each.acknowledged for each in done)}"
+    cell += "".join(f"; {each.more}" for each in done if each.more)
     if len(done) < runs:
         cell += f", {runs - len(done)} runs did not end"
     print(f"{name}: {kind}: {cell}", flush=True)
     return cell
+
+
+def main() -> None:
+    """Run some cases and print them."""
+    kind, wanted = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    for name, _, run in LOSSES:
+        if wanted in name:
+            measure(name, run, kind, int(sys.argv[3]) if len(sys.argv) > 3 else 1)
+
+
+if __name__ == "__main__":
+    main()

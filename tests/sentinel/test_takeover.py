@@ -49,6 +49,14 @@ class Attempt:
         assert sent.on_reply is not None
         sent.on_reply(list(report_fields(report)), self.scene.now_ms)
 
+    def hands_over(self, offset: int) -> None:
+        """Let the primary be told to hand over, and say where its stream ends; the others are fenced."""
+        self.primary.must_change = True
+        self.step()
+        assert list(self.asked) == [self.primary], "its replicas take what it has sent"
+        self.reports(self.primary, offset)
+        self.step(1)
+
     def told_to_lead(self, effects: list[Effect]) -> list[str]:
         """Return who was told to lead."""
         return [
@@ -93,12 +101,10 @@ def test_a_primary_that_has_its_data_leads_when_its_stream_has_come_furthest() -
 
 def test_a_primary_that_hands_over_waits_for_the_replica_that_priority_prefers() -> None:
     attempt = Attempt()
-    attempt.primary.must_change = True
     preferred = attempt.nodes[2]
     preferred.priority = 1
-    attempt.step()
-    for node in attempt.nodes[:2]:
-        attempt.reports(node, 500)
+    attempt.hands_over(500)
+    attempt.reports(attempt.nodes[1], 500)
     assert attempt.told_to_lead(attempt.step(1)) == []
     attempt.reports(preferred, 500)
     assert attempt.told_to_lead(attempt.step(1)) == ["node2"]
@@ -106,10 +112,9 @@ def test_a_primary_that_hands_over_waits_for_the_replica_that_priority_prefers()
 
 def test_the_replica_that_priority_prefers_fetches_what_it_lacks_of_a_primary_that_hands_over() -> None:
     attempt = Attempt()
-    attempt.primary.must_change = True
     attempt.nodes[2].priority = 1
-    attempt.step()
-    for node, offset in zip(attempt.nodes, (500, 500, 400), strict=True):
+    attempt.hands_over(500)
+    for node, offset in zip(attempt.nodes[1:], (500, 400), strict=True):
         attempt.reports(node, offset)
     effects = attempt.step(1)
     assert attempt.told_to_lead(effects) == []
@@ -118,13 +123,19 @@ def test_the_replica_that_priority_prefers_fetches_what_it_lacks_of_a_primary_th
     ]
 
 
-def test_another_replica_leads_when_the_preferred_one_keeps_silent() -> None:
+def test_a_primary_that_hands_over_and_keeps_silent_is_not_waited_for() -> None:
     attempt = Attempt()
     attempt.primary.must_change = True
-    attempt.nodes[2].priority = 1
     attempt.step()
-    for node in attempt.nodes[:2]:
-        attempt.reports(node, 500)
+    attempt.step(takeover.REPORTS_WAIT_MS)
+    assert set(attempt.asked) == set(attempt.nodes)
+
+
+def test_another_replica_leads_when_the_preferred_one_keeps_silent() -> None:
+    attempt = Attempt()
+    attempt.nodes[2].priority = 1
+    attempt.hands_over(500)
+    attempt.reports(attempt.nodes[1], 500)
     assert attempt.told_to_lead(attempt.step(takeover.WANTED_WAIT_MS)) == []
     assert attempt.told_to_lead(attempt.step(1)) == ["node1"]
 

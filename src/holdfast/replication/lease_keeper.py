@@ -80,6 +80,7 @@ class LeaseKeeper:
     def __init__(self, node: Node, stream: Stream, side: Side) -> None:
         self._node, self._stream, self._side = node, stream, side
         self._clock = node.host.clock
+        self._engine, self._boot_us = node.engine, node.host.clock.boot_us  # for the hot ends
         self.lease = Lease(node.run_id)
         self.grants = ReplicaGrants()
         self.promise = Promise(self._clock.boot_us())
@@ -105,15 +106,18 @@ class LeaseKeeper:
     def begin_tick(self) -> None:
         """Look at the clock before anything of this tick runs."""
         if self._is_watched:
-            self._dirty, self._has_lapsed = self._node.engine.dirty, False
-            if self._is_missing or self._clock.boot_us() >= self._sure_until_us:
+            self._dirty = self._engine.dirty
+            self._has_lapsed = False
+            if self._is_missing or self._boot_us() >= self._sure_until_us:
                 self._look()
 
     def end_tick(self) -> None:
         """Look at the clock again before replies leave; what was written without a lease is held."""
-        if not self._is_watched or self._node.engine.dirty == self._dirty:
+        if not self._is_watched or self._engine.dirty == self._dirty:
             return
-        if not self._is_missing and self._clock.boot_us() >= self._sure_until_us:
+        if not self._is_missing:
+            if self._boot_us() < self._sure_until_us:
+                return
             self._look()
         if self._is_missing and self._has_lapsed:
             self._hold_replies()

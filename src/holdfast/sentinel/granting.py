@@ -22,7 +22,7 @@ takes the list; then what votes and leaders ask.
 
 from __future__ import annotations
 
-from holdfast.sentinel.model import Failover, Instance, Primary, Role, Sentinel, VoterList
+from holdfast.sentinel.model import Failover, Instance, Primary, Sentinel, VoterList
 from holdfast.sentinel.reply_reader import Reply, ReplyError
 
 GRANTS_A_LEASE = 6
@@ -98,20 +98,25 @@ def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     primary, duration_ms = node.group, lease_ms(node.group)
     if node is primary:
         say_what_holds(sentinel, primary)
-    if not node.node_id or not node.link.is_up or node.role is Role.SENTINEL or node.is_stranger:
+    if not _is_to_be_told(node):
         return
-    if node.info_ms is None or node.info_ms < node.link.connected_ms:
-        return  # not before it has said who it is
     is_leading = node is leading(primary)
     period_ms = duration_ms // GRANTS_A_LEASE if is_leading and duration_ms else sentinel.times.ping_period
     if now_ms - node.granted_ms >= period_ms:
         grant(sentinel, node, now_ms)
 
 
-def ask_tokens(primary: Primary) -> None:
-    """Have every node asked for a fresh token: whoever is promoted is granted as soon as we hear of it."""
+def _is_to_be_told(node: Instance) -> bool:
+    """Tell whether a node is one of ours, can be reached, and has said over this connection who it is."""
+    has_told = node.info_ms is not None and node.info_ms >= node.link.connected_ms
+    return bool(node.node_id) and node.link.is_up and has_told and not node.is_stranger
+
+
+def ask_tokens(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
+    """Ask every node for a fresh token: whoever is promoted is granted as soon as we hear of it."""
     for each in (primary, *primary.replicas.values()):
-        each.granted_ms = -(10**9)
+        if _is_to_be_told(each):
+            grant(sentinel, each, now_ms)
 
 
 def may_grant(node: Instance) -> bool:

@@ -108,6 +108,9 @@ class Takeover:
 
     epoch: int
     began_ms: int
+    """When the replicas were fenced."""
+    alone_until_ms: int = 0
+    """Until then a primary that hands over is fenced alone."""
     reports: dict[str, object] = field(default_factory=dict)
     """By node id, the latest of each."""
     asked_ms: dict[str, int] = field(default_factory=dict)
@@ -153,10 +156,10 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     assert orders is not None
     state = primary.takeover
     if state is None or state.epoch != primary.failover_epoch:
-        state = primary.takeover = Takeover(primary.failover_epoch, now_ms)
+        state = primary.takeover = Takeover(primary.failover_epoch, now_ms, now_ms + REPORTS_WAIT_MS)
     nodes = [each for each in (*primary.replicas.values(), primary) if each.node_id and not each.is_stranger]
     reachable = [each for each in nodes if each.link.is_up]
-    for each in reachable:
+    for each in [primary] if _goes_first(primary, reachable, state, now_ms) else reachable:
         report = state.reports.get(each.node_id)
         if (report is None or not orders.is_known(report)) and (
             now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS or _has_fetched(each, state)
@@ -164,6 +167,7 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
             state.fetch_until = 0
             state.asked_ms[each.name] = now_ms
             _fence(sentinel, primary, each, state)
+    _watch_fetch(sentinel, reachable, state, now_ms)
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     has_time = bool(waits) and now_ms - state.began_ms < REPORTS_WAIT_MS
     wanted = _wanted(primary, reachable, state, now_ms)
@@ -208,6 +212,20 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
             return _lead(sentinel, primary, choice, by_id, state, now_ms)
 
 
+def _goes_first(primary: Primary, reachable: list[Instance], state: Takeover, now_ms: int) -> bool:
+    """Tell whether the primary that hands over is fenced alone for now.
+
+    While it is, its replicas still take what it has sent them: fenced in the same moment they would lack
+    that, and whoever is to lead would have to fetch it. Its report shows that it sends no more.
+    """
+    goes_first = primary.must_change and primary in reachable and primary.node_id not in state.reports
+    if goes_first and now_ms < state.alone_until_ms:
+        return True
+    if state.alone_until_ms:
+        state.alone_until_ms, state.began_ms = 0, now_ms
+    return False
+
+
 def _has_best(primary: Primary, state: Takeover, orders: Orders) -> bool:
     """Tell whether the primary that hands over has reported: nobody's copy goes further than its own."""
     report = state.reports.get(primary.node_id)
@@ -247,6 +265,14 @@ def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover
                 state.wait_until_ms = max(state.wait_until_ms, at_ms + orders.granted_ms(report))
 
     sentinel.send(node, *orders.fence(state.epoch, sentinel.my_id), on_reply=answered)
+
+
+def _watch_fetch(sentinel: Sentinel, reachable: list[Instance], state: Takeover, now_ms: int) -> None:
+    """Ask whoever fetches the tail how far it is, again as soon as it has answered: writes wait for it."""
+    for each in reachable:
+        is_asked = each.info_ms is not None and each.info_sent_ms > each.info_ms
+        if each.node_id == state.fetching and state.fetch_until and not is_asked:
+            asking.ask_info(sentinel, each, now_ms)
 
 
 def _has_fetched(node: Instance, state: Takeover) -> bool:

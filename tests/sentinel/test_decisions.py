@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.sentinel import down, election, failover, observation, selection
+from holdfast.sentinel import asking, down, election, failover, observation, selection
 from holdfast.sentinel.effects import Persist, Send, Tell
 from holdfast.sentinel.hello import Hello
-from holdfast.sentinel.model import Failover, LinkState, Role
+from holdfast.sentinel.model import Failover, LinkState, Reconf, Role
+from holdfast.sentinel.reply_reader import ReplyStatus
 from tests.sentinel.scene import ME, Scene, persisted_before
 
 
@@ -280,6 +281,32 @@ def test_a_primary_that_loads_longer_than_a_failover_takes_is_down():
     scene.primary.link.loading_since_ms = scene.now_ms
     assert "+sdown" not in scene.told(scene.look(2000))
     assert "+sdown" in scene.told(scene.look(1))
+
+
+def test_a_primary_that_came_back_is_down_when_it_loads_longer_than_the_set_time_after_its_restart():
+    scene = Scene(down_after_ms=30_000)
+    scene.primary.options.reboot_down_after_ms = 500
+    for number in "12":
+        text = f"run_id:{number * 40}\r\nrole:master\r\n"
+        observation.info_came(scene.sentinel, scene.primary, text, scene.now_ms)
+    assert "+sdown" not in scene.told(scene.look(500))
+    assert "+sdown" in scene.told(scene.look(1))
+    asking.ping_answered(scene.sentinel, scene.primary, scene.primary.link, ReplyStatus("PONG"), scene.now_ms)
+    assert "-sdown" in scene.told(scene.look(1)), "it serves again"
+
+
+def test_replicas_are_turned_to_the_new_primary_as_many_at_a_time_as_parallel_syncs_says():
+    scene = Scene(replicas=4)
+    scene.primary.options.parallel_syncs = 2
+    scene.primary.failover, scene.primary.failover_changed_ms = Failover.RECONF_REPLICAS, scene.now_ms
+    scene.primary.promoted = scene.replicas[0]
+    scene.replicas[0].is_promoted = True
+    assert scene.told(scene.look()).count("+slave-reconf-sent") == 2
+    assert scene.told(scene.look(10)).count("+slave-reconf-sent") == 0
+    done = next(each for each in scene.replicas if each.reconf is Reconf.SENT)
+    text = "role:slave\r\nmaster_host:10.0.1.0\r\nmaster_port:6379\r\nmaster_link_status:up\r\n"
+    observation.info_came(scene.sentinel, done, text, scene.now_ms)
+    assert scene.told(scene.look(10)).count("+slave-reconf-sent") == 1
 
 
 def test_a_primary_whose_disk_refuses_writes_is_down_while_a_replica_could_take_them():

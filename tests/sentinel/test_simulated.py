@@ -231,6 +231,75 @@ def test_a_primary_told_to_end_hands_over_first_and_nothing_is_lost() -> None:
         assert made.nodes.running[leader].engine.key_count(0) == 50
 
 
+@pytest.mark.parametrize("point", ["election", "promotion"])
+@pytest.mark.parametrize("is_planned", [True, False], ids=["planned", "after a crash"])
+def test_the_others_go_on_when_the_leader_dies_at_any_point(point: str, is_planned: bool) -> None:
+    with World(14) as world:
+        made = under_lease(world)
+        world.run(2)
+        for node in made.sentinels.values():  # the first to lead
+            setattr(node.sentinel, f"crash_after_{point}", True)
+        if is_planned:
+            plan(made, "s0")
+        else:
+            world.kill("n0")
+
+        def dead() -> list[str]:
+            return [name for name in made.sentinels if not world.process(name).running]
+
+        world.run_until(lambda: bool(dead()), 5)
+        assert len(dead()) == 1
+        del made.sentinels[dead()[0]]
+        for node in made.sentinels.values():
+            setattr(node.sentinel, f"crash_after_{point}", False)
+        world.run_until(made.agreed, 15)
+        assert all(len(leaders) == 1 for leaders in made.epochs_and_leaders().values())
+
+
+def test_five_sentinels_replace_one_of_eleven_nodes_as_fast_as_three_one_of_three() -> None:
+    with World(15) as world:
+        made = under_lease(world, nodes=11, sentinels=5)
+        world.run(2)
+        at = world.now
+        world.kill("n0")
+        world.run_until(made.agreed, 5)
+        assert world.now - at < 0.6
+        world.start("n0")
+        world.run_until(made.agreed, 5)
+        old = made.leading()
+        world.run(1)
+        at = world.now
+        plan(made, "s1")
+        world.run_until(lambda: made.leading() not in ([], old), 1)
+        assert world.now - at < 0.06
+        world.run_until(made.agreed, 5)
+
+
+def test_a_dead_replica_is_forgotten_after_the_set_time_and_not_before() -> None:
+    with World(16) as world:
+        made = settle(world, extra="sentinel forget-replicas-after mymaster 3000\n")
+        world.kill("n2")
+
+        def known() -> list[int]:
+            return [len(node.sentinel.primaries["mymaster"].replicas) for node in made.sentinels.values()]
+
+        world.run(3)
+        assert known() == [2, 2, 2]
+        world.run_until(lambda: known() == [1, 1, 1], 3)
+        world.start("n2")
+        world.run_until(lambda: known() == [2, 2, 2], 15)
+
+
+def plan(made: SimulatedGroup, name: str) -> None:
+    """Have a Sentinel do what SENTINEL FAILOVER asks for."""
+    node = made.sentinels[name]
+    primary = node.sentinel.primaries["mymaster"]
+    made.world.run_until(lambda: not primary.in_failover, 20)
+    failover.start(node.sentinel, primary, node.now_ms())
+    primary.is_forced = primary.must_change = True
+    node.look()
+
+
 def test_a_planned_failover_waits_for_the_disk_three_times_two_fences_and_the_promotion() -> None:
     sync_s = 0.01  # of a file; a name that changes takes as long again
     with World(13) as world:
@@ -238,11 +307,7 @@ def test_a_planned_failover_waits_for_the_disk_three_times_two_fences_and_the_pr
         world.run(2)
         for name in (*made.names, *made.sentinels):
             world.hosts[name].disk.sync_seconds = sync_s
-        node = made.sentinels["s0"]
-        primary = node.sentinel.primaries["mymaster"]
-        failover.start(node.sentinel, primary, node.now_ms())
-        primary.is_forced = primary.must_change = True
-        node.look()
+        plan(made, "s0")
         world.run_until(lambda: made.leading() == [], 5)
         stopped = world.now
         world.run_until(lambda: bool(made.leading()), 5)

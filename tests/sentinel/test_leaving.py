@@ -191,3 +191,22 @@ def test_passwords_and_renamed_commands_are_used_where_they_are_set() -> None:
         until(lambda: made.primary_of(made.sentinels[0]) == made.nodes[1].port, "another leads")
         until(lambda: made.nodes[1].client.info("replication")["role"] == "master", "it does")
         assert (made.nodes[1].directory / "redis.conf").read_text().count("replicaof") == 0
+
+
+@pytest.mark.usefixtures("stock")
+def test_users_are_named_to_nodes_and_to_other_sentinels_where_they_are_set() -> None:
+    require_peer("redis-sentinel")
+    with group(down_after_ms=5000) as made:
+        nobody = ("--requirepass", "for-people", "--masterauth", "for-people")
+        user = ("--user", "watcher", "on", ">nodes", "~*", "&*", "+@all")
+        for _ in range(2):
+            made.add_node("redis", *nobody, *user).password = "for-people"
+        named = "sentinel auth-user mymaster watcher\nsentinel auth-pass mymaster nodes\n"
+        theirs = "requirepass people\nuser peer on >peers ~* &* +@all\nsentinel sentinel-pass ours\n"
+        made.add_sentinel("redis", 2, theirs + named).password = "people"
+        ours = "requirepass ours\nsentinel sentinel-user peer\nsentinel sentinel-pass peers\n"
+        made.add_sentinel("holdfast", 2, ours + named).password = "ours"
+        made.settle()
+        assert made.sentinels[1].client.execute_command("SENTINEL CKQUORUM mymaster").startswith("OK 2")
+        told = made.sentinels[0].client.execute_command("CLIENT LIST")
+        assert "peer" in [each["user"] for each in told]

@@ -43,6 +43,7 @@ def test_a_killed_primary_comes_back_as_a_replica_with_nothing_lost(running: Run
     running.kill(leader)
     until(lambda: running.leader() != leader, "another leads")
     running.until_well()
+    assert "has ended, as is reported" in running.ask("logs", "sentinel-1").stdout
     assert running.client().get("k499") == "499"
     told = {each["name"]: each for each in running.status()["members"]}
     assert told[leader]["role"] == "replica" and told[leader]["follows"] == running.leader()

@@ -215,10 +215,10 @@ ours around ours hold it, those around redis-server have no lease. A planned fai
 pauses writes, polls the replica's INFO until it has everything, and promotes it; with `FAILOVER TO` it
 took 357 to 804 ms (8 runs), since a paused redis-server asks its replicas for nothing.
 
-Of nodes of ours two fences and the order to lead are each written to a state file and fsynced before they count,
-one behind the other, and no other writing is waited for. In the simulator, where each sync takes 10 ms and a
-state file needs two, that is an outage of 60 ms (120 ms before the lease was granted ahead of the Sentinels'
-files). Whatever else keeps disk and cores busy comes on top: ten processes take turns in it.
+Of nodes of ours two fences and the order to lead are each written to a state file and fsynced before they
+count, one behind the other, and no other writing is waited for. In the simulator, where each sync takes 10 ms
+and a state file needs two, that is an outage of 60 ms (120 ms before the lease was granted ahead of the
+Sentinels' files). Whatever else keeps disk and cores busy comes on top: ten processes take turns in it.
 
 These runs were made while other work held the machine of four cores at a load of 10 to 20. In an earlier
 table of that night one SIGSTOP run of three took 31 s; it did not come back in 23 more. A Sentinel that was

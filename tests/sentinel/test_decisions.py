@@ -107,6 +107,18 @@ def test_old_news_of_a_replica_does_not_confirm_a_suspicion():
     assert down.suspicion(scene.primary) is down.Suspicion.UNSURE
 
 
+@pytest.mark.parametrize(
+    ("run_id", "answers_after_ms", "is_down"), [("1", 0, True), ("2", 0, False), ("1", 10, False)]
+)
+def test_whom_its_parent_reports_dead_is_down_at_once(run_id, answers_after_ms, is_down):
+    scene = Scene(down_after_ms=30_000)
+    scene.primary.run_id = "1" * 40
+    scene.primary.exited_run_id, scene.primary.exited_ms = run_id * 40, scene.now_ms
+    scene.now_ms += answers_after_ms
+    scene.primary.link.answered_ms = scene.now_ms
+    assert ("+sdown" in scene.told(scene.look())) is is_down
+
+
 def test_fast_down_can_be_turned_off():
     scene = Scene(down_after_ms=30_000)
     scene.primary.options.fast_down = False

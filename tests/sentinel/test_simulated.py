@@ -8,8 +8,9 @@ import pytest
 
 from holdfast.sentinel import failover, observation
 from holdfast.sentinel.model import VoterList
+from holdfast.server.host import Host
 from holdfast.sim import World
-from tests.sentinel.simulated import SimulatedGroup
+from tests.sentinel.simulated import PORT, SimulatedGroup
 
 
 def settle(world: World, **settings: object) -> SimulatedGroup:
@@ -36,6 +37,25 @@ def test_a_killed_primary_is_replaced_when_its_lease_has_ended(
         world.run_until(made.agreed, 10)
         world.restart("n0")
         world.run_until(lambda: made.agreed() and len(made.leading()) == 1, 20)
+
+
+def test_a_lease_is_not_waited_for_when_the_end_of_its_process_is_reported() -> None:
+    with World(17) as world:
+        made = under_lease(world, down_after_ms=30_000)
+        world.run(2)
+        at = world.now
+        run_id = made.nodes.running["n0"].run_id
+        world.kill("n0")
+
+        async def report(host: Host) -> None:
+            for name in made.sentinels:
+                _, writer = await asyncio.open_connection(world.hosts[name].interface.addresses[0], PORT)
+                writer.write(f"SENTINEL EXITED mymaster {run_id}\r\n".encode())
+                await writer.drain()
+
+        world.start("supervisor", report)
+        world.run_until(made.agreed, 5)
+        assert world.now - at < 0.4, "the lease is a second"
 
 
 def test_a_cut_off_primary_is_replaced_and_follows_after_the_cut() -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from holdfast.ops import forming, rules
 from holdfast.ops.child import Child, how_it_ended
+from holdfast.ops.endings import Endings
 from holdfast.ops.files_on_disk import Directory
 from holdfast.ops.happenings import Happening
 from holdfast.ops.leadership import asked
@@ -60,6 +61,7 @@ class Supervisor:
         self.is_stopping = False
         self.stop_wanted = asyncio.Event()
         self._starter = Starter(deployment, everything, self.slots, directory, self.tell)
+        self._endings = Endings(deployment, everything)
 
     # ---- its life ----
 
@@ -114,6 +116,7 @@ class Supervisor:
             await asked(addresses, "CONFIG", "SET", "shutdown-failover", "no", password=password)
         for kind in rules.STOP_ORDER:
             await self._end([each for each in self.slots.values() if each.planned.kind is kind])
+        self._endings.stop()
         leading = await self._leading(data)
         await self._end(leading)
         await self._end([each for each in data if each not in leading])
@@ -128,6 +131,7 @@ class Supervisor:
     def leave_running(self) -> None:
         """Watch no more; the processes go on."""
         self.is_stopping = self._starter.is_stopping = True
+        self._endings.stop()
         for slot in self.slots.values():
             if slot.keeper is not None:
                 slot.keeper.cancel()
@@ -174,9 +178,12 @@ class Supervisor:
                 slot.follower = asyncio.create_task(self._starter.after_start(slot, leader))
             slot.state, slot.note = State.RUNNING, ""
             self._remember_children()
+            self._endings.began(slot)
             await slot.child.ended.wait()
-            status, slot.child = slot.child.status, None
+            pid, status, slot.child = slot.child.pid, slot.child.status, None
             slot.state = State.ENDED
+            if not self.is_stopping:
+                self._endings.ended(pid)
             self._remember_children()
             if self.is_stopping:
                 return

@@ -49,6 +49,8 @@ HELP = (
     "    Show parameters of this Sentinel.",
     "DEBUG [<param> <value> ...]",
     "    Show or set periods, in milliseconds.",
+    "EXITED <master-name> <run-id>",
+    "    Take the word of who started it that the process with this run id has ended.",
     "FAILOVER <master-name> [FORCE]",
     "    Hand the primary's role to a replica: planned, without a loss; with FORCE at once.",
     "FLUSHCONFIG",
@@ -156,6 +158,19 @@ def failover_(session: Session, args: Args) -> object:
     return OK
 
 
+def exited(session: Session, args: Args) -> object:
+    """SENTINEL EXITED name run-id: the parent of that process, or who holds its pidfd, saw its end."""
+    side = side_of(session)
+    primary, now_ms = primary_of(session, args[2]), side.now_ms()
+    if not primary.run_id or text_of(args[3]) != primary.run_id:
+        return 0
+    primary.exited_run_id, primary.exited_ms = primary.run_id, now_ms
+    side.sentinel.log(f"The process of {primary.name} with run id {primary.run_id} has ended, as is reported")
+    side.machine.look(now_ms)
+    side.run_effects()
+    return 1
+
+
 def reset(session: Session, args: Args) -> object:
     """SENTINEL RESET pattern."""
     side = side_of(session)
@@ -251,6 +266,7 @@ INDEX: tuple[tuple[str, int, Function, str], ...] = (
     ("ckquorum", 3, ckquorum, "Tell whether a failover could be authorized."),
     ("config", -3, config, "Show or set parameters of this Sentinel."),
     ("debug", -2, debug, "Show or set periods."),
+    ("exited", 4, exited, "Take the word that the process of a primary has ended."),
     ("failover", -3, failover_, "Hand the primary's role to a replica."),
     ("flushconfig", 2, flushconfig, "Write the configuration file again."),
     ("get-master-addr-by-name", 3, get_master_addr, "Tell where a primary is."),

@@ -5,6 +5,9 @@ What it is: pure questions over the model. Nothing is changed here.
 How to read it: `is_down` is SDOWN (https://redis.io/docs/management/sentinel/), `hung_connection`
 and `silent_pubsub` say which connections to make anew, `agreeing` counts for ODOWN.
 
+Known death. The parent of the primary's process, or who holds its pidfd, reports the end of its run
+id: nothing is doubted, and no lease of that process need be waited for (`takeover`).
+
 Fast-down. A crash is seen at once: the established connection ended and a fresh one
 was refused. That alone proves nothing (a moved port, a firewall, maxclients do it to a
 live primary), so no reachable replica may still hear the primary, and at least one
@@ -85,9 +88,19 @@ def is_down(instance: Instance, times: Times, now_ms: int) -> bool:
     failing = instance.fails_writes_since_ms
     if failing is not None and now_ms - failing > patience_ms and _somebody_can_write(instance):
         return True
-    if instance.lost_history:
+    if instance.lost_history or is_known_dead(instance):
         return True
     return suspicion(instance) is Suspicion.CONFIRMED
+
+
+def is_known_dead(primary: Primary) -> bool:
+    """Tell whether the very process that leads was reported to have ended, and has not answered since."""
+    return (
+        bool(primary.exited_run_id)
+        and primary.exited_run_id == primary.run_id
+        and primary.lease_run_id in ("", primary.exited_run_id)
+        and primary.link.answered_ms <= primary.exited_ms
+    )
 
 
 def is_known_anew(sentinel: Sentinel, since_ms: int, now_ms: int) -> bool:

@@ -267,6 +267,9 @@ class Primary(Instance):
     hand_over: HandOver | None = None
     """A planned failover of stock nodes, while it runs."""
     election_rounds: int = 0
+    exited_run_id: str = ""
+    """The process of which its parent has reported the end, at `exited_ms`."""
+    exited_ms: int = 0
     is_unsure: bool = False
     """Fast-down: the replicas have not yet said whether they hear the primary."""
     delay_logged_ms: int | None = None

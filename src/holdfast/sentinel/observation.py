@@ -376,6 +376,7 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
         primary.standing, primary.lease_token, primary.lease_run_id, primary.lease_epoch = "", 0, "", 0
         primary.restarted_in_epoch = None
     primary.is_leaving = primary.is_stranger = False
+    primary.exited_run_id = ""
     primary.fence_epoch = successor.fence_epoch if successor is not None else 0
     primary.sdown_since_ms = primary.odown_since_ms = None
     primary.rebooted_ms, primary.lost_history, primary.script_killed = None, False, False

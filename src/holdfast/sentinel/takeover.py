@@ -18,7 +18,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from holdfast.sentinel import asking, granting, observation, selection
+from holdfast.sentinel import asking, down, granting, observation, selection
 from holdfast.sentinel.model import Instance, Primary, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
 
@@ -204,7 +204,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
             return False
         case Lead():
             wait_until_ms = state.wait_until_ms
-            if primary.node_id not in state.reports and not choice.is_proven:
+            has_stopped = primary.node_id in state.reports or down.is_known_dead(primary)
+            if not has_stopped and not choice.is_proven:
                 wait_until_ms = max(wait_until_ms, granting.wait_until_ms(primary))
             if now_ms < wait_until_ms:
                 sentinel.look_again(wait_until_ms - now_ms)

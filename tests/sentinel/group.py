@@ -178,10 +178,13 @@ class Group:
         for each in self.nodes[1:]:
             until(lambda each=each: self.link_up(each), "a replica is in sync")
         for each in self.sentinels:
-            until(
-                lambda each=each: self._knows(each, replicas),
-                f"Sentinel {each.port} knows {replicas} replicas and {len(self.sentinels) - 1} Sentinels",
-            )
+            try:
+                until(
+                    lambda each=each: self._knows(each, replicas),
+                    f"Sentinel {each.port} knows {replicas} replicas and {len(self.sentinels) - 1} Sentinels",
+                )
+            except AssertionError as late:
+                raise AssertionError(f"{late}; it says:\n{each.log()[-3000:]}") from None
 
     def _knows(self, sentinel: Process, replicas: int) -> bool:
         told = sentinel.client.sentinel_master("mymaster")

@@ -98,12 +98,20 @@ def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     primary, duration_ms = node.group, lease_ms(node.group)
     if node is primary:
         say_what_holds(sentinel, primary)
-    if not node.node_id or not node.link.is_up or node.role is Role.SENTINEL:
+    if not node.node_id or not node.link.is_up or node.role is Role.SENTINEL or node.is_stranger:
         return
+    if node.info_ms is None or node.info_ms < node.link.connected_ms:
+        return  # not before it has said who it is
     is_leading = node is leading(primary)
     period_ms = duration_ms // GRANTS_A_LEASE if is_leading and duration_ms else sentinel.times.ping_period
     if now_ms - node.granted_ms >= period_ms:
         grant(sentinel, node, now_ms)
+
+
+def ask_tokens(primary: Primary) -> None:
+    """Have every node asked for a fresh token: whoever is promoted is granted as soon as we hear of it."""
+    for each in (primary, *primary.replicas.values()):
+        each.granted_ms = -(10**9)
 
 
 def may_grant(node: Instance) -> bool:

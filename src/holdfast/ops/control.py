@@ -41,9 +41,6 @@ async def listening(directory: Directory, answer: Answer) -> AsyncIterator[None]
     asking: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        asking[task] = writer
         try:
             while line := await reader.readline():
                 try:
@@ -56,9 +53,13 @@ async def listening(directory: Directory, answer: Answer) -> AsyncIterator[None]
             pass
         finally:
             writer.close()
-            del asking[task]
 
-    server = await asyncio.start_unix_server(one, path, limit=LINE_BYTES_MAX)
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(one(reader, writer))
+        asking[task] = writer
+        task.add_done_callback(asking.pop)
+
+    server = await asyncio.start_unix_server(accept, path, limit=LINE_BYTES_MAX)
     os.chmod(path, 0o600)
     try:
         yield

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import replace
 
 from holdfast.replication.attachments import Attachment, Stage
 from holdfast.replication.backlog import Backlog, Reader
@@ -59,7 +58,7 @@ class RemoteReplica:
 
     def note(self, **fields: object) -> None:
         """Change the attachment's fields."""
-        self.attachment = replace(self.attachment, **fields)  # type: ignore[arg-type]
+        self.attachment = self.attachment._replace(**fields)  # type: ignore[arg-type]
 
     @property
     def ip(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ SETS = st.builds(
 def test_runs_of_a_set_are_its_members_and_no_two_touch(chosen: int) -> None:
     runs = list(slots.ranges(chosen))
     assert sum(slots.of_range(first, last) for first, last in runs) == chosen
-    assert all(one[1] + 1 < other[0] for one, other in zip(runs, runs[1:], strict=False))
+    assert all(one[1] + 1 < other[0] for one, other in itertools.pairwise(runs))
     assert slots.of_slots(slots.members(chosen)) == chosen
 
 

@@ -245,6 +245,43 @@ def test_a_newer_configuration_is_followed_and_an_older_one_is_not():
     assert sorted(scene.primary.replicas) == ["10.0.0.1:6379", "10.0.1.0:6379"]
 
 
+def test_a_newer_configuration_that_names_whom_we_replace_ends_our_failover():
+    scene = Scene()
+    elect(scene)
+    scene.look()
+    scene.primary.start_after_ms = scene.now_ms
+    scene.look(1)
+    for each in scene.others:
+        each.vote, each.vote_epoch = ME, scene.primary.failover_epoch
+    for each in scene.replicas:
+        scene.answers(each)
+    scene.look(1)
+    observation.info_came(scene.sentinel, scene.replicas[0], "role:master\r\n", scene.now_ms)
+    assert scene.primary.failover is Failover.RECONF_REPLICAS
+    scene.sentinel.take_effects()
+    epoch = scene.primary.config_epoch
+    observation.hello_came(scene.sentinel, hello(scene, epoch + 1, "10.0.0.1"), scene.now_ms)
+    effects = scene.sentinel.take_effects()
+    texts = [each.text for each in effects if isinstance(each, Tell) and each.event == "+switch-master"]
+    assert texts == ["mymaster 10.0.1.0 6379 10.0.0.1 6379"]
+    assert not scene.primary.in_failover and scene.primary.current_address.host == "10.0.0.1"
+    assert "+switch-master" not in scene.told(scene.look(7000)), "nor later"
+    assert scene.primary.address.host == "10.0.0.1" and scene.primary.config_epoch == epoch + 1
+
+
+def test_a_newer_configuration_that_names_the_same_primary_ends_an_attempt_to_replace_it():
+    scene = Scene()
+    elect(scene)
+    scene.look()
+    scene.primary.start_after_ms = scene.now_ms
+    scene.look(1)
+    assert scene.primary.failover is Failover.WAIT_START
+    newer = scene.primary.failover_epoch + 1
+    observation.hello_came(scene.sentinel, hello(scene, newer, "10.0.0.1"), scene.now_ms)
+    assert not scene.primary.in_failover and scene.primary.config_epoch == newer
+    assert "+switch-master" not in scene.told(scene.sentinel.take_effects())
+
+
 def switch(scene: Scene):
     """Another node leads now; return the old primary as a replica."""
     observation.hello_came(scene.sentinel, hello(scene, 5, "10.0.1.1"), scene.now_ms)

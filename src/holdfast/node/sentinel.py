@@ -358,7 +358,8 @@ class SentinelNode:
             connection.link.pending_commands = max(0, connection.link.pending_commands - 1)
             if on_reply is not None:
                 on_reply(reply, now_ms)
-        self._soon()
+        if not self.machine.may_rest(now_ms):
+            self._soon()
 
     # ---- what commands ask ----
 

@@ -320,6 +320,6 @@ def _switch(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
     assert primary.promoted is not None
     address = primary.promoted.address
     if address is not primary.address:
-        observation.tell_switch(sentinel, primary, address)
+        observation.tell_switch(sentinel, primary, primary.address, address)
     observation.change_address(sentinel, primary, address, now_ms)
     asking.publish_everywhere(sentinel, primary, now_ms)

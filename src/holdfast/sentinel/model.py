@@ -225,8 +225,8 @@ class Instance:
     @property
     def group(self) -> Primary:
         """The primary that it belongs to, itself for a primary."""
-        assert self.primary is not None or isinstance(self, Primary)
-        return self if isinstance(self, Primary) else self.primary  # type: ignore[return-value]
+        assert self.primary is not None
+        return self.primary
 
 
 @dataclass(slots=True, eq=False)
@@ -282,6 +282,11 @@ class Primary(Instance):
     """A planned failover of fenced nodes: the old primary may not be chosen again."""
     takeover: Takeover | None = None
     """Fencing and promotion of nodes of ours, while it runs."""
+
+    @property
+    def group(self) -> Primary:
+        """Itself."""
+        return self
 
     @property
     def is_odown(self) -> bool:

@@ -282,7 +282,10 @@ def hello_came(sentinel: Sentinel, hello: Hello, now_ms: int) -> None:
         sentinel.tell_text("+new-epoch", str(sentinel.epoch), instance=primary)
     if hello.config_epoch > primary.config_epoch:
         primary.config_epoch = hello.config_epoch
-        if not primary.address.is_at(hello.primary_host, hello.primary_port):
+        # Our own failover is superseded even where the newer one gave the role back to the node that ours
+        # replaces: to end it now would set our choice against the others', in the same epoch, for good.
+        is_superseded = primary.in_failover and primary.failover_epoch < hello.config_epoch
+        if is_superseded or not primary.address.is_at(hello.primary_host, hello.primary_port):
             _follow_hello(sentinel, primary, other, hello, now_ms)
         sentinel.persist()
     other.hello_ms = now_ms
@@ -319,20 +322,28 @@ def _meet(sentinel: Sentinel, primary: Primary, hello: Hello, now_ms: int) -> In
 
 
 def _follow_hello(sentinel: Sentinel, primary: Primary, other: Instance, hello: Hello, now_ms: int) -> None:
-    old = primary.address
     new = Address(hello.primary_host, hello.primary_port, hello.primary_host)
+    told, known = primary.current_address, primary.address
+    leads_on = known.is_at(new.host, new.port)
+    old = told if leads_on else known
+    if leads_on:
+        hand_over.end(sentinel, primary)
     sentinel.tell("+config-update-from", other)
-    tell_switch(sentinel, primary, new)
+    if old is not known or not leads_on:
+        tell_switch(sentinel, primary, old, new)
     change_address(sentinel, primary, new, now_ms)
-    reconfigure_clients(sentinel, primary, "observer", old, primary.address)
+    for replica in primary.replicas.values():
+        if replica.address.is_at(told.host, told.port):
+            replica.led_before = True  # we had it lead
+    if old is not known or not leads_on:
+        reconfigure_clients(sentinel, primary, "observer", old, primary.address)
 
 
 # ---- another primary ----
 
 
-def tell_switch(sentinel: Sentinel, primary: Primary, new: Address) -> None:
+def tell_switch(sentinel: Sentinel, primary: Primary, old: Address, new: Address) -> None:
     """Publish the event that clients wait for."""
-    old = primary.address
     text = f"{primary.name} {sentinel.shown(old)} {old.port} {sentinel.shown(new)} {new.port}"
     sentinel.tell_text("+switch-master", text, instance=primary)
 

@@ -43,7 +43,8 @@ def lease_ms(primary: Primary) -> int:
 
 def has_stranger(primary: Primary) -> bool:
     """Tell whether a Sentinel is known that is not ours: it may lead, and wait for nobody."""
-    for each in primary.sentinels.values():  # asked at every look: a generator would cost the most of it
+    # Asked at every look: a generator would cost the most of it.
+    for each in primary.sentinels.values():  # noqa: SIM110
         if each.is_ours is False:
             return True
     return False

@@ -121,6 +121,8 @@ class AofWriter:
         """Replies to further writes wait for the sync under way (`everysec`)."""
         self._released_offset = 0
         """Effects up to here were acknowledged before the sync was late."""
+        self._calm_until_ms = 0
+        """Until then no sync is due, and none can be late."""
         self._errno = 0
 
     @property
@@ -233,14 +235,16 @@ class AofWriter:
             self._nothing_at_stake()
             return
         due = False
-        if not self._always:
-            due = self._everysec and self._weigh(now_ms)
-            if not due and not forced and self._failed_at_ms < 0 and not current.syncing:
-                # As the policy would say, at a tenth of the cost: most ticks lie between two syncs.
-                self._postponed_since_ms = -1
-                if self._buffer:
-                    self._write(current, now_ms, synced=False)
-                return
+        if now_ms < self._calm_until_ms:
+            self._released_offset = self._offset
+        elif self._everysec:
+            due = self._weigh(now_ms)
+        if not (due or self._always or forced or self._failed_at_ms >= 0 or current.syncing):
+            # As the policy would say, at a tenth of the cost: most ticks lie between two syncs.
+            self._postponed_since_ms = -1
+            if self._buffer:
+                self._write(current, now_ms, synced=False)
+            return
         plan = plan_flush(
             self.settings.appendfsync,
             FlushView(
@@ -287,10 +291,15 @@ class AofWriter:
         self.is_late = late
         if not late:
             self._released_offset = self._offset
-        return exposure.is_due(now_ms)
+        if exposure.is_due(now_ms):
+            return True
+        if exposure.uncovered_since_ms >= 0 and exposure.syncing_since_ms < 0:
+            self._calm_until_ms = exposure.uncovered_since_ms + SYNC_AFTER_MS
+        return False
 
     def _nothing_at_stake(self) -> None:
         self._exposure.ended()
+        self._calm_until_ms = 0
         self.is_late = False
 
     def mark_soon(self) -> None:
@@ -351,6 +360,7 @@ class AofWriter:
         increment.syncing = True
         if increment is self._current and not self._buffer:
             self._exposure.sync_began()
+            self._calm_until_ms = 0
         task = asyncio.get_running_loop().create_task(self._await_sync(increment))
         self._syncs.add(task)
         task.add_done_callback(self._syncs.discard)

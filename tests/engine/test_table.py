@@ -1,5 +1,6 @@
 """The table against a dict: content, the promise of SCAN across resizes, fair drawing, memory."""
 
+import os
 import random
 from collections import Counter
 
@@ -124,4 +125,6 @@ def test_a_table_is_freed_in_slices_even_in_the_middle_of_a_resize() -> None:
 
 def test_no_addition_waits_for_a_resize() -> None:
     # Measured by the thread's own time; moving the table at once would take ten times as long.
-    assert TableProbe().longest_add_us(300_000) < 20_000
+    # A debug build pays for each block it is given, and for each access.
+    most_us = 100_000 if os.environ.get("HOLDFAST_DEBUG_BUILD") else 20_000
+    assert TableProbe().longest_add_us(300_000) < most_us

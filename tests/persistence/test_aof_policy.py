@@ -24,25 +24,25 @@ NONE, NOW, LATER = Sync.NONE, Sync.NOW, Sync.LATER
 @pytest.mark.parametrize(
     ("fsync", "view", "plan"),
     [
-        # what, in ms: now, buffered, unsynced, sync running, last sync
+        # what: now in ms, buffered, unsynced, sync running, sync due
         (ALWAYS, FlushView(5000, 0, 0), FlushPlan()),
         (ALWAYS, FlushView(5000, 9, 0), FlushPlan(True, NOW)),
         (ALWAYS, FlushView(5000, 0, 9), FlushPlan(False, NOW)),
         (ALWAYS, FlushView(5000, 9, 0, sync_suspended=True), FlushPlan(True, NONE)),
         (NO, FlushView(5000, 9, 99), FlushPlan(True, NONE)),
         (NO, FlushView(5000, 9, 99, sync_running=True), FlushPlan(True, NONE)),
-        (EVERYSEC, FlushView(5000, 9, 0, last_sync_ms=4500), FlushPlan(True, NONE)),
-        (EVERYSEC, FlushView(5000, 9, 0, last_sync_ms=4000), FlushPlan(True, LATER)),
-        (EVERYSEC, FlushView(5000, 0, 9, last_sync_ms=4000), FlushPlan(False, LATER)),
-        (EVERYSEC, FlushView(5000, 0, 9, last_sync_ms=4001), FlushPlan()),
-        (EVERYSEC, FlushView(5000, 0, 0, last_sync_ms=4000), FlushPlan()),
-        (EVERYSEC, FlushView(5000, 9, 0, last_sync_ms=4000, sync_suspended=True), FlushPlan(True, NONE)),
+        (EVERYSEC, FlushView(5000, 9, 0), FlushPlan(True, NONE)),
+        (EVERYSEC, FlushView(5000, 9, 0, sync_due=True), FlushPlan(True, LATER)),
+        (EVERYSEC, FlushView(5000, 0, 9, sync_due=True), FlushPlan(False, LATER)),
+        (EVERYSEC, FlushView(5000, 0, 9), FlushPlan()),
+        (EVERYSEC, FlushView(5000, 0, 0, sync_due=True), FlushPlan()),
+        (EVERYSEC, FlushView(5000, 9, 0, sync_due=True, sync_suspended=True), FlushPlan(True, NONE)),
         # a write waits for a sync that runs, for two seconds
-        (EVERYSEC, FlushView(5000, 9, 9, True, 4000), FlushPlan(postponed_since_ms=5000)),
-        (EVERYSEC, FlushView(6999, 9, 9, True, 4000, 5000), FlushPlan(postponed_since_ms=5000)),
-        (EVERYSEC, FlushView(7000, 9, 9, True, 4000, 5000), FlushPlan(True, NONE, delayed=True)),
-        (EVERYSEC, FlushView(5000, 9, 9, True, 4000, forced=True), FlushPlan(True, NONE)),
-        (EVERYSEC, FlushView(5500, 9, 9, False, 4000, 5000), FlushPlan(True, LATER)),
+        (EVERYSEC, FlushView(5000, 9, 9, True, True), FlushPlan(postponed_since_ms=5000)),
+        (EVERYSEC, FlushView(6999, 9, 9, True, True, 5000), FlushPlan(postponed_since_ms=5000)),
+        (EVERYSEC, FlushView(7000, 9, 9, True, True, 5000), FlushPlan(True, NONE, delayed=True)),
+        (EVERYSEC, FlushView(5000, 9, 9, True, True, forced=True), FlushPlan(True, NONE)),
+        (EVERYSEC, FlushView(5500, 9, 9, False, True, 5000), FlushPlan(True, LATER)),
         # after a failure the next attempt waits a little, unless it is forced
         (ALWAYS, FlushView(5050, 9, 0, failed_at_ms=5000), FlushPlan()),
         (ALWAYS, FlushView(5100, 9, 0, failed_at_ms=5000), FlushPlan(True, NOW)),

@@ -198,7 +198,8 @@ def test_everysec_postpones_writes_while_a_sync_runs_for_two_seconds_at_most(tmp
         writer = bench.open()
         gate = asyncio.Event()
         bench.disk.sync_gate = gate
-        bench.tick(SET_A, now_ms=1000)
+        bench.tick(SET_A, now_ms=500)
+        writer.flush(1000)
         await settle()
         bench.tick(SET_B, now_ms=1100)
         writer.flush(3099)
@@ -213,12 +214,43 @@ def test_everysec_postpones_writes_while_a_sync_runs_for_two_seconds_at_most(tmp
     asyncio.run(story())
 
 
+def test_everysec_acknowledges_no_more_than_a_second_of_writes_while_a_sync_hangs(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path, appendfsync=Fsync.EVERYSEC)
+        writer = bench.open()
+        woken: list[int] = []
+        writer.wake = woken.append
+        gate = asyncio.Event()
+        bench.disk.sync_gate = gate
+        bench.tick(SET_A, now_ms=500)
+        writer.flush(1000)
+        await settle()
+        bench.tick(SET_B, now_ms=1499)
+        acknowledged = writer._offset
+        assert writer.gate_offset == acknowledged
+        bench.tick(SET_A, now_ms=1500)
+        assert writer.gate_offset == acknowledged < writer._offset, "the oldest write is a second old"
+        assert any("Writes wait" in line for line in bench.log)
+        gate.set()
+        await settle()
+        assert 0 in woken, "what waited is written at once"
+        writer.flush(1600)
+        assert writer.gate_offset == writer._offset
+        await settle()
+        writer.flush(2000)
+        await settle()
+        assert writer.synced_offset == writer._offset
+
+    asyncio.run(story())
+
+
 def test_after_a_failed_sync_beside_the_loop_nothing_counts_as_synced_until_a_rewrite(tmp_path: Path) -> None:
     async def story() -> None:
         bench = Bench(tmp_path, appendfsync=Fsync.EVERYSEC)
         writer = bench.open()
         bench.disk.sync_fails = True
-        bench.tick(SET_A, now_ms=1000)
+        bench.tick(SET_A, now_ms=500)
+        writer.flush(1000)
         await settle()
         assert writer.misconf == "MISCONF Errors writing to the AOF file: Input/output error"
         bench.disk.sync_fails = False

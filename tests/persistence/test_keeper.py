@@ -123,6 +123,24 @@ async def test_a_full_disk_refuses_writes_serves_reads_and_heals(tmp_path: Path,
         assert await client.call("GET", "k") == b"healed"
 
 
+async def test_with_everysec_writes_wait_for_a_sync_that_hangs_and_reads_go_on(tmp_path: Path) -> None:
+    host = OnLocalDisk()
+    async with running(tmp_path, "--appendonly", "yes", host=host) as (node, client):
+        other = await Client.connect("127.0.0.1", node.port)
+        gate = asyncio.Event()
+        host.local.sync_gate = gate
+        assert await client.call("SET", "k", "acknowledged") == b"OK"
+        await until(lambda: node.keeper.aof.writer.is_late)
+        waiting = asyncio.ensure_future(client.call("SET", "k", "waits"))
+        while await other.call("GET", "k") != b"waits":
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        gate.set()
+        assert await waiting == b"OK"
+        assert await other.call("SET", "k", "at once") == b"OK"
+        other.close()
+
+
 async def test_an_aof_that_cannot_be_switched_on_is_refused_and_stays_off(tmp_path: Path) -> None:
     host = OnLocalDisk()
     async with running(tmp_path, host=host) as (node, client):

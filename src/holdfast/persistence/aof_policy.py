@@ -6,9 +6,10 @@ milliseconds of any clock that does not go back.
 Theory. A tick appends effects to a buffer and then asks for a `FlushPlan`.
 
 - `always`: write and sync in this tick, before any reply leaves.
-- `everysec`: write in this tick, sync beside the loop once a second. While a
-  sync runs, a write would wait for it in the kernel; so the write is postponed,
-  for at most two seconds, and then made anyway (counted as delayed).
+- `everysec`: write in this tick, sync beside the loop when the oldest effect
+  that no sync covers is half a second old (`aof_exposure`). While a sync runs, a
+  write would wait for it in the kernel; so the write is postponed, for at most
+  two seconds, and then made anyway (counted as delayed).
 - `no`: write in this tick; the kernel syncs when it likes.
 
 Health is a table over `Health` and `Event`. In any state but OK, writes are
@@ -30,7 +31,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
-SYNC_INTERVAL_MS = 1000
 POSTPONE_LIMIT_MS = 2000
 RETRY_INTERVAL_MS = 100
 LOG_INTERVAL_MS = 30_000
@@ -58,6 +58,7 @@ class FlushView(NamedTuple):
     """What a flush decision needs to see.
 
     - `buffered_bytes` are not yet written, `unsynced_bytes` written and not yet synced;
+    - `sync_due`: a sync of `everysec` is due;
     - `postponed_since_ms` is -1 while no write is postponed;
     - `failed_at_ms` is the time of the last failure, -1 when healthy.
     """
@@ -66,7 +67,7 @@ class FlushView(NamedTuple):
     buffered_bytes: int
     unsynced_bytes: int
     sync_running: bool = False
-    last_sync_ms: int = 0
+    sync_due: bool = False
     postponed_since_ms: int = -1
     failed_at_ms: int = -1
     forced: bool = False
@@ -104,8 +105,7 @@ def _sync(fsync: Fsync, view: FlushView, write: bool) -> Sync:
         return Sync.NONE
     if fsync is Fsync.ALWAYS:
         return Sync.NOW
-    due = view.now_ms - view.last_sync_ms >= SYNC_INTERVAL_MS
-    if fsync is Fsync.EVERYSEC and due and not view.sync_running:
+    if fsync is Fsync.EVERYSEC and view.sync_due and not view.sync_running:
         return Sync.LATER
     return Sync.NONE
 

@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from holdfast.persistence.aof_directory import AofDirectory, Log
+from holdfast.persistence.aof_exposure import SYNC_AFTER_MS, Exposure
 from holdfast.persistence.aof_increment import Increment
 from holdfast.persistence.aof_marks import Place
 from holdfast.persistence.aof_policy import (
     HEALTH,
     LOG_INTERVAL_MS,
-    SYNC_INTERVAL_MS,
     Event,
     FlushView,
     Fsync,
@@ -45,6 +45,8 @@ from holdfast.persistence.manifest import Manifest
 from holdfast.persistence.manifest_store import AofPlace
 from holdfast.server.host import Clock, Disk
 
+CLOCK_STEP_MS = 2
+"""Timers of a loop may run so much early by the clock."""
 SELECT = b"*2\r\n$6\r\nSELECT\r\n"
 
 
@@ -94,6 +96,8 @@ class AofWriter:
         self.child_running = False
         """Whether any child writes to the disk; the node sets it (no-appendfsync-on-rewrite)."""
         self._clock, self._log = clock, log
+        self.wake: Callable[[int], None] = lambda wait_ms: None
+        """Makes a tick that flushes, so many milliseconds from now (set by the keeper)."""
         self.place: Callable[[], Place | None] = lambda: None
         """Where the data stand in a replication stream, None where there is none (set by the keeper)."""
         self._buffer = bytearray()
@@ -111,7 +115,14 @@ class AofWriter:
         self._current: Increment | None = None
         self._retired: list[Increment] = []
         self._syncs: set[asyncio.Task[None]] = set()
-        self._last_sync_ms = self._postponed_since_ms = self._failed_at_ms = self._logged_ms = -1
+        self._postponed_since_ms = self._failed_at_ms = self._logged_ms = -1
+        self._exposure = Exposure()
+        self.is_late = False
+        """Replies to further writes wait for the sync under way (`everysec`)."""
+        self._released_offset = 0
+        """Effects up to here were acknowledged before the sync was late."""
+        self._calm_until_ms = 0
+        """Until then no sync is due, and none can be late."""
         self._errno = 0
 
     @property
@@ -123,6 +134,7 @@ class AofWriter:
     def settings(self, settings: AofSettings) -> None:
         self._settings = settings
         self._always = settings.appendfsync is Fsync.ALWAYS
+        self._everysec = settings.appendfsync is Fsync.EVERYSEC
         self._plain = False
 
     # Life cycle
@@ -148,7 +160,6 @@ class AofWriter:
         """Switch on while running (CONFIG SET appendonly yes); on from the end of this rewrite."""
         assert self.state is State.OFF
         self.state, self._offset = State.WAITING, offset
-        self._last_sync_ms = now_ms
         self._happened(Event.REOPENED, now_ms)
         try:
             return self.begin_rewrite(now_ms)
@@ -176,6 +187,7 @@ class AofWriter:
         if self.state is State.WAITING:
             self.directory.forget(self.directory.waiting_path)
         self._current, self._retired = None, []
+        self._nothing_at_stake()
         self.rewrites.scheduled = False
         self._buffer.clear()
         self._needs_select = True
@@ -220,16 +232,19 @@ class AofWriter:
         if self._moved and current is not None:
             self._mark()
         if current is None or not (self._buffer or self._unsynced_bytes):
+            self._nothing_at_stake()
             return
-        rested_ms = now_ms - self._last_sync_ms
-        if rested_ms < SYNC_INTERVAL_MS and not self._always and self._failed_at_ms < 0 and not forced:
+        due = False
+        if now_ms < self._calm_until_ms:
+            self._released_offset = self._offset
+        elif self._everysec:
+            due = self._weigh(now_ms)
+        if not (due or self._always or forced or self._failed_at_ms >= 0 or current.syncing):
             # As the policy would say, at a tenth of the cost: most ticks lie between two syncs.
-            if not self._buffer:
-                return
-            if not current.syncing:
-                self._postponed_since_ms = -1
+            self._postponed_since_ms = -1
+            if self._buffer:
                 self._write(current, now_ms, synced=False)
-                return
+            return
         plan = plan_flush(
             self.settings.appendfsync,
             FlushView(
@@ -237,7 +252,7 @@ class AofWriter:
                 len(self._buffer),
                 self._unsynced_bytes,
                 current.syncing,
-                self._last_sync_ms,
+                due,
                 self._postponed_since_ms,
                 self._failed_at_ms,
                 forced,
@@ -257,10 +272,35 @@ class AofWriter:
         elif plan.sync is Sync.NOW and not self._sync_now(now_ms):
             current.suspect = True
         if plan.sync is Sync.LATER:
-            self._last_sync_ms = now_ms
             for increment in (*self._retired, current):
                 if increment.unsynced_bytes and not increment.syncing:
                     self._sync_beside(increment)
+
+    def _weigh(self, now_ms: int) -> bool:
+        """See what is at stake with `everysec`; tell whether a sync is due."""
+        exposure = self._exposure
+        if self._sync_suspended:
+            self._nothing_at_stake()
+            return False
+        if self._buffer and exposure.uncovered_since_ms < 0:
+            exposure.came(now_ms)
+            self.wake(SYNC_AFTER_MS + CLOCK_STEP_MS)
+        late = self._failed_at_ms < 0 and exposure.is_late(now_ms)
+        if late and not self.is_late:
+            self._log("notice", "Asynchronous AOF fsync is taking too long (disk is busy?). Writes wait.")
+        self.is_late = late
+        if not late:
+            self._released_offset = self._offset
+        if exposure.is_due(now_ms):
+            return True
+        if exposure.uncovered_since_ms >= 0 and exposure.syncing_since_ms < 0:
+            self._calm_until_ms = exposure.uncovered_since_ms + SYNC_AFTER_MS
+        return False
+
+    def _nothing_at_stake(self) -> None:
+        self._exposure.ended()
+        self._calm_until_ms = 0
+        self.is_late = False
 
     def mark_soon(self) -> None:
         """Let the next flush say where the data stand, even if nothing else is written."""
@@ -310,7 +350,6 @@ class AofWriter:
                 increment.suspect = increment.suspect or increment.unsynced_bytes > 0
             self._failed(Event.SYNC_FAILED, error, "Can't persist AOF for fsync error", now_ms)
             return False
-        self._last_sync_ms = now_ms
         if self._retired:
             self._close_retired()
         if self.health is not Health.OK:
@@ -319,18 +358,27 @@ class AofWriter:
 
     def _sync_beside(self, increment: Increment) -> None:
         increment.syncing = True
+        if increment is self._current and not self._buffer:
+            self._exposure.sync_began()
+            self._calm_until_ms = 0
         task = asyncio.get_running_loop().create_task(self._await_sync(increment))
         self._syncs.add(task)
         task.add_done_callback(self._syncs.discard)
 
     async def _await_sync(self, increment: Increment) -> None:
+        ok = False
         try:
             await increment.sync_later()
+            ok = True
         except OSError as error:
             now_ms = self._clock.boot_us() // 1000
             if increment is self._current or increment in self._retired:
                 self._failed(Event.SYNC_FAILED, error, "Fail to fsync the AOF file", now_ms)
             return
+        finally:
+            self._exposure.sync_ended(ok=ok)
+            if self._buffer or self.is_late:
+                self.wake(0)
         self._happened(Event.SYNCED, self._clock.boot_us() // 1000)
         self._close_retired()
 
@@ -489,6 +537,8 @@ class AofWriter:
         """Replies to writes up to here may leave; with `always` this waits for the disk."""
         if self.state is State.ON and self.settings.appendfsync is Fsync.ALWAYS and not self._sync_suspended:
             return self.synced_offset
+        if self.is_late:
+            return max(self._released_offset, self.synced_offset)
         return self._offset
 
     def fields(self, now_ms: int) -> dict[str, str | int]:

@@ -9,6 +9,7 @@ How to read it: the tick, the settings, then rewrites.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from holdfast.engine import effects
@@ -54,6 +55,7 @@ class AppendOnlyFile:
             self._host.disk, self._host.clock, self.place, self._settings(), self._host.pid, self._log.write
         )
         self.writer.place = self._place_in_stream
+        self.writer.wake = self._wake
         self._configuration.on_change(AOF_SETTINGS, self._follow_settings)
         self._configuration.on_change(("appendonly",), self._follow_appendonly)
 
@@ -89,6 +91,17 @@ class AppendOnlyFile:
     def _place_in_stream(self) -> Place | None:
         place = self._keeper.stream_place()
         return None if place is None else Place(*place)
+
+    def _wake(self, wait_ms: int) -> None:
+        """Make a tick, at whose end the file is flushed."""
+        if wait_ms:
+            asyncio.get_running_loop().call_later(wait_ms / 1000, self._open_tick)
+        else:
+            self._open_tick()
+
+    def _open_tick(self) -> None:
+        if self.is_on and not self._engine.tick_open and self._engine.open_tick is not None:
+            self._engine.open_tick()
 
     def gathers(self) -> bool:
         """Whether the tick should wait for more writers before its sync (group commit)."""

@@ -29,7 +29,8 @@ class DiskTrouble:
     @property
     def is_near(self) -> bool:
         """Whether there is something to follow after a tick."""
-        return self._keeper.aof.writer.health is not Health.OK or self._refusing or bool(self._held)
+        writer = self._keeper.aof.writer
+        return writer.health is not Health.OK or writer.is_late or self._refusing or bool(self._held)
 
     @property
     def holds(self) -> bool:
@@ -41,7 +42,10 @@ class DiskTrouble:
         return (self.refusal or "MISCONF Errors writing to the AOF file").encode()
 
     def follow(self) -> None:
-        """Errors of the disk: writes get MISCONF; with always, replies wait for what they promise."""
+        """Errors of the disk: writes get MISCONF; replies wait for what they promise.
+
+        With `always` that is the sync of their tick, with `everysec` one that is late.
+        """
         self.raise_guard()
         engine, gate = self._keeper.engine, self._keeper.aof.writer.gate_offset
         if self._held:

@@ -37,9 +37,10 @@ def hold_replies(Engine engine not None, long long offset):
 def release_replies(Engine engine not None, list held not None):
     """Make held sessions pending again."""
     cdef Session s
+    cdef set pending = set(engine.pending)
     for s in held:
         s.flags |= S_PENDING
-        if s not in engine.pending:
+        if s not in pending:
             engine.pending.append(s)
 
 

@@ -206,7 +206,7 @@ def _replica_follows(sentinel: Sentinel, replica: Instance, now_ms: int) -> None
     if replica.refused_primary and not primary.in_failover and primary.role_reported is Role.PRIMARY:
         _lost_history(sentinel, primary, f"{replica.name} refuses it, {replica.refused_primary}")
     if (
-        replica.standing == "fenced"  # by a leader that came to nothing: only an order lets it follow again
+        replica.standing in ("fenced", "candidate")  # its leader came to nothing, or it restarted
         and not primary.in_failover
         and primary.fence_epoch >= replica.fence_epoch
         and looks_sane(sentinel, primary, now_ms)

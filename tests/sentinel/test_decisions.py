@@ -363,6 +363,43 @@ def test_a_primary_that_was_flushed_is_not_down():
     assert "+sdown" not in scene.told(scene.look())
 
 
+def of_ours(node_id: str, role: str = "master", more: str = "") -> str:
+    """Return what INFO tells of a node of ours that has its id on disk."""
+    return (
+        f"run_id:{node_id[0] * 40}\r\nrole:{role}\r\nnode_id:{node_id}\r\nfence_epoch:3\r\n{more}"
+        "# Keyspace\r\ndb0:keys=3,expires=0\r\n"
+    )
+
+
+def test_another_node_at_the_address_of_the_primary_is_not_the_primary():
+    scene = Scene()
+    observation.info_came(scene.sentinel, scene.primary, of_ours("ours"), scene.now_ms)
+    theirs = of_ours("theirs", more="slave0:ip=10.9.9.9,port=6379,state=online\r\n")
+    observation.info_came(scene.sentinel, scene.primary, theirs, scene.now_ms)
+    assert len(scene.primary.replicas) == 2, "its replicas are not ours"
+    assert "+sdown" in scene.told(scene.look())
+
+
+def test_another_node_at_the_address_of_a_replica_gets_no_orders_unless_it_joins_or_is_empty():
+    scene = Scene()
+    old = switch(scene)
+    observation.info_came(scene.sentinel, old, of_ours("ours", "slave"), scene.now_ms)
+    scene.sentinel.take_effects()
+    scene.now_ms += 5000
+    observation.info_came(scene.sentinel, old, of_ours("theirs"), scene.now_ms)
+    scene.answers(scene.primary)
+    scene.now_ms += 20_000
+    scene.answers(scene.primary)
+    observation.info_came(scene.sentinel, old, of_ours("theirs"), scene.now_ms)
+    assert not scene.sent(scene.sentinel.take_effects(), old)
+    follows = "master_host:10.0.1.1\r\nmaster_port:6379\r\n"
+    observation.info_came(scene.sentinel, old, of_ours("theirs", "slave", follows), scene.now_ms)
+    assert not old.is_stranger and old.node_id == "theirs"
+    empty = of_ours("third").replace("db0:keys=3,expires=0\r\n", "")
+    observation.info_came(scene.sentinel, old, empty, scene.now_ms)
+    assert not old.is_stranger
+
+
 def test_after_a_pause_of_the_process_nothing_is_decided():
     scene = Scene()
     scene.primary.link.ping_pending_since_ms = scene.now_ms

@@ -313,7 +313,7 @@ def _detect_end(sentinel: Sentinel, primary: Primary, target: Instance, now_ms: 
 
 
 def _is_gone(replica: Instance) -> bool:
-    return replica.is_sdown or replica.link.refused_since_ms is not None
+    return replica.is_sdown or replica.is_stranger or replica.link.refused_since_ms is not None
 
 
 def _switch(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:

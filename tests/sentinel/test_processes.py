@@ -204,7 +204,7 @@ def test_a_primary_without_persistence_that_comes_back_empty_wipes_nobody() -> N
         made.nodes[0].start()
         port = int(events.await_event("+switch-master").split()[4])
         until(lambda: made.agreed(port), "all agree")
-        assert all(each.client.dbsize() == 100 for each in made.nodes)
+        until(lambda: all(each.client.dbsize() == 100 for each in made.nodes), "all have all keys")
 
 
 def test_nodes_of_ours_are_fenced_promoted_and_handed_over() -> None:

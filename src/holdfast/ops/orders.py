@@ -70,12 +70,15 @@ async def _by_sentinel(topology: Topology, target: Address | None, limit_s: floa
     try:
         deadline = began + limit_s
         await _ask_failover(topology, deadline)
-        while (new := await named_primary(sentinels, topology.group, password)) in (None, old):
+        # Whoever is named may be fenced by a leader that comes after, and yet another be named.
+        while (new := await named_primary(sentinels, topology.group, password)) in (None, old) or (
+            new is not None and not await _leads(new, password)
+        ):
             if time.monotonic() > deadline:
-                raise OrderFailed(f"{_name(topology, old)} still leads after {limit_s:g} s")
+                why = "still leads" if new in (None, old) else f"was replaced, but {new} takes no writes"
+                raise OrderFailed(f"{_name(topology, old)} {why} after {limit_s:g} s")
             await asyncio.sleep(POLL_S)
         assert new is not None
-        await _until(lambda: _leads(new, password), limit_s, f"{_name(topology, new)} takes no writes")
         took_ms = (time.monotonic() - began) * 1000
     finally:
         if restore is not None:

@@ -78,7 +78,7 @@ def assert_whole(stage: Stage) -> None:
 
 
 def slow_move(
-    stage: Stage, source: int, target: int, slots: int, rate: int = 300, *, wait_for_marks: bool = True
+    stage: Stage, source: int, target: int, slots: int, rate: int = 40, *, wait_for_marks: bool = True
 ) -> subprocess.Popen[str]:
     """Start a move that takes some seconds, and return once slots are open."""
     words = ["reshard", stage.addresses[2], "--from", stage.id(source), "--to", stage.id(target)]
@@ -179,7 +179,7 @@ def test_a_source_that_returns_with_keys_that_it_had_given_away_loses_them_again
         first = stage.client(0)
         first.save()  # what it comes back with; it has no append-only file
         before = stage.slots(1)
-        process = slow_move(stage, 0, 1, 600, rate=150)
+        process = slow_move(stage, 0, 1, 600, rate=60)
         until(lambda: stage.slots(1) > before + 100, "slots have moved")
         second = stage.client(1)
         moved = next(

@@ -79,7 +79,7 @@ def until(question: Callable[[], object], what: str, patience_s: float = PATIENC
             if question():
                 return
         assert time.monotonic() < deadline, f"not within {patience_s} s: {what}"
-        time.sleep(0.02)  # other processes: there is nothing to await but their answers
+        time.sleep(0.05)  # other processes: there is nothing to await but their answers
 
 
 @dataclass

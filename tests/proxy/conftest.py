@@ -67,6 +67,8 @@ def running_front(servers: tuple[Peer, ...]) -> Iterator[Front]:
         + pool_text("lone", ports["lone"], lines[:1], hash_tag='"{}"')
     )
     with proxy_process(text, ports["lone"], stats_port=stats_port) as process:
+        for each in ports.values():
+            process.wait_for(each)
         yield Front(process, ports, servers, stats_port)
 
 

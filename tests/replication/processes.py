@@ -198,9 +198,9 @@ class Link:
         self.cut()
 
 
-def contents(client: redis.Redis) -> dict[bytes, object]:
+def contents(client: redis.Redis) -> dict[bytes, tuple[bytes, object, int]]:
     """Return what database 0 holds, by value and not by encoding; expiries with it."""
-    found: dict[bytes, object] = {}
+    found: dict[bytes, tuple[bytes, object, int]] = {}
     names = sorted(client.scan_iter(count=1000))
     for start in range(0, len(names), 500):
         part = names[start : start + 500]
@@ -247,14 +247,19 @@ def await_equal(primary: Server, replica: Server) -> None:
         return int(role[1] if role[0] == b"master" else role[4])
 
     await_true(lambda: offset_of(replica) >= offset_of(primary), "the replica has the whole stream")
-    held: list[dict[bytes, object]] = [{}, {}]
+    held: list[dict[bytes, tuple[bytes, object, int]]] = [{}, {}]
 
     def equal() -> bool:
-        held[:] = contents(primary.client), contents(replica.client)
+        found = contents(primary.client), contents(replica.client)
+        now_ms = time.time() * 1000
+        held[:] = [  # without those that expired while they were read
+            {name: told for name, told in each.items() if told[0] != b"none" and not 0 <= told[2] <= now_ms}
+            for each in found
+        ]
         return held[0] == held[1]
 
     try:
-        await_true(equal, "equal data", within_s=20)  # keys may expire while they are read
+        await_true(equal, "equal data", within_s=20)
     except AssertionError:
         ours, theirs = held
         names = [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]

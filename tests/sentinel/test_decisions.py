@@ -287,6 +287,7 @@ def switch(scene: Scene):
     observation.hello_came(scene.sentinel, hello(scene, 5, "10.0.1.1"), scene.now_ms)
     scene.sentinel.take_effects()
     scene.primary.info_ms = scene.now_ms
+    scene.primary.history = "9" * 40
     old = scene.primary.replicas["10.0.0.1:6379"]
     old.link.command = LinkState.UP
     return old
@@ -299,6 +300,27 @@ def test_an_old_primary_is_demoted_the_moment_it_is_seen():
     effects = scene.sentinel.take_effects()
     assert ("SLAVEOF", "10.0.1.1", "6379") in scene.sent(effects, old)
     assert "+convert-to-slave" in scene.told(effects)
+
+
+def test_an_old_primary_that_has_followed_the_new_one_was_promoted_since_and_is_left_alone():
+    scene = Scene()
+    old = switch(scene)
+    told = f"role:master\r\nmaster_replid:{'8' * 40}\r\nmaster_replid2:{scene.primary.history}\r\n"
+    observation.info_came(scene.sentinel, old, told, scene.now_ms)
+    assert not scene.sent(scene.sentinel.take_effects(), old)
+
+
+def test_an_old_primary_is_left_alone_until_the_new_one_has_told_its_history():
+    scene = Scene()
+    old = switch(scene)
+    scene.primary.history = ""
+    observation.info_came(scene.sentinel, old, "role:master\r\n", scene.now_ms)
+    assert not scene.sent(scene.sentinel.take_effects(), old)
+    observation.info_came(
+        scene.sentinel, scene.primary, f"role:master\r\nmaster_replid:{'9' * 40}\r\n", scene.now_ms
+    )
+    observation.info_came(scene.sentinel, old, "role:master\r\n", scene.now_ms)
+    assert ("SLAVEOF", "10.0.1.1", "6379") in scene.sent(scene.sentinel.take_effects(), old)
 
 
 def test_an_old_primary_is_left_alone_while_nobody_tells_us_news():

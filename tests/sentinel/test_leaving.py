@@ -128,8 +128,8 @@ def test_a_script_that_hangs_is_killed_after_its_time_and_tried_again() -> None:
         sentinel = made.sentinels[0]
         told = made.events(sentinel)
         until(lambda: noted(book), "it runs")
-        sentinel.client.execute_command("SENTINEL DEBUG script-max-runtime 200 script-retry-delay 60000")
         running = next(each for each in pending(made) if each["flags"] == "running")
+        sentinel.client.execute_command("SENTINEL DEBUG script-max-runtime 200 script-retry-delay 60000")
         assert told.await_event("-script-timeout").endswith(running["pid"])
         until(lambda: pending(made)[0]["flags"] == "scheduled", "it is to be tried again")
         with pytest.raises(ProcessLookupError):

@@ -34,7 +34,10 @@ class Watched:
         while time.monotonic() - began < seconds:
             holders = self.lan.holders()
             if len(holders) > 1:
-                self.doubles.append(holders)
+                # Hosts are asked one after the other: an address that moved meanwhile is seen at both, once.
+                again = self.lan.holders()
+                if len(both := [each for each in holders if each in again]) > 1:
+                    self.doubles.append(both)
             if condition(holders):
                 return time.monotonic() - began
             time.sleep(0.01)  # other kernels and processes: there is nothing to await but what they show

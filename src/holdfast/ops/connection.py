@@ -5,7 +5,9 @@ How to read it: `how_to_connect` gives a URL, a line for redis-cli, and lines of
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from holdfast.ops.model import Deployment
 from holdfast.ops.plan import address_of
@@ -24,8 +26,8 @@ def how_to_connect(deployment: Deployment) -> Connection:
     """Return how clients reach a deployment: by the stable port, else as its form asks for."""
     names = deployment.process_names
     password = deployment.password
-    secret = f":{password}@" if password else ""
-    flag = f" -a {password}" if password else ""
+    secret = f":{quote(password, safe='')}@" if password else ""
+    flag = f" -a {shlex.quote(password)}" if password else ""
     keyword = f', password="{password}"' if password else ""
     write = 'client.set("greeting", "hello")'
     if deployment.has_proxy or not deployment.sentinels or deployment.cluster:

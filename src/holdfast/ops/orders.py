@@ -19,9 +19,12 @@ from holdfast.ops.topology import Form, Topology
 from holdfast.ops.wire import Address, Refused, WireError, connected, info_fields, pairs
 
 POLL_S = 0.01
+IN_PROGRESS_POLL_S = 0.1
 PRIORITY_WAIT_S = 15.0
 """A Sentinel asks for INFO every ten seconds; only then it knows a new priority."""
 DEFAULT_PRIORITY = "100"
+SETTING_LIMIT_S = 5.0
+"""A Sentinel writes its file, and syncs it, before it answers."""
 PROMPT_PERIOD_MS = 100
 """How often Sentinels ask for INFO while they are to notice a priority."""
 
@@ -65,14 +68,17 @@ async def _by_sentinel(topology: Topology, target: Address | None, limit_s: floa
         await set_automatic_failover(topology, True)
     began = time.monotonic()
     try:
-        await _ask_failover(topology)
         deadline = began + limit_s
-        while (new := await named_primary(sentinels, topology.group, password)) in (None, old):
+        await _ask_failover(topology, deadline)
+        # Whoever is named may be fenced by a leader that comes after, and yet another be named.
+        while (new := await named_primary(sentinels, topology.group, password)) in (None, old) or (
+            new is not None and not await _leads(new, password)
+        ):
             if time.monotonic() > deadline:
-                raise OrderFailed(f"{_name(topology, old)} still leads after {limit_s:g} s")
+                why = "still leads" if new in (None, old) else f"was replaced, but {new} takes no writes"
+                raise OrderFailed(f"{_name(topology, old)} {why} after {limit_s:g} s")
             await asyncio.sleep(POLL_S)
         assert new is not None
-        await _until(lambda: _leads(new, password), limit_s, f"{_name(topology, new)} takes no writes")
         took_ms = (time.monotonic() - began) * 1000
     finally:
         if restore is not None:
@@ -91,13 +97,20 @@ async def _is_paused(topology: Topology) -> bool:
     return any(int(pairs(each).get("quorum", 0)) >= PAUSE_QUORUM for each in replies.values())
 
 
-async def _ask_failover(topology: Topology) -> None:
+async def _ask_failover(topology: Topology, deadline: float) -> None:
+    """Have a Sentinel begin; one that still ends the failover before is waited for."""
     problem = "no Sentinel answers"
     for address in topology.sentinel_addresses:
         try:
             async with connected(address, topology.password) as wire:
-                await wire.ask("SENTINEL", "FAILOVER", topology.group)
-                return
+                while True:
+                    try:
+                        await wire.ask("SENTINEL", "FAILOVER", topology.group)
+                        return
+                    except Refused as refusal:
+                        if not str(refusal).startswith("INPROG") or time.monotonic() > deadline:
+                            raise
+                    await asyncio.sleep(IN_PROGRESS_POLL_S)
         except WireError as error:
             problem = str(error)
         except Refused as refusal:
@@ -213,9 +226,8 @@ async def set_automatic_failover(topology: Topology, is_on: bool) -> list[str]:
     if topology.form is Form.CLUSTER:
         addresses = [address for _, address in topology.data]
         word = "no" if is_on else "yes"
-        done = await asked(
-            addresses, "CONFIG", "SET", "cluster-replica-no-failover", word, password=topology.password
-        )
+        words = ("CONFIG", "SET", "cluster-replica-no-failover", word)
+        done = await asked(addresses, *words, password=topology.password, timeout_s=SETTING_LIMIT_S)
         return _all_done(topology, addresses, done)
     replies = await asked(
         topology.sentinel_addresses, "SENTINEL", "MASTER", topology.group, password=topology.password
@@ -227,9 +239,8 @@ async def set_automatic_failover(topology: Topology, is_on: bool) -> list[str]:
             continue
         wanted = quorum % PAUSE_QUORUM + (0 if is_on else PAUSE_QUORUM)
         if wanted != quorum:
-            done = await asked(
-                [address], "SENTINEL", "SET", topology.group, "quorum", wanted, password=topology.password
-            )
+            order = ("SENTINEL", "SET", topology.group, "quorum", wanted)
+            done = await asked([address], *order, password=topology.password, timeout_s=SETTING_LIMIT_S)
             if not done:
                 continue
         changed.append(_name(topology, address))

@@ -206,7 +206,7 @@ def _sentinel_row(
 
 def judge(form: Form, rows: Sequence[Row]) -> tuple[Health, tuple[str, ...]]:
     """Return how the whole is, and why."""
-    problems = [f"{each.name} ({each.address}) is {each.health}" for each in rows if not each.is_ok]
+    problems = [f"{_named(each)} is {each.health}" for each in rows if not each.is_ok]
     data = [each for each in rows if each.kind == "data"]
     primaries = [each for each in data if each.role == "primary" and each.is_ok]
     if form is not Form.CLUSTER and len(primaries) > 1:
@@ -224,6 +224,10 @@ def judge(form: Form, rows: Sequence[Row]) -> tuple[Health, tuple[str, ...]]:
     if not covered or proxy_gone:
         return Health.DOWN, tuple(problems or ["nobody leads"])
     return (Health.DEGRADED if problems else Health.OK), tuple(problems)
+
+
+def _named(row: Row) -> str:
+    return row.name if row.address in row.name else f"{row.name} ({row.address})"
 
 
 def _each_shard_has_one(data: Sequence[Row]) -> bool:

@@ -113,6 +113,8 @@ def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
     if instance.role is Role.REPLICA:
         if primary.is_odown or primary.in_failover or primary.is_unsure:
             return PROMPT_ASK_MS
+        if instance.led_before and instance.role_reported is Role.PRIMARY:
+            return PROMPT_ASK_MS
         if instance.link_down_ms:
             return 1000
     elif instance.fails_writes_since_ms is not None:

@@ -30,6 +30,10 @@ class InfoReply:
     stream_offset: int | None = None
     """Of a primary: where its stream ends."""
     is_announced: bool | None = None
+    history: str = ""
+    """The replication id of its stream."""
+    history_before: str = ""
+    """The one that it followed until it was promoted; of a node that never was, none or its own."""
     node_id: str = ""
     failover_state: str = ""
     key_count: int | None = None
@@ -81,6 +85,8 @@ def parse_info(text: str) -> InfoReply:
         offset=_integer(fields.get("slave_repl_offset")),
         stream_offset=_integer(fields.get("master_repl_offset")),
         is_announced=None if announced is None else bool(announced),
+        history=fields.get("master_replid", ""),
+        history_before=fields.get("master_replid2", ""),
         node_id=fields.get("node_id", ""),
         failover_state=fields.get("master_failover_state", ""),
         key_count=keys,

@@ -178,6 +178,10 @@ class Instance:
     converted_ms: int = -(10**9)
     led_before: bool = False
     """It was the primary of this configuration and has not said since that it follows."""
+    history: str = ""
+    """Of a node that leads: the replication id of its stream; "" where it has not said so since it does."""
+    history_before: str = ""
+    """The one that it followed until it was promoted."""
     is_ours: bool | None = None
     """Of a Sentinel: it is of this program, and so knows of leases; None: it has not said."""
     lease_lost: bool = False

@@ -10,6 +10,8 @@ A node that claims to lead where another does is told to follow. Redis waits 8 s
 case its own view is old: the claim may be the newer truth of a failover that another
 Sentinel leads. Here a former primary that has not followed since is told at once, as long
 as most of the other Sentinels have been heard lately: nobody promotes a node that is down.
+That it has not followed is not only what we saw of it: its replication ids tell, for it may have
+been back, in sync and promoted by another Sentinel between two of our looks.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ def info_came(sentinel: Sentinel, instance: Instance, text: str, now_ms: int) ->
     role = {"master": Role.PRIMARY, "slave": Role.REPLICA}.get(told.role)
     if role is Role.REPLICA:
         _note_replication(instance, told, now_ms)
+    instance.history = told.history if role is Role.PRIMARY else ""
+    instance.history_before = told.history_before if role is Role.PRIMARY else ""
     if role is None:
         return
     if role is not instance.role_reported:
@@ -88,7 +92,8 @@ def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_
         if isinstance(instance, Primary):
             if instance.options.reboot_down_after_ms:
                 instance.rebooted_ms = now_ms
-            if told.key_count == 0 and instance.key_count and instance.replicas and not told.is_loading:
+            had_keys = instance.key_count or any(each.key_count for each in instance.replicas.values())
+            if told.key_count == 0 and had_keys and instance.replicas and not told.is_loading:
                 _lost_history(sentinel, instance, "it came back empty")
     if not told.fails_writes:
         instance.fails_writes_since_ms = None
@@ -156,6 +161,8 @@ def _demote_old_primary(sentinel: Sentinel, primary: Primary, role: Role, now_ms
     if primary.promoted in (None, primary) or now_ms - primary.converted_ms < CONVERT_AGAIN_MS:
         return
     assert primary.promoted is not None
+    if not _leads_out_of_date(primary, primary.promoted):
+        return
     if orders.follow(sentinel, primary, primary.promoted, now_ms):
         primary.converted_ms = now_ms
         sentinel.tell("+convert-to-slave", primary, level="notice")
@@ -166,7 +173,11 @@ def _replica_leads(sentinel: Sentinel, replica: Instance, now_ms: int) -> None:
     if replica.is_promoted and primary.failover is Failover.WAIT_PROMOTION:
         promoted(sentinel, primary, replica, now_ms)
         return
-    is_known = replica.led_before and down.hears_majority(primary, sentinel.times, now_ms)
+    is_known = (
+        replica.led_before
+        and down.hears_majority(primary, sentinel.times, now_ms)
+        and _leads_out_of_date(replica, primary)
+    )
     wait_ms = 0 if is_known else sentinel.times.publish_period * 4
     if (
         not replica.is_promoted
@@ -179,6 +190,15 @@ def _replica_leads(sentinel: Sentinel, replica: Instance, now_ms: int) -> None:
     ):
         replica.converted_ms = now_ms
         sentinel.tell("+convert-to-slave", replica, level="notice")
+
+
+def _leads_out_of_date(node: Instance, leader: Instance) -> bool:
+    """Tell whether a node that claims to lead has surely not followed the leader that we know of.
+
+    If it has, it was promoted since: its claim is the newer truth. A node of ours obeys no order of an
+    older epoch, so that nothing has to be known of it.
+    """
+    return bool(node.node_id) or bool(leader.history and node.history_before != leader.history)
 
 
 def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: int) -> None:
@@ -216,7 +236,7 @@ def _replica_follows(sentinel: Sentinel, replica: Instance, now_ms: int) -> None
     if replica.refused_primary and not primary.in_failover and primary.role_reported is Role.PRIMARY:
         _lost_history(sentinel, primary, f"{replica.name} refuses it, {replica.refused_primary}")
     if (
-        replica.standing == "fenced"  # by a leader that came to nothing: only an order lets it follow again
+        replica.standing in ("fenced", "candidate")  # its leader came to nothing, or it restarted
         and not primary.in_failover
         and primary.fence_epoch >= replica.fence_epoch
         and looks_sane(sentinel, primary, now_ms)
@@ -374,6 +394,7 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     primary.kept_id = successor.kept_id if successor is not None else ""
     primary.info_text = successor.info_text if successor is not None else ""
     primary.info_ms = successor.info_ms if successor is not None else None
+    primary.history = successor.history if successor is not None else ""
     primary.info_sent_ms = -(10**9)
     primary.key_count = successor.key_count if successor is not None else None
     if successor is not None:

@@ -33,9 +33,9 @@ CONNECTION_BYTES = 2800
 MONITOR_LIMIT = OutputLimit(32 << 20, 8 << 20, 60)
 """Of a MONITOR where the class `normal` has no limit."""
 
-QUIET_MS = 50
+QUIET_MS = 200
 """A client that was silent so long has no request on its way."""
-LOOKS_MOST = 20
+LOOKS_MOST = 10
 
 TOO_MANY = b"-ERR max number of clients reached\r\n"
 PROTECTED = (
@@ -205,6 +205,7 @@ class Clients:
 
         Until a client has been silent for `QUIET_MS` its requests for data are answered with
         -READONLY: so it knows that they were not executed, where a closed connection leaves it in doubt.
+        Who goes on for `LOOKS_MOST` times as long knows whom it speaks to, and may stay.
         """
         leaving = {
             each: each.session.bytes_in
@@ -213,22 +214,39 @@ class Clients:
         }
         for each in leaving:
             each.session.guard |= sessions.SENT_AWAY
-        self._node.loop.call_later(QUIET_MS / 1000, self._close_quiet, leaving, LOOKS_MOST)
+        self._node.loop.call_later(QUIET_MS / 1000, self._look_for_quiet, leaving, LOOKS_MOST)
 
-    def _close_quiet(self, leaving: dict[Connection, int], looks: int) -> None:
-        left = {}
+    def _look_for_quiet(self, leaving: dict[Connection, int], looks: int) -> None:
+        quiet, left = {}, {}
         for connection, bytes_in in leaving.items():
-            session = connection.session
-            if session.id not in self.connections:
+            if connection.session.id not in self.connections:
                 continue
-            is_quiet = session.bytes_in == bytes_in
-            is_quiet = is_quiet and not session.output_bytes and not connection.write_buffer_bytes
-            if is_quiet or looks == 1:
+            if self._is_quiet(connection, bytes_in):
+                quiet[connection] = bytes_in
+            else:
+                left[connection] = connection.session.bytes_in
+        # On a busy machine a timer is late, and may run before sockets are read: what has come is read first.
+        loop = self._node.loop
+        loop.call_soon(loop.call_soon, self._close_quiet, quiet, left, looks)
+
+    def _close_quiet(self, quiet: dict[Connection, int], left: dict[Connection, int], looks: int) -> None:
+        for connection, bytes_in in quiet.items():
+            if connection.session.id not in self.connections:
+                continue
+            if self._is_quiet(connection, bytes_in):
                 connection.abort()
             else:
-                left[connection] = session.bytes_in
-        if left:
-            self._node.loop.call_later(QUIET_MS / 1000, self._close_quiet, left, looks - 1)
+                left[connection] = connection.session.bytes_in
+        if looks > 1 and left:
+            self._node.loop.call_later(QUIET_MS / 1000, self._look_for_quiet, left, looks - 1)
+        elif left:
+            for connection in left:
+                connection.session.guard &= ~sessions.SENT_AWAY
+
+    def _is_quiet(self, connection: Connection, bytes_in: int) -> bool:
+        """Whether nothing came since that count, and nothing waits to go out."""
+        session = connection.session
+        return session.bytes_in == bytes_in and not (session.output_bytes or connection.write_buffer_bytes)
 
     def connection_closed(self, connection: Connection, why: BaseException | None) -> None:
         """Forget a client that went or was sent away."""

@@ -167,7 +167,7 @@ def in_words(report: Report) -> str:
         lines.append(f"  {name:<12} {at:8.0f} ms   (+{max(0.0, at - before):.0f})")
         before = at
     if not report.phases:
-        lines.append("  no failover was needed")
+        lines.append("  no phases of a failover were seen")
     over = "" if report.outage_is_over else " and not over when the drill ended"
     lines += [
         "",

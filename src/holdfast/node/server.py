@@ -137,6 +137,7 @@ class ServerNode:
         keeper.replication_fields = replication.aux_fields
         keeper.stream_place = replication.stream_place
         replication.record_changed = keeper.aof.writer.mark_soon
+        keeper.aof.writer.before_sync = replication.feed_before_sync
         replication.copy_replaced = keeper.aof.begin_anew
         replication.waiting.fsynced = keeper.aof.synced_offset
         self.info.tell("replication", replication.info)

@@ -292,6 +292,15 @@ class Replicator:
         if self.node.engine.gate_reads == 2:
             self.gate.probe()
 
+    def feed_before_sync(self) -> None:
+        """Let members write and sync while the own log is synced: an OK waits for both disks.
+
+        Only where a restart waits for a leader: after a power loss replicas may be ahead of this node, and
+        by themselves they would refuse to follow it (docs/decisions/the-stream-leaves-before-the-sync.md).
+        """
+        if self.gate.gate is not None and self.stream.has_unsent and self.standing.waits_for_leader:
+            self.stream.send()
+
     def after_effects(self) -> None:
         """Feed replicas, settle what is held, acknowledge. It runs each tick: calls where there is work."""
         if self.stream.has_unsent:

@@ -444,3 +444,42 @@ def test_while_the_files_are_loaded_a_node_knows_whom_it_obeyed_and_takes_no_oth
     nodes.world.run_until(lambda: nodes.running["a"].replication.is_started, 10)
     after = nodes.running["a"].replication.standing.node.state
     assert (after.node_id, after.fence_epoch) == (before.node_id, 7)
+
+
+def test_a_write_that_another_client_lets_go_on_waits_for_its_acknowledgement(nodes: Nodes) -> None:
+    """CLIENT UNPAUSE runs inside a request of its own: what it resumes is none of that request's."""
+    start_pair(nodes, min_replicas_to_ack="1", min_replicas_to_ack_timeout="500")
+    nodes.world.run_until(lambda: not nodes.running["a"].replication.gate.holds_back, 10)
+
+    async def pause_and_write() -> None:
+        writer, other = Client("a"), Client("a")
+        await other.ask("CLIENT", "PAUSE", 100_000, "WRITE")
+        await writer.send("SET", "k", 1)
+        await asyncio.sleep(0.1)
+        nodes.world.cut("a", "b")
+        assert await other.ask("CLIENT", "UNPAUSE") == "OK"
+        assert "NOACK" in str(await writer.reply())
+
+    nodes.world.run(pause_and_write())
+    nodes.world.heal("a", "b")
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 20)
+    assert nodes.world.run(nodes.ask("b", "GET", "k")) == b"1"
+
+
+def test_the_command_that_ends_a_pause_reaches_no_replica(nodes: Nodes) -> None:
+    start_pair(nodes)
+    heard: list[bytes] = []
+    nodes.running["a"].sinks.append(heard.append)
+
+    async def pause_and_write() -> None:
+        writer, other = Client("a"), Client("a")
+        await other.ask("CLIENT", "PAUSE", 100_000, "WRITE")
+        await writer.send("SET", "k", 1)
+        await asyncio.sleep(0.1)
+        await other.ask("CLIENT", "UNPAUSE")
+        assert await writer.reply() == "OK"
+
+    nodes.world.run(pause_and_write())
+    stream = b"".join(heard)
+    assert b"SET" in stream
+    assert b"UNPAUSE" not in stream

@@ -20,5 +20,6 @@ cdef void signal_ready(Engine e, Database* db, Slice key) noexcept
 cdef int serve_ready(Engine e) except -1
 # Park a request as it is; `resume_paused` runs it, as if it had just arrived.
 cdef int park_request(Session s, Call* c, object reason) except -1
+cdef int run_paused(Session s) except -1
 # CLIENT PAUSE: park the call if it has to wait. True: parked.
 cdef bint park_for_pause(Session s, Call* c, bint writes) except? False

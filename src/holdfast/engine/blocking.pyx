@@ -246,18 +246,30 @@ cdef int park_request(Session s, Call* c, object reason) except -1:
 
 
 def resume_paused(Engine engine):
-    """Run the requests that a pause held back (its end, CLIENT UNPAUSE)."""
+    """Run the requests that a pause held back (its end, CLIENT UNPAUSE), in the order of their coming.
+
+    Within a command they wait for the end of the tick: they are requests of their own, whose effects are
+    not the command's and whose replies may have to wait for acknowledgements.
+    """
     cdef Session s
     cdef list paused = [s for s in engine.sessions.values() if (<Session>s).flags & S_PAUSED]
     paused.sort(key=parked_since)
+    if engine.depth:
+        engine.unblocked.extend([s for s in paused if s not in engine.unblocked])
+        return
     for s in paused:
-        s.flags &= ~(S_PAUSED | S_BLOCKED)
-        s.blocked_on = None
-        retry(s, 0)
-        if s.out.len:
-            wake(s)
+        run_paused(s)
     serve_ready(engine)
     serve(engine)
+
+
+cdef int run_paused(Session s) except -1:
+    s.flags &= ~(S_PAUSED | S_BLOCKED)
+    s.blocked_on = None
+    retry(s, 0)
+    if s.out.len:
+        wake(s)
+    return 0
 
 
 def parked_since(Session session):

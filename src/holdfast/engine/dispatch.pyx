@@ -11,7 +11,7 @@ What it is not: parsing (`request`), or the meaning of commands (`holdfast.comma
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, strlen
-from holdfast.engine.blocking cimport park_for_pause, serve_ready
+from holdfast.engine.blocking cimport park_for_pause, run_paused, serve_ready
 from holdfast.engine.buf cimport buf_append, buf_free, slice_bytes
 from holdfast.engine.effects cimport effect_request
 from holdfast.engine.events cimport release_pushes, unwatch
@@ -34,8 +34,8 @@ from holdfast.engine.state cimport (
     GUARD_MIN_REPLICAS, GUARD_MISCONF,
     GUARD_MONITORED, GUARD_MULTI, GUARD_MUTED, GUARD_NO_AUTH, GUARD_PAUSED, GUARD_PRIMARY,
     GUARD_REPLICA, GUARD_SENT_AWAY, GUARD_SENTINEL, GUARD_SUBSCRIBED,
-    S_ASKING, S_BLOCKED, S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH, S_PAUSED,
-    S_PRIMARY, S_REPLY_OFF,
+    S_ASKING, S_BLOCKED, S_CLOSING, S_DIRTY_EXEC, S_ENDED, S_EXECUTING, S_LOADER, S_MULTI, S_NO_TOUCH,
+    S_PAUSED, S_PRIMARY, S_REPLY_OFF,
     S_REPLY_SKIP, S_REPLY_SKIP_NEXT,
     S_RETRY, Call, Command, Engine, Session)
 
@@ -428,7 +428,10 @@ cdef int serve(Engine e) except -1:
     cdef Session s
     while e.unblocked:
         s = e.unblocked.pop(0)
-        proceed(s)
+        if s.flags & S_PAUSED and not s.flags & S_CLOSING:
+            run_paused(s)
+        else:
+            proceed(s)
         if s.out.len or s.flags & S_ENDED:
             wake(s)
     return 0

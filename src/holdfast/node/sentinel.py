@@ -358,7 +358,8 @@ class SentinelNode:
             connection.link.pending_commands = max(0, connection.link.pending_commands - 1)
             if on_reply is not None:
                 on_reply(reply, now_ms)
-        self._soon()
+        if not self.machine.may_rest(now_ms):
+            self._soon()
 
     # ---- what commands ask ----
 
@@ -451,7 +452,8 @@ def _info(session: Session, args: list[bytes]) -> object:
     """INFO: the sections that a Sentinel has."""
     words = [as_text(each).lower() for each in args[1:]]
     whole = not words or {"default", "all", "everything"} & set(words)
-    return session.engine.node.info.text(SECTIONS if whole else [each for each in words if each in SECTIONS])
+    wanted = SECTIONS if whole else [each for each in words if each in SECTIONS]
+    return session.engine.node.info.text(wanted) if wanted else ""
 
 
 def _with_mode(fields: Any) -> list[tuple[str, object]]:

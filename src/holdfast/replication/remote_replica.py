@@ -85,7 +85,7 @@ class RemoteReplica:
     def write(self, chunk: bytes) -> None:
         """Send bytes outside the stream: a reply, a snapshot's piece, a sign of life."""
         if not self.is_gone and not self.connection.is_closed:
-            self.connection.transport.write(chunk)
+            self.connection.send(chunk)
 
     def join(self, backlog: Backlog, next_byte: int) -> None:
         """Keep the stream from this byte on for it."""
@@ -119,7 +119,7 @@ class RemoteReplica:
             if not piece:
                 return
             reader.next_byte += len(piece)
-            self.connection.transport.write(piece)
+            self.connection.send(piece)
 
     def _send(self, chunk: bytes) -> None:
         """Hand the kernel what it takes of the stream, the transport the rest.

@@ -113,11 +113,12 @@ def _somebody_can_write(primary: Primary) -> bool:
 
 def hung_connection(instance: Instance, times: Times, now_ms: int) -> bool:
     """Return whether the command connection should be made anew: it is old and owes an answer."""
-    link, half = instance.link, instance.group.options.down_after_ms / 2
+    link = instance.link
+    if link.ping_pending_since_ms is None or link.command is not LinkState.UP:
+        return False
+    half = instance.group.options.down_after_ms / 2
     return (
-        link.command is LinkState.UP
-        and now_ms - link.connected_ms > times.min_link_reconnect_period
-        and link.ping_pending_since_ms is not None
+        now_ms - link.connected_ms > times.min_link_reconnect_period
         and now_ms - link.ping_pending_since_ms > half
         and now_ms - link.answered_ms > half
     )

@@ -34,14 +34,19 @@ LOST, LEAVING = 0, 2
 
 def lease_ms(primary: Primary) -> int:
     """Return how long grants of ours last, 0 for no lease."""
-    if has_stranger(primary) or max(len(primary.voter_list.ids), len(wish(primary))) < VOTERS_MIN:
+    if has_stranger(primary) or (
+        len(primary.voter_list.ids) < VOTERS_MIN and len(wish(primary)) < VOTERS_MIN
+    ):
         return 0
     return primary.options.lease_ms
 
 
 def has_stranger(primary: Primary) -> bool:
     """Tell whether a Sentinel is known that is not ours: it may lead, and wait for nobody."""
-    return any(each.is_ours is False for each in primary.sentinels.values())
+    for each in primary.sentinels.values():  # asked at every look: a generator would cost the most of it
+        if each.is_ours is False:
+            return True
+    return False
 
 
 def applies(primary: Primary) -> bool:
@@ -95,15 +100,24 @@ def say_what_holds(sentinel: Sentinel, primary: Primary) -> None:
 
 def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     """Tell a node of ours about the lease when it is due."""
-    primary, duration_ms = node.group, lease_ms(node.group)
+    primary = node.group
     if node is primary:
         say_what_holds(sentinel, primary)
-    if not node.node_id or not node.link.is_up or node.role is Role.SENTINEL:
+    if node.role is Role.SENTINEL or not node.node_id or not node.link.is_up or node.is_stranger:
         return
-    is_leading = node is leading(primary)
-    period_ms = duration_ms // GRANTS_A_LEASE if is_leading and duration_ms else sentinel.times.ping_period
+    if node.info_ms is None or node.info_ms < node.link.connected_ms:
+        return  # not before it has said who it is
+    period_ms = sentinel.times.ping_period
+    if node is leading(primary) and (duration_ms := lease_ms(primary)):
+        period_ms = duration_ms // GRANTS_A_LEASE
     if now_ms - node.granted_ms >= period_ms:
         grant(sentinel, node, now_ms)
+
+
+def ask_tokens(primary: Primary) -> None:
+    """Have every node asked for a fresh token: whoever is promoted is granted as soon as we hear of it."""
+    for each in (primary, *primary.replicas.values()):
+        each.granted_ms = -(10**9)
 
 
 def may_grant(node: Instance) -> bool:

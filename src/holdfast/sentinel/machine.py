@@ -5,7 +5,8 @@ handed in; what is to be done is collected in `Sentinel.effects`. What it is not
 single decisions, see the modules that it calls; no socket, clock or file.
 
 How to read it: `look` is one look at everything, called at every beat and after every
-input; it may be called as often as one likes. Then the inputs.
+input that may matter before the next (`may_rest`); it may be called as often as one
+likes. Then the inputs.
 
 TILT: when looks are further apart than they can be, the process or its clock has been
 stopped, and what is known is old: nothing is decided, only watched, until all that is
@@ -15,11 +16,12 @@ watched has answered anew or had a whole down-after to do so, and for 30 s at th
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, failover, granting, observation
+from holdfast.sentinel import asking, down, failover, granting, observation, takeover
 from holdfast.sentinel.down import Suspicion
 from holdfast.sentinel.effects import Send
 from holdfast.sentinel.hello import ASK_ME, parse_hello
 from holdfast.sentinel.model import Instance, Link, LinkState, Primary, Role, Sentinel
+from holdfast.sentinel.settings import BEAT_MS
 
 
 class Machine:
@@ -27,6 +29,8 @@ class Machine:
 
     def __init__(self, sentinel: Sentinel) -> None:
         self.sentinel = sentinel
+        self._has_news = False
+        """INFO came since the last look."""
         sentinel.on_info = self._info_came
 
     # ---- inputs ----
@@ -34,6 +38,7 @@ class Machine:
     def look(self, now_ms: int) -> None:
         """Look at everything once."""
         sentinel = self.sentinel
+        self._has_news = False
         self._check_tilt(now_ms)
         for primary in list(sentinel.primaries.values()):
             self._instance(primary, now_ms)
@@ -41,6 +46,27 @@ class Machine:
                 self._instance(each, now_ms)
             if sentinel.tilt_since_ms is None:
                 self._decide(primary, now_ms)
+
+    def may_rest(self, now_ms: int) -> bool:
+        """Tell whether what was just heard can wait for the next beat.
+
+        So it is while all is well: most replies say that nothing has changed, and there are hundreds a second.
+        """
+        sentinel = self.sentinel
+        if self._has_news or sentinel.effects or sentinel.tilt_since_ms is not None:
+            return False
+        for primary in sentinel.primaries.values():
+            asked_ms = primary.link.ping_pending_since_ms
+            if (
+                (asked_ms is not None and now_ms - asked_ms > 2 * BEAT_MS)
+                or primary.is_sdown
+                or primary.is_odown
+                or primary.in_failover
+                or primary.link.refused_since_ms is not None
+                or takeover.waits_for_leader(primary)
+            ):
+                return False
+        return True
 
     def connected(self, link: Link, pubsub: bool, local_ip: str, peer_ip: str, now_ms: int) -> None:
         """A connection is there."""
@@ -161,6 +187,7 @@ class Machine:
     # ---- below ----
 
     def _info_came(self, instance: Instance, text: str, now_ms: int) -> None:
+        self._has_news = True
         observation.info_came(self.sentinel, instance, text, now_ms)
 
     def _owners(self, link: Link) -> list[Instance]:

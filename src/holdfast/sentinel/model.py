@@ -152,6 +152,10 @@ class Instance:
     # of a node of data
     node_id: str = ""
     """The durable name that nodes of ours tell; "" for stock nodes."""
+    kept_id: str = ""
+    """The same where the node has it on disk, as a fence or a lease has it do: a restart keeps it."""
+    is_stranger: bool = False
+    """Another node answers at its address: nothing of what it says counts, and it gets no orders."""
     rebooted_ms: int | None = None
     """When a primary was seen with another run id, and master-reboot-down-after-period is set."""
     lost_history: bool = False
@@ -221,8 +225,8 @@ class Instance:
     @property
     def group(self) -> Primary:
         """The primary that it belongs to, itself for a primary."""
-        assert self.primary is not None or isinstance(self, Primary)
-        return self if isinstance(self, Primary) else self.primary  # type: ignore[return-value]
+        assert self.primary is not None
+        return self.primary
 
 
 @dataclass(slots=True, eq=False)
@@ -275,6 +279,11 @@ class Primary(Instance):
     """A planned failover of fenced nodes: the old primary may not be chosen again."""
     takeover: Takeover | None = None
     """Fencing and promotion of nodes of ours, while it runs."""
+
+    @property
+    def group(self) -> Primary:
+        """Itself."""
+        return self
 
     @property
     def is_odown(self) -> bool:

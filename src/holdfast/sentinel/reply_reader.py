@@ -69,21 +69,22 @@ def _read(held: bytes, place: int, depth: int) -> tuple[Reply, int]:
         raise _Incomplete
     kind, line = held[place : place + 1], held[place + 1 : end]
     place = end + 2
-    if kind == b"+":
-        return ReplyStatus(_text(line)), place
-    if kind == b"-":
-        return ReplyError(_text(line)), place
-    if kind == b":":
-        return _number(line), place
     if kind == b"$":
         size = _number(line)
         if size < 0:
             return None, place
         if size > BULK_MAX_BYTES:
             raise BrokenReply("a bulk string that is too long")
-        if len(held) < place + size + 2:
+        end = place + size
+        if len(held) < end + 2:
             raise _Incomplete
-        return _text(held[place : place + size]), place + size + 2
+        return held[place:end].decode("utf-8", "surrogateescape"), end + 2
+    if kind == b":":
+        return _number(line), place
+    if kind == b"+":
+        return ReplyStatus(_text(line)), place
+    if kind == b"-":
+        return ReplyError(_text(line)), place
     if kind == b"*":
         count = _number(line)
         if count < 0:
@@ -111,6 +112,9 @@ def _text(raw: bytes) -> str:
 
 def encode_command(words: Sequence[str]) -> bytes:
     """Return a command as bytes."""
+    text = f"*{len(words)}\r\n" + "".join([f"${len(word)}\r\n{word}\r\n" for word in words])
+    if text.isascii():
+        return text.encode()
     parts = [b"*%d\r\n" % len(words)]
     for word in words:
         raw = word.encode("utf-8", "surrogateescape")

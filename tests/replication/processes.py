@@ -198,10 +198,10 @@ class Link:
         self.cut()
 
 
-def contents(client: redis.Redis) -> dict[bytes, tuple[bytes, object, int]]:
-    """Return what database 0 holds, by value and not by encoding; expiries with it."""
+def contents(client: redis.Redis, pattern: str = "*") -> dict[bytes, tuple[bytes, object, int]]:
+    """Return what database 0 holds under such names, by value and not by encoding; expiries with it."""
     found: dict[bytes, tuple[bytes, object, int]] = {}
-    names = sorted(client.scan_iter(count=1000))
+    names = sorted(client.scan_iter(pattern, count=1000))
     for start in range(0, len(names), 500):
         part = names[start : start + 500]
         pipe = client.pipeline(transaction=False)

@@ -27,12 +27,12 @@ def _part(session: Session) -> Any:
 
 def replicaof(session: Session, arguments: list[bytes]) -> object:
     """REPLICAOF host port | NO ONE."""
-    return _part(session).replicaof(session, arguments)
+    return _part(session).commands.replicaof(session, arguments)
 
 
 def role(session: Session, arguments: list[bytes]) -> object:
     """ROLE."""
-    return _part(session).role()
+    return _part(session).commands.role()
 
 
 def wait(session: Session, arguments: list[bytes]) -> object:
@@ -47,7 +47,7 @@ def waitaof(session: Session, arguments: list[bytes]) -> object:
 
 def failover(session: Session, arguments: list[bytes]) -> object:
     """FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]."""
-    return _part(session).failover(arguments)
+    return _part(session).commands.failover(arguments)
 
 
 def replconf(session: Session, arguments: list[bytes]) -> object:
@@ -62,7 +62,7 @@ def psync(session: Session, arguments: list[bytes]) -> object:
 
 def order(session: Session, arguments: list[bytes]) -> object:
     """HOLDFAST FENCE | PROMOTE | FOLLOW | FETCH | ATTACH ..."""
-    return _part(session).order(session, arguments)
+    return _part(session).commands.order(session, arguments)
 
 
 def _declared() -> list[tuple[Spec, Function]]:

@@ -31,7 +31,7 @@ from holdfast.engine.state cimport (
     CMD_ASKING, CMD_MAY_REPLICATE, CMD_WRITE, GUARD_CLUSTER, GUARD_MULTI, S_ASKING, S_BLOCKED,
     S_DENY_BLOCKING, S_MULTI, S_READONLY, Call, Engine, Session)
 
-from holdfast.engine.blocking import resume_paused
+from holdfast.engine import blocking     # the module: whoever is imported first, it is whole when called
 
 cdef enum:
     RULES_MOST = 3
@@ -134,7 +134,7 @@ def end_transit(Engine e, int slot):
     e.slots.in_transit[slot] -= 1
     refresh(e.slots, slot)
     if not e.slots.in_transit[slot]:
-        resume_paused(e)
+        blocking.resume_paused(e)
 
 
 def hold_slots(Engine e, slots):
@@ -158,7 +158,7 @@ def release_slots(Engine e, slots, bint closed):
     for slot in slots:
         e.slots.in_transit[slot] -= 1 + closed * CLOSED
         refresh(e.slots, slot)
-    resume_paused(e)
+    blocking.resume_paused(e)
 
 
 def slot_of_key(bytes key):

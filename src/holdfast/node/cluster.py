@@ -290,11 +290,11 @@ class ClusterSide:
             view.my_offset = replication.end_offset
             upstream = replication.upstream
             view.primary_link_up = upstream.is_up
-            view.is_fenced = replication.is_fenced
+            view.is_fenced = replication.in_cluster.is_fenced
             # A copy that was lost does not know what bound it: others of the shard have to tell.
             needed, state = node.configuration["min-replicas-to-ack"], replication.standing.node.state
             has_lost = bool(needed) and not state.intact
-            view.is_bound = replication.is_bound() or replication.is_fenced or has_lost
+            view.is_bound = replication.is_bound() or replication.in_cluster.is_fenced or has_lost
             view.primary_is_empty = bool(upstream.refusal) and not upstream.is_up
             primary = view.me.primary
             follows_it = primary is not None and replication.followed == (primary.host, primary.port)
@@ -508,13 +508,13 @@ class ClusterSide:
         if me.is_primary:
             if replication.is_replica:
                 self._open_tick()
-                self._turn(lambda: replication.lead_in_cluster(me.config_epoch, me.id))
+                self._turn(lambda: replication.in_cluster.lead(me.config_epoch, me.id))
         elif me.primary is not None and me.primary.host:
             target = (me.primary.host, me.primary.port)
             if not replication.is_replica or replication.followed != target:
                 self._open_tick()
                 leader = me.primary.id
-                self._turn(lambda: replication.follow_in_cluster(*target, leader, self.view.has_foreign_copy))
+                self._turn(lambda: replication.in_cluster.follow(*target, leader, self.view.has_foreign_copy))
 
     def _turn(self, turn: Callable[[], None]) -> None:
         try:
@@ -814,7 +814,7 @@ class ClusterSide:
     @property
     def is_fenced(self) -> bool:
         """Whether this node must not claim or serve anything."""
-        return self._node.replication.is_fenced
+        return self._node.replication.in_cluster.is_fenced
 
     def open_tick(self) -> None:
         """Begin a tick, if none has begun."""

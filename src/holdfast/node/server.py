@@ -137,9 +137,10 @@ class ServerNode:
     def _open_doors(self) -> None:
         """Let the parts below hear of files and replicas."""
         replication, keeper, doors = self.replication, self.keeper, self.doors
-        keeper.replication_fields = replication.aux_fields
-        keeper.stream_place = replication.stream_place
+        keeper.replication_fields = replication.place.aux_fields
+        keeper.stream_place = replication.place.in_log
         replication.record_changed = keeper.aof.writer.mark_soon
+        keeper.aof.writer.before_sync = replication.feed_before_sync
         replication.copy_replaced = keeper.aof.begin_anew
         replication.waiting.fsynced = keeper.aof.synced_offset
         self.info.tell("replication", replication.info)

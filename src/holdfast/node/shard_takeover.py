@@ -89,7 +89,7 @@ class ShardTakeover:
 
     def _fence_self(self) -> FenceReport:
         self._open_tick()
-        return self._node.replication.fence_in_cluster(FenceOrder(self._epoch, self._leader))
+        return self._node.replication.in_cluster.fence(FenceOrder(self._epoch, self._leader))
 
     def _choose(self, own: FenceReport) -> Promote | FetchFirst | Wait:
         reports = [own, *(report for _, report in self._reports.values())]
@@ -107,7 +107,7 @@ class ShardTakeover:
         if choice.may_lose_writes:
             self._node.log.warning(f"Taking over in epoch {self._epoch}: {choice.reason}")
         self._open_tick()
-        self._node.replication.promote_in_cluster(
+        self._node.replication.in_cluster.promote(
             PromoteOrder(self._epoch, self._leader, choice.position, choice.may_lose_writes)
         )
 
@@ -115,7 +115,7 @@ class ShardTakeover:
         """Fetch what the best copy has more than ours."""
         node, member = self._node, self._reports[choice.source][0]
         self._open_tick()
-        node.replication.fetch_in_cluster(
+        node.replication.in_cluster.fetch(
             FetchOrder(
                 self._epoch,
                 self._leader,

@@ -100,6 +100,8 @@ class AofWriter:
         """Makes a tick that flushes, so many milliseconds from now (set by the keeper)."""
         self.place: Callable[[], Place | None] = lambda: None
         """Where the data stand in a replication stream, None where there is none (set by the keeper)."""
+        self.before_sync: Callable[[], None] = lambda: None
+        """Called when a tick's effects are written and their sync is about to begin (set by the node)."""
         self._buffer = bytearray()
         self._lineage = b""
         """The history that the marks of the present increment name."""
@@ -324,6 +326,8 @@ class AofWriter:
         except OSError as error:
             self._failed(Event.WRITE_FAILED, error, "Error writing to the AOF file", now_ms)
             return
+        if synced:
+            self.before_sync()
         if synced and not self._sync_now(now_ms):
             # The kernel may have dropped these bytes: they are taken back and written afresh.
             current.suspect = current.suspect or size > current.synced_bytes

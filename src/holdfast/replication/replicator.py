@@ -16,23 +16,25 @@ In a tick: `before_effects` may add to the stream, then the effects are handed o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
-from holdfast.engine import blocking, effects
+from holdfast.engine import blocking
 from holdfast.engine.events import publish_message
 from holdfast.engine.state import Session
-from holdfast.engine.values import OK, CommandError, Status
+from holdfast.engine.values import CommandError
 from holdfast.replication import fence
 from holdfast.replication.attachments import Stage
+from holdfast.replication.client_commands import ClientCommands
 from holdfast.replication.empty_primary import Cause
 from holdfast.replication.fence import Standing
 from holdfast.replication.hand_over import HandOver
 from holdfast.replication.history import History, history_after_start
-from holdfast.replication.information import info_fields, role
+from holdfast.replication.in_cluster import InCluster
+from holdfast.replication.information import info_fields
 from holdfast.replication.lease_keeper import LeaseKeeper
 from holdfast.replication.left_overs import delete_left_overs
-from holdfast.replication.orders import AttachAnswer, AttachRequest, OrderError, parse_order, report_fields
+from holdfast.replication.orders import AttachRequest
 from holdfast.replication.overseer import Target
+from holdfast.replication.place_in_stream import PlaceInStream
 from holdfast.replication.ports import Node, SnapshotSink, SnapshotSource, now_ms
 from holdfast.replication.remote_replica import RemoteReplica
 from holdfast.replication.reply_gate import GUARD_FENCED, READ_PROMISES, ReplyGate
@@ -70,8 +72,9 @@ class Replicator:
         self.stream = Stream(node, self._new_id)
         self.standing = NodeStanding(node, self)
         self.gate = ReplyGate(node, self.stream, self.record_seen)
-        self.gate.changed = self._refresh_guards
-        self.line = SyncLine(node, self.stream, source, self.snapshot_fields, self.went_online)
+        self.gate.changed = self.refresh_guards
+        self.place = PlaceInStream(self)
+        self.line = SyncLine(node, self.stream, source, self.place.snapshot_fields, self.went_online)
         self.serving = Serving(node, self.stream, self.line, self)
         self.upstream = Upstream(node, self.stream, sink, self)
         self.waiting = Waiting(node, self.stream)
@@ -79,20 +82,18 @@ class Replicator:
         self.hand_over = HandOver(
             node, self.stream, self._pause_writes, self._follow_target, self._lead_again
         )
+        self.commands = ClientCommands(self)
+        self.in_cluster = InCluster(self)
         self.followed: tuple[str, int] = ("", 0)
         self.is_quiet = False
         """A manual failover of the cluster is under way: nothing is added to the stream by the clock."""
         self._is_started = False
-        self._fsynced = ("", 0)
         self.position_is_known = True
         """Whether the files told where in the stream the copy stands."""
         self.record_changed: Callable[[], None] = lambda: None
         """Sees that the log tells of the new set record (set by the node)."""
-        self._is_void = False
-        """The data set is empty for the time being, and not what the files hold."""
         self.copy_replaced: Callable[[], None] = lambda: None
         """Sees that the log begins anew with another copy, whose place in the stream is known now."""
-        self._lineage: tuple[str, SetRecord | None, bytes] = ("", None, b"")
         node.configuration.on_change(DURABILITY, lambda _: self._note_durability())
         node.configuration.on_change(SETTINGS, lambda _: self._configure())
 
@@ -165,7 +166,7 @@ class Replicator:
             if configuration["min-replicas-to-ack"]:
                 self.standing.keep()
             self.gate.configure(self.standing.node_id, self._epoch, self.standing.record)
-        self._standing_changed()
+        self.standing_changed()
 
     @property
     def syncs_first(self) -> bool:
@@ -185,7 +186,8 @@ class Replicator:
     def _epoch(self) -> int:
         return self.standing.node.state.term_epoch
 
-    def _refresh_guards(self) -> None:
+    def refresh_guards(self) -> None:
+        """Let the engine refuse what `fence_refusal` says."""
         engine = self.node.engine
         if self.fence_refusal() is not None:
             engine.guard |= GUARD_FENCED
@@ -233,37 +235,6 @@ class Replicator:
             self.waiting.wants_acknowledgement = any(each.unsent_bytes == 0 for each in lagging)
         return bool(lagging)
 
-    def snapshot_fields(self) -> Mapping[str, str]:
-        """Return the auxiliary fields of a snapshot taken at this instant; cuts the stream here."""
-        self.node.deliver_effects()
-        fields = {"repl-stream-db": "0"}
-        if self.is_replica:
-            fields = self.stream.history.to_rdb_fields() | {"repl-stream-db": str(self.upstream.database)}
-        elif self.stream.backlog is not None:
-            effects.forget_database(self.node.engine)
-            fields = self.stream.history.to_rdb_fields() | fields
-        if self.standing.record is not None:
-            fields[RDB_FIELD] = self.standing.record.encode().decode()
-        return fields
-
-    def stream_place(self) -> tuple[bytes, int, int] | None:
-        """Return history, offset and database where the copy stands, for the log; None: in no stream."""
-        stream, record = self.stream, self.standing.record
-        if not self._is_started or self._is_void or stream.backlog is None:
-            return None
-        replication_id, of_record, lineage = self._lineage
-        if replication_id != stream.replication_id or of_record is not record:
-            lineage = b"repl-id " + stream.replication_id.encode()
-            if record is not None:
-                lineage += b" %b %b" % (RDB_FIELD.encode(), record.encode())
-            self._lineage = (stream.replication_id, record, lineage)
-        database = self.upstream.database if self.is_replica else effects.stream_database(self.node.engine)
-        return lineage, stream.offset, database
-
-    def aux_fields(self) -> list[tuple[bytes, bytes]]:
-        """Return the same as bytes, for the keeper of files."""
-        return [(name.encode(), text.encode()) for name, text in self.snapshot_fields().items()]
-
     def info(self) -> Iterable[tuple[str, object]]:
         """Return the fields of INFO's section "replication"."""
         return info_fields(self).items()
@@ -291,6 +262,15 @@ class Replicator:
             self.waiting.ask()
         if self.node.engine.gate_reads == 2:
             self.gate.probe()
+
+    def feed_before_sync(self) -> None:
+        """Let members write and sync while the own log is synced: an OK waits for both disks.
+
+        Only where a restart waits for a leader: after a power loss replicas may be ahead of this node, and
+        by themselves they would refuse to follow it (docs/decisions/the-stream-leaves-before-the-sync.md).
+        """
+        if self.gate.gate is not None and self.stream.has_unsent and self.standing.waits_for_leader:
+            self.stream.send()
 
     def after_effects(self) -> None:
         """Feed replicas, settle what is held, acknowledge. It runs each tick: calls where there is work."""
@@ -336,120 +316,31 @@ class Replicator:
         """Lead on: the node does not end after all."""
         self.lease.is_leaving = False
 
-    # ---- commands ----
+    # ---- roles ----
 
-    def replicaof(self, session: Session, arguments: list[bytes]) -> object:
-        """REPLICAOF host port | NO ONE."""
-        if self.node.configuration["cluster-enabled"]:
-            raise CommandError("ERR REPLICAOF not allowed in cluster mode.")
-        if self.hand_over.is_under_way:
-            raise CommandError("ERR REPLICAOF not allowed while failing over.")
-        host, port = arguments[1].decode("latin-1"), arguments[2].decode("latin-1")
-        if (host.lower(), port.lower()) == ("no", "one"):
-            if self.is_replica:
-                self._by_hand(True)
-                self.lead_by_hand()
-                self.node.log.notice("MASTER MODE enabled (user request)")
-            return OK
-        if session.flags & (1 << 7):
-            raise CommandError("ERR Command is not valid when client is a replica.")
-        if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
-            raise CommandError("ERR Invalid master port")
-        if self.is_replica and self.followed == (host, int(port)) and self.upstream.target is not None:
-            return Status("OK Already connected to specified master")
-        self._by_hand(False)
-        self.follow_by_hand(host, int(port))
-        self.node.log.notice(f"REPLICAOF {host}:{port} enabled (user request)")
-        return OK
-
-    def _by_hand(self, is_primary: bool) -> None:
+    def by_hand(self, is_primary: bool) -> None:
+        """Note that an operator changes the role. Raises `CommandError` where the standing forbids it."""
         try:
             self.standing.by_hand(is_primary)
         except OrderRefused as refusal:
             raise CommandError(str(refusal)) from None
 
-    def role(self) -> list[object]:
-        """ROLE."""
-        return role(self)
-
-    def failover(self, arguments: list[bytes]) -> object:
-        """FAILOVER ..."""
-        if self.node.configuration["cluster-enabled"]:
-            raise CommandError(
-                "ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead."
-            )
-        if self.standing.is_managed:
-            raise CommandError("FENCED FAILOVER of a managed node goes through its manager")
-        return self.hand_over.command([each.decode("latin-1") for each in arguments[1:]])
-
-    def order(self, session: Session, arguments: list[bytes]) -> object:
-        """HOLDFAST FENCE | PROMOTE | FOLLOW | FETCH | ATTACH | LEASE. Before the start a fence alone."""
-        if not self._is_started and arguments[1].upper() != b"FENCE":
-            raise CommandError("LOADING the files of this node are still loaded")
-        if arguments[1].upper() == b"LEASE":
-            return self.lease.grant(session, [each.decode("latin-1") for each in arguments[2:]])
-        try:
-            order = parse_order([each.decode("latin-1") for each in arguments[1:]])
-            match order:
-                case fence.FenceOrder():
-                    report = self.standing.fence(order)
-                    self._standing_changed()
-                    return report_fields(replace(report, granted_for_ms=self.lease.promised_ms()))
-                case fence.PromoteOrder():
-                    if left_ms := self.lease.promised_ms():
-                        raise OrderRefused(f"GRANTED {left_ms} ms of a lease that this node granted are left")
-                    self.standing.promote(order)
-                case fence.FollowOrder():
-                    if not self._follows_already(order):
-                        self.standing.follow(order)
-                case fence.FetchOrder():
-                    self.standing.fetch(order)
-                case AttachRequest():
-                    return self._attach(session, order)
-        except (OrderError, OrderRefused) as refusal:
-            self._follow_again()
-            raise CommandError(str(refusal)) from None
-        self._standing_changed()
-        return OK
-
-    def _follows_already(self, order: fence.FollowOrder) -> bool:
-        """Whether the order changes nothing: each Sentinel may repeat it, and a sync goes on."""
-        state = self.standing.node.state
-        return (
-            self.standing.node.standing is Standing.REPLICA
-            and order.epoch == state.fence_epoch == state.term_epoch
-            and self.upstream.target == Target(order.host, order.port)
-        )
-
-    def _standing_changed(self) -> None:
-        self._refresh_guards()  # first of all: what the lease's end lets go on must meet the fence
+    def standing_changed(self) -> None:
+        """Follow a new standing in what writes are refused for, and in the lease."""
+        self.refresh_guards()  # first of all: what the lease's end lets go on must meet the fence
         self.lease.refresh()
 
-    def _follow_again(self) -> None:
+    def follow_again(self) -> None:
         """Go on as a replica where an order failed half-way, as the state file could not be written."""
         is_idle = self.upstream.target is None and bool(self.followed[0])
         if is_idle and self.standing.node.standing is Standing.REPLICA:
             self.upstream.follow(Target(*self.followed), Cause.RECONNECT, True)
-        self._refresh_guards()
+        self.refresh_guards()
 
     @property
     def key_count(self) -> int:
         """Keys in all databases."""
         return sum(self.node.engine.key_count(each) for each in range(self.node.engine.database_count))
-
-    def _attach(self, session: Session, request: AttachRequest) -> Status:
-        state = self.standing.node.state
-        if not self.standing.node.may_acknowledge:
-            raise OrderRefused(f"FENCED ATTACH refused: fenced at epoch {state.fence_epoch}")
-        self.serving.replica_of(session).note(node_id=request.node_id)
-        shared = self.stream.shared_with(request.replication_id)
-        if not self.position_is_known and self.key_count:
-            # What the log held is here, though it does not say where in the stream: as of a stock primary,
-            # only the loss of all keys shows.
-            shared = max(shared, request.position.offset)
-        return Status(AttachAnswer(state.node_id, state.term_epoch, self.stream.offset, shared).line())
-
-    # ---- roles ----
 
     def follow_by_hand(self, host: str, port: int) -> None:
         """Become a replica of this primary; its history may be another one."""
@@ -460,67 +351,6 @@ class Replicator:
         self._become_forwarding()
         self.serving.close_all()
         self.upstream.follow(Target(host, port), Cause.ORDERED_BY_HAND, True)
-
-    # ---- in a cluster ----
-
-    def follow_in_cluster(self, host: str, port: int, leader: str, is_foreign: bool) -> None:
-        """Become a replica of this primary, or follow it to another address, as the cluster has it.
-
-        `is_foreign`: what this node holds is of another shard, and counts for nothing in this one.
-
-        A node that was ever fenced follows by order: only a primary of its epoch, or a later one,
-        will do. Raises `OrderRefused`.
-        """
-        state = self.standing.node.state
-        if is_foreign:
-            self.standing.record = None
-        if not self.standing.is_managed and not self.is_bound():
-            self.standing.by_hand(False)
-            self.follow_by_hand(host, port)
-            return
-        epoch, named = state.fence_epoch, state.fence_leader or leader
-        if self.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
-            epoch, named = state.term_epoch + 1, leader
-        self.standing.follow(fence.FollowOrder(max(epoch, 1), named, host, port, leader))
-        if is_foreign:
-            self.standing.is_known = False
-        self._refresh_guards()
-
-    def lead_in_cluster(self, epoch: int, leader: str) -> None:
-        """Become a primary without the shard's consent: by the votes alone, or by an operator's word.
-
-        With `min-replicas-to-ack` this is outside of the promises. Raises `OrderRefused`.
-        """
-        if not self.standing.is_managed and not self.is_bound():
-            self.standing.by_hand(True)
-            self.lead_by_hand()
-            return
-        self.fence_in_cluster(fence.FenceOrder(epoch, leader))
-        self.promote_in_cluster(fence.PromoteOrder(epoch, leader, self.standing.position, accept_loss=True))
-
-    def fence_in_cluster(self, order: fence.FenceOrder) -> fence.FenceReport:
-        """Take a fence from ourselves. Raises `OrderRefused`."""
-        try:
-            return self.standing.fence(order)
-        finally:
-            self._refresh_guards()
-
-    def fetch_in_cluster(self, order: fence.FetchOrder) -> None:
-        """Fetch the tail of a better copy. Raises `OrderRefused`."""
-        self.standing.fetch(order)
-
-    def promote_in_cluster(self, order: fence.PromoteOrder) -> None:
-        """Lead. Raises `OrderRefused`."""
-        try:
-            self.standing.promote(order)
-        finally:
-            self._refresh_guards()
-
-    @property
-    def is_fenced(self) -> bool:
-        """Whether this node waits for a leader's order, or its primary does."""
-        primary_waits = "FENCED ATTACH refused" in self.upstream.lost_reason
-        return primary_waits or self.standing.node.standing in (Standing.FENCED, Standing.CANDIDATE)
 
     def lead_by_hand(self) -> None:
         """Become a primary, as an operator asks: outside of the promises."""
@@ -540,7 +370,7 @@ class Replicator:
         self.gate.close()
         self.gate.open(self.standing.node_id, epoch, record, takes_over=True)
         self.lease.refresh()
-        self._refresh_guards()
+        self.refresh_guards()
 
     def _become_forwarding(self) -> None:
         self.gate.close()
@@ -552,7 +382,7 @@ class Replicator:
         self.waiting.end_all(ROLE_CHANGED)
         blocking.refuse_parked(self.node.engine)
         self.lease.drop()
-        self._standing_changed()
+        self.standing_changed()
 
     def _follow_target(self, host: str, port: int) -> None:
         self.followed = (host, port)
@@ -595,7 +425,7 @@ class Replicator:
 
     def lease_changed(self) -> None:
         """Follow the lease: writes are refused, or go on."""
-        self._refresh_guards()
+        self.refresh_guards()
 
     def under_lease(self, is_so: bool) -> None:
         """Remember that a restart must be confirmed by a leader, or need not be any more."""
@@ -611,7 +441,7 @@ class Replicator:
 
     def stop_writes(self) -> None:
         """Refuse writes from now on."""
-        self._refresh_guards()
+        self.refresh_guards()
 
     def drop_upstream(self) -> None:
         """End the link to the primary."""
@@ -699,7 +529,7 @@ class Replicator:
     def copy_known(self, is_known: bool) -> None:
         """Note whether the copy is whole."""
         self.standing.is_known = is_known
-        self._is_void = not is_known
+        self.place.is_void = not is_known
         if is_known:
             self.copy_replaced()
 
@@ -722,13 +552,7 @@ class Replicator:
 
     def fsynced_offset(self) -> int | None:
         """Return up to where the own AOF is on stable storage, None without AOF."""
-        fsynced = self.waiting.fsynced_offset
-        if fsynced is None:
-            return None
-        if fsynced >= self.node.engine.stream_offset:  # counts own effects, not the primary's bytes
-            self._fsynced = (self.stream.replication_id, self.stream.offset)
-        replication_id, offset = self._fsynced
-        return offset if replication_id == self.stream.replication_id else 0
+        return self.place.fsynced_offset()
 
     def upstream_changed(self, is_up: bool) -> None:
         """Note that the link went up or down."""
@@ -784,5 +608,5 @@ class Replicator:
             raise CommandError("FENCED PSYNC FAILOVER refused: this node has a manager")
         if replication_id.lower() != self.stream.history.replication_id.lower():
             raise CommandError("ERR PSYNC FAILOVER replid must match my replid.")
-        self._by_hand(True)
+        self.by_hand(True)
         self.lead_by_hand()

@@ -110,6 +110,11 @@ class NodeStanding:
         return self.node.state.fence_epoch > 0
 
     @property
+    def waits_for_leader(self) -> bool:
+        """Whether this primary, once restarted, takes no writes before a leader has confirmed it."""
+        return self.is_managed or self.node.state.under_lease
+
+    @property
     def write_refusal(self) -> bytes | None:
         """Why this node takes no writes, None if it may."""
         state = self.node.state
@@ -150,9 +155,7 @@ class NodeStanding:
         self.node = fence.Node(state, Standing.PRIMARY if state.is_primary else Standing.REPLICA)
         self._is_kept = True
 
-    def start(
-        self, is_replica: bool, acknowledges_after_fsync: bool, position_is_known: bool = True
-    ) -> None:
+    def start(self, is_replica: bool, acknowledges_after_fsync: bool, position_is_known: bool = True) -> None:
         """Begin; the copy has been loaded, and `read` was called before. Raises `StateFileError`.
 
         `position_is_known`: the files told where in the stream the copy stands.

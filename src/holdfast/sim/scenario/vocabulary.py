@@ -222,10 +222,13 @@ def restart(stage: Stage, name: str) -> None:
     stage.start_again(name)
 
 
-@STEPS.form("power-loss {name:NAME}")
-def power_loss(stage: Stage, name: str) -> None:
-    """Switch a machine off: its disk keeps what is durable."""
-    stage.power_loss(name)
+@STEPS.form("power-loss {name:NAME}[ at disk operation {count:COUNT}]")
+def power_loss(stage: Stage, name: str, count: str = "0") -> None:
+    """Switch a machine off, now or in place of the count-th change of its disk: it keeps what is durable."""
+    if count == "0":
+        stage.power_loss(name)
+    else:
+        stage.world.power_loss_in(name, int(count))
 
 
 @STEPS.form("power-on {name:NAME}")

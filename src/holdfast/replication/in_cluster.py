@@ -1,0 +1,94 @@
+"""Changes of role in a cluster: whom its votes, its slots or its operator make lead or follow.
+
+What this is: the same orders that a manager gives, from the node's own cluster side. What it
+is not: the votes (`holdfast.cluster`), or the standing that judges each order.
+
+How to read it: `follow` and `lead` are what the cluster tells a node; the rest is a takeover's steps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.replication.fence import (
+    FenceOrder,
+    FenceReport,
+    FetchOrder,
+    FollowOrder,
+    PromoteOrder,
+    Standing,
+)
+
+if TYPE_CHECKING:
+    from holdfast.replication.replicator import Replicator
+
+
+class InCluster:
+    """What the cluster side of one node orders."""
+
+    def __init__(self, replicator: Replicator) -> None:
+        self._replicator = replicator
+
+    def follow(self, host: str, port: int, leader: str, is_foreign: bool) -> None:
+        """Become a replica of this primary, or follow it to another address, as the cluster has it.
+
+        `is_foreign`: what this node holds is of another shard, and counts for nothing in this one.
+
+        A node that was ever fenced follows by order: only a primary of its epoch, or a later one,
+        will do. Raises `OrderRefused`.
+        """
+        replicator = self._replicator
+        state = replicator.standing.node.state
+        if is_foreign:
+            replicator.standing.record = None
+        if not replicator.standing.is_managed and not replicator.is_bound():
+            replicator.standing.by_hand(False)
+            replicator.follow_by_hand(host, port)
+            return
+        epoch, named = state.fence_epoch, state.fence_leader or leader
+        if replicator.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
+            epoch, named = state.term_epoch + 1, leader
+        replicator.standing.follow(FollowOrder(max(epoch, 1), named, host, port, leader))
+        if is_foreign:
+            replicator.standing.is_known = False
+        replicator.refresh_guards()
+
+    def lead(self, epoch: int, leader: str) -> None:
+        """Become a primary without the shard's consent: by the votes alone, or by an operator's word.
+
+        With `min-replicas-to-ack` this is outside of the promises. Raises `OrderRefused`.
+        """
+        replicator = self._replicator
+        if not replicator.standing.is_managed and not replicator.is_bound():
+            replicator.standing.by_hand(True)
+            replicator.lead_by_hand()
+            return
+        self.fence(FenceOrder(epoch, leader))
+        self.promote(PromoteOrder(epoch, leader, replicator.standing.position, accept_loss=True))
+
+    def fence(self, order: FenceOrder) -> FenceReport:
+        """Take a fence from ourselves. Raises `OrderRefused`."""
+        replicator = self._replicator
+        try:
+            return replicator.standing.fence(order)
+        finally:
+            replicator.refresh_guards()
+
+    def fetch(self, order: FetchOrder) -> None:
+        """Fetch the tail of a better copy. Raises `OrderRefused`."""
+        self._replicator.standing.fetch(order)
+
+    def promote(self, order: PromoteOrder) -> None:
+        """Lead. Raises `OrderRefused`."""
+        replicator = self._replicator
+        try:
+            replicator.standing.promote(order)
+        finally:
+            replicator.refresh_guards()
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether this node waits for a leader's order, or its primary does."""
+        replicator = self._replicator
+        primary_waits = "FENCED ATTACH refused" in replicator.upstream.lost_reason
+        return primary_waits or replicator.standing.node.standing in (Standing.FENCED, Standing.CANDIDATE)

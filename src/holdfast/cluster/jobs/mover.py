@@ -41,6 +41,8 @@ class Settings:
     keys_per_s: float = 0.0
     budget_ms: float = BUDGET_MS
     keep: Keep = Keep.ASK
+    as_a_whole: bool = True
+    """Between nodes of ours slots travel as a whole; if not, key by key as everywhere."""
 
 
 @dataclass
@@ -219,7 +221,8 @@ class Mover:
             turn = self._turns.setdefault(source, asyncio.Lock())
             pace = Pace(self.settings.budget_ms)
             self._pairs[source, target] = Pair(
-                self.contact, source, target, turn, self.tally, self._allowance, pace, self.settings.keep
+                *(self.contact, source, target, turn, self.tally, self._allowance, pace, self.settings.keep),
+                as_a_whole=self.settings.as_a_whole,
             )
         return self._pairs[source, target]
 

@@ -120,16 +120,25 @@ class Mover:
         return outcome
 
     async def _gathered(self, outcome: Outcome) -> None:
-        """Wait for the lanes. If one fails, the others finish their windows and stop."""
+        """Wait for the lanes. If one fails, the others finish their windows and stop.
+
+        Who is cancelled here takes the lanes with him.
+        """
         waiting = set(self._lanes)
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for lane in done:
-                if not lane.cancelled() and (error := lane.exception()) is not None:
-                    if not isinstance(error, Exception):
-                        raise error
-                    outcome.fault = outcome.fault or error
-                    self._stopping = True
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for lane in done:
+                    if not lane.cancelled() and (error := lane.exception()) is not None:
+                        if not isinstance(error, Exception):
+                            raise error
+                        outcome.fault = outcome.fault or error
+                        self._stopping = True
+        finally:
+            for lane in waiting:
+                lane.cancel()
+            if waiting:
+                await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _queues(self, moves: Sequence[Move]) -> list[deque[tuple[Move, Windows]]]:
         """Count the keys of each slot; one queue a source."""

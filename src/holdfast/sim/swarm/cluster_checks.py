@@ -146,10 +146,21 @@ class ClusterChecks(Checks):
     def judge(self, is_converged: bool) -> None:
         """Look for every acknowledged write where its slot is."""
         if is_converged:
+            self._judge_epochs()
             for name, node in self.nodes.all_serving().items():
                 if node.cluster is not None and node.cluster.view.me.is_primary:
                     self._judge_leader(name, node, AT_THE_END)
                     self._judge_strays(name, node)
+
+    def _judge_epochs(self) -> None:
+        """No two primaries with slots have the same epoch, when all has been quiet for a while."""
+        seen: dict[int, str] = {}
+        for name, node in self.nodes.all_serving().items():
+            me = node.cluster.view.me if node.cluster is not None else None
+            if me is not None and me.is_primary and me.slots:
+                first = seen.setdefault(me.config_epoch, name)
+                if first != name:
+                    self._say(f"{first} and {name} both have slots by epoch {me.config_epoch} at the end")
 
     def _judge_strays(self, name: str, node: ServerNode) -> None:
         """A primary has no key of a slot that is another's."""

@@ -45,8 +45,10 @@ def draw_cluster(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
     faults += drawn_breaks(luck, names, fault_seconds)
     begins: tuple[str, ...] = ("cluster clients 3 at 12 a second",)
     ends: tuple[str, ...] = ("write to every shard",)
-    if random.Random(f"swarm/cluster/{seed}/moves").random() < MOVING:
-        begins = ("cluster clients 3 at 12 a second where slots move", "slot mover m")
+    moves = random.Random(f"swarm/cluster/{seed}/moves")
+    if moves.random() < MOVING:
+        movers = [f"slot mover {name}" for name in ("m", "l")[: moves.choice((1, 1, 2))]]
+        begins = ("cluster clients 3 at 12 a second where slots move", *movers)
         ends = ("slots are in order within 300 s", "wait until convergence within 60 s", *ends)
     return Drawn(
         seed, names,

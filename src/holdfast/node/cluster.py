@@ -24,7 +24,7 @@ from holdfast.cluster.bus import Bus, BusConnection
 from holdfast.cluster.machine import BEAT_MS, Machine
 from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Link, Node, View
-from holdfast.cluster.nodes_file import NodesFileError, node_line, text_of
+from holdfast.cluster.nodes_file import NodesFileError, node_line, slot_line, text_of
 from holdfast.cluster.settings import Settings
 from holdfast.cluster.slots import members, of_slots
 from holdfast.cluster.store import NodesStore
@@ -66,6 +66,8 @@ DIRECTIVES = (
 PAUSE = "cluster failover"
 SAVE_SOON_S = 0.3
 """How long nodes.conf may lag behind what no promise hangs on."""
+ADDED_MOST = 1 << 18
+"""How many bytes of single lines nodes.conf may have behind its text."""
 LATE_MS = 500
 """A tick that comes so long after the last beat looks at the cluster before it executes anything."""
 
@@ -667,6 +669,25 @@ class ClusterSide:
         if self.view.must_save:
             raise CommandError("ERR error saving the cluster node config")
 
+    def _done_with(self, slot: int) -> None:
+        """Carry out an order about one slot: where nothing is promised on it a line behind the file will do.
+
+        A new file costs some ten times as much, and is made soon, for all slots together.
+        """
+        if self.view.must_sync or self._waiting or self._store.added_bytes > ADDED_MOST:
+            self._done()
+            return
+        try:
+            self._store.add(slot_line(self.view, slot))
+        except OSError:
+            self._done()
+            return
+        if self._writing is not None:
+            self._writing.cancel()  # it lacks the line
+            self._writing = None
+        self._done(saved=False)
+        self._save_soon()
+
     def meet(self, host: str, port: int, bus_port: int) -> bool:
         """Begin a handshake; false where the address is none."""
         began = orders.meet(self.view, host, port, bus_port, self.now_ms())
@@ -698,17 +719,17 @@ class ClusterSide:
         if any(each.slots >> slot & 1 for each in self.gifts):
             raise CommandError("ERR Some of these slots are on their way already")
         orders.set_migrating(self.view, slot, node_id)
-        self._done()
+        self._done_with(slot)
 
     def set_importing(self, slot: int, node_id: str) -> None:
         """SETSLOT IMPORTING."""
         orders.set_importing(self.view, slot, node_id)
-        self._done()
+        self._done_with(slot)
 
     def set_stable(self, slot: int) -> None:
         """SETSLOT STABLE."""
         orders.set_stable(self.view, slot)
-        self._done()
+        self._done_with(slot)
 
     def set_owner(self, slot: int, node_id: str, session: Session) -> object:
         """SETSLOT NODE; the session is parked while others hear of a claim."""
@@ -724,7 +745,10 @@ class ClusterSide:
 
     def _set_owner(self, slot: int, node_id: str) -> None:
         orders.set_owner(self.view, slot, node_id, self._keys_in, self.now_ms())
-        self._done(saved=node_id == self.view.me.id)  # else the new owner claims it, whatever we forget
+        if node_id == self.view.me.id:
+            self._done_with(slot)
+        else:
+            self._done(saved=False)  # the new owner claims it, whatever we forget
 
     def bump_epoch(self) -> tuple[bool, int]:
         """BUMPEPOCH."""

@@ -376,6 +376,8 @@ class ClusterSide:
                     node.client_pauses.end(PAUSE)
                 case todo.LookAgain():
                     self._look_after(effect.after_ms)
+                case todo.Then():
+                    effect.what(may_send)
                 case todo.Log():
                     node.log.write(effect.level, effect.text)
                 case todo.Persist():
@@ -826,6 +828,10 @@ class ClusterSide:
             claim.look()
         self._run()
 
+    def look_later(self) -> None:
+        """The same when what is under way is done."""
+        self._node.loop.call_soon(self.look_at_claims)
+
     def run_later(self) -> None:
         """Have effects run that came about outside of an event."""
         self._node.loop.call_soon(self._run)
@@ -851,9 +857,10 @@ class ClusterSide:
         task.add_done_callback(self._tasks.discard)
 
     def carry_out(self) -> None:
-        """Carry out what was changed in the view. Raises CommandError: the file cannot be written."""
+        """Carry out what was changed in the view; nobody hears of it before the file is written."""
         if self._is_open:
-            self._done()
+            self.machine.settle(self.now_ms())
+            self._run()
 
     def settle(self) -> None:
         """Carry out what was changed in the view; if the file cannot be written, it is tried again."""
@@ -877,7 +884,7 @@ class ClusterSide:
         for slot in members(slots & self.view.me.slots):
             delete_keys_in_slot(self.engine, slot)
         orders.give_slots(self.view, slots, target)
-        self.settle()
+        self.carry_out()  # the new owner claims them, whatever we forget
 
     def gift_ended(self, gift: Gift) -> None:
         """A gift is over: what another node has by now is deleted here."""

@@ -35,7 +35,7 @@ from holdfast.engine.state import Session
 from holdfast.engine.values import OK, CommandError
 
 if TYPE_CHECKING:
-    from holdfast.node.cluster import ClusterSide
+    from holdfast.node.cluster_orders import ClusterOrders
 
 TOO_FEW = "NOREPLICAS Not enough replicas know that this node takes the slot."
 LOST = "ERR Another node has taken the slots meanwhile"
@@ -46,7 +46,7 @@ class SlotClaim:
 
     def __init__(
         self,
-        side: ClusterSide,
+        side: ClusterOrders,
         session: Session,
         slots: int,
         source: Node | None,

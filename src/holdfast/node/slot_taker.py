@@ -29,7 +29,7 @@ from holdfast.engine.state import Session
 from holdfast.engine.values import NO_REPLY, OK, CommandError, Status
 
 if TYPE_CHECKING:
-    from holdfast.node.cluster import ClusterSide
+    from holdfast.node.cluster_orders import ClusterOrders
     from holdfast.node.slot_claim import SlotClaim
 
 BYTES_MOST = 64 << 20
@@ -52,7 +52,7 @@ class Parcel:
 class SlotTaker:
     """What is being taken, by token."""
 
-    def __init__(self, side: ClusterSide) -> None:
+    def __init__(self, side: ClusterOrders) -> None:
         self._side = side
         self._parcels: dict[bytes, Parcel] = {}
 

@@ -100,7 +100,7 @@ def ignore_collisions(side: Any) -> None:
 
 @of_clusters("forget-nodes-file", "nodes.conf is replaced and never synced, votes and claims in it")
 def forget_nodes_file(side: Any) -> None:
-    store = side._store
+    store = side.queue.store
     write = store.write
 
     async def write_later(text: str) -> bool:

@@ -95,7 +95,8 @@ class Effects:
         view = self._view
         shard = [each for each in view.others() if each.group is view.me.group and each.host]
         members = [Member(each.id, each.host, each.port) for each in shard]
-        attempt = ShardTakeover(self._node, epoch, view.me.id, members)
+        primary_id = view.me.primary.id if view.me.primary is not None else ""
+        attempt = ShardTakeover(self._node, epoch, view.me.id, members, primary_id)
 
         async def run() -> None:
             self._side.took_over(epoch, await attempt.run())

@@ -503,6 +503,13 @@ class Replicator:
         """Fetch the tail of a better copy. Raises `OrderRefused`."""
         self.standing.fetch(order)
 
+    def obey_in_cluster(self, order: fence.FollowOrder) -> None:
+        """Follow whom a leader of the shard names. Raises `OrderRefused`."""
+        try:
+            self.standing.follow(order)
+        finally:
+            self._refresh_guards()
+
     def promote_in_cluster(self, order: fence.PromoteOrder) -> None:
         """Lead. Raises `OrderRefused`."""
         try:

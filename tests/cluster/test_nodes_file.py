@@ -79,6 +79,47 @@ def test_a_broken_file_is_refused(broken: str) -> None:
         nodes_file.load(_view(), broken, 1000)
 
 
+def _with_lines() -> str:
+    view = _view()
+    nodes_file.load(view, OF_REDIS_7_2, 1000)
+    text = nodes_file.text_of(view)
+    second = view.nodes[B]
+    view.open_slot(view.migrating, 3, None)
+    view.open_slot(view.migrating, 4, second)
+    view.give_slot(150, view.me)
+    return text + "".join(nodes_file.slot_line(view, slot) for slot in (3, 4, 150))
+
+
+def test_a_line_behind_the_text_says_whose_a_slot_is_and_where_it_goes() -> None:
+    view = _view()
+    nodes_file.load(view, _with_lines(), 1000)
+    assert view.migrating == {4: view.nodes[B]}
+    assert view.importing == {9: view.nodes[B]}
+    assert view.owners[150] is view.me
+
+
+@pytest.mark.parametrize("cut", [1, 30, 50, 56, 58, 59])
+def test_a_line_that_was_torn_counts_for_nothing(cut: int) -> None:
+    view, whole = _view(), _with_lines()
+    nodes_file.load(view, whole[:-cut] + "\0" * 7, 1000)
+    assert view.migrating == {4: view.nodes[B]}
+    assert view.owners[150] is view.nodes[B]
+
+
+def test_a_file_that_was_replaced_has_no_lines_behind_it(tmp_path: Path) -> None:
+    store = NodesStore(Machine().disk, str(tmp_path / "nodes.conf"), 1)
+    store.open()
+    store.write("one\n", synced=True)
+    store.add("two\n")
+    store.add("three\n")
+    assert (tmp_path / "nodes.conf").read_text() == "one\ntwo\nthree\n"
+    assert store.added_bytes == 10
+    store.write("four\n", synced=False)
+    assert (tmp_path / "nodes.conf").read_text() == "four\n"
+    assert store.added_bytes == 0
+    store.close()
+
+
 def test_the_file_of_a_running_node_is_locked_after_it_was_replaced_too(tmp_path: Path) -> None:
     disk = Machine().disk
     path = str(tmp_path / "nodes.conf")
@@ -114,3 +155,4 @@ def test_each_kind_goes_on_with_the_file_of_the_other(writer: str, reader: str, 
         until(lambda: node.state() == "ok", "it is part of the cluster again")
     finally:
         cluster.close()
+

@@ -308,6 +308,25 @@ def test_a_slot_that_came_as_a_whole_is_the_heirs_though_its_taker_dies_right_be
         stage.close()
 
 
+def test_a_node_that_is_killed_right_behind_the_reply_remembers_which_slots_it_gives() -> None:
+    stage = Stage(14)
+    try:
+        form_cluster(stage, "a, b, c", None, {})
+        stage.world.run(3.0)
+        target = stage.nodes.latest["b"].cluster.me.id  # type: ignore[union-attr]
+        for slot in range(20):
+            assert stage.ask("a", "CLUSTER", "SETSLOT", slot, "MIGRATING", target) in OK
+        assert stage.ask("a", "CLUSTER", "SETSLOT", 7, "STABLE") in OK
+        stage.kill("a")
+        stage.start_again("a")
+        assert stage.await_true(lambda: agrees(stage), 20)
+        view = stage.nodes.latest["a"].cluster.view  # type: ignore[union-attr]
+        assert set(view.migrating) == set(range(20)) - {7}
+        assert all(each.id == target for each in view.migrating.values())
+    finally:
+        stage.close()
+
+
 def test_garbage_on_the_bus_port_harms_nothing() -> None:
     stage = Stage(8)
     try:

@@ -1,7 +1,7 @@
 """The swarm: seeds keep every promise, equal seeds are equal runs, mistakes are seen.
 
 Options by environment: HOLDFAST_SWARM_SEEDS (100), HOLDFAST_SENTINEL_SEEDS (6),
-HOLDFAST_DETERMINISM_SEEDS (3).
+HOLDFAST_DETERMINISM_SEEDS (3), HOLDFAST_CLUSTER_CATCHES (2).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from holdfast.cli.main import main
+from holdfast.sim.swarm.cluster_mutations import CLUSTER_MUTATIONS
 from holdfast.sim.swarm.draw import draw
 from holdfast.sim.swarm.history import Operation, Outcome
 from holdfast.sim.swarm.linearizability import Access, accesses, is_linearizable
@@ -59,6 +60,15 @@ SENTINEL_CATCHES = {
     "sentinel-leaves-strays": 2,
 }
 """The same of the kind sentinel."""
+CLUSTER_CATCHES = {
+    "vote-twice": 243,
+    "forget-nodes-file": 447,
+    "serve-after-losing": 372,
+    "accept-older-epoch": 243,
+    "majority-of-one": 158,
+}
+"""The same of the kind cluster. The last ones take long: HOLDFAST_CLUSTER_CATCHES says how many are tried."""
+CLUSTER_TRIED = int(os.environ.get("HOLDFAST_CLUSTER_CATCHES", "2"))
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -77,6 +87,7 @@ def test_no_seed_with_sentinels_breaks_a_promise(seed: int) -> None:
 def test_every_deliberate_fault_has_a_seed_that_sees_it() -> None:
     assert CATCHES.keys() == MUTATIONS.keys()
     assert SENTINEL_CATCHES.keys() == SENTINEL_MUTATIONS.keys()
+    assert CLUSTER_CATCHES.keys() == CLUSTER_MUTATIONS.keys()
 
 
 @pytest.mark.parametrize("name", SENTINEL_CATCHES)
@@ -84,6 +95,12 @@ def test_a_deliberate_fault_of_sentinels_is_seen(name: str) -> None:
     seeds = (SENTINEL_CATCHES[name], *(SENTINEL_CATCHES[name] + more for more in (1, 2)))
     seen = any(run_seed(seed, mutation=name, kind="sentinel").problem for seed in seeds)
     assert seen, SENTINEL_MUTATIONS[name].summary
+
+
+@pytest.mark.parametrize("name", list(CLUSTER_CATCHES)[:CLUSTER_TRIED])
+def test_a_deliberate_fault_of_cluster_nodes_is_seen(name: str) -> None:
+    outcome = run_seed(CLUSTER_CATCHES[name], mutation=name, kind="cluster")
+    assert outcome.problem, CLUSTER_MUTATIONS[name].summary
 
 
 @pytest.mark.parametrize("name", CATCHES)

@@ -11,6 +11,7 @@ How to read it: one class an effect.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,13 @@ class LookAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class Then:
+    """Call when all before it has been run; with False where what had to be written could not be."""
+
+    what: Callable[[bool], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """Write to the log."""
 
@@ -115,5 +123,6 @@ Effect = (
     | ResumeWrites
     | Deliver
     | LookAgain
+    | Then
     | Log
 )

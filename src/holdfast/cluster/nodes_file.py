@@ -7,7 +7,10 @@ keeps shard ids and node names in such a line, behind the host name, where 7.0 w
 them for a part of it; here they stand as variables in a line of their own, which both skip,
 and are read in either place.
 
-How to read it: `node_line` and `text_of` write, `load` reads.
+The text ends with the epochs. Behind them a change of one slot may have been added as a line of its
+own (`slot_line`), which is cheaper than a new file. Such a line may be torn: reading ends there.
+
+How to read it: `node_line`, `text_of` and `slot_line` write, `load` reads.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from holdfast.server.config.words import quoted, split_words
 
 BUS_PORT_OFFSET = 10_000
 _HEX = frozenset("0123456789abcdef")
+_SLOT_LINE = "vars slot:"
 
 
 class NodesFileError(ValueError):
@@ -64,6 +68,13 @@ def text_of(view: View) -> str:
     return "\n".join(lines) + "\n"
 
 
+def slot_line(view: View, slot: int) -> str:
+    """Return the line that says whose a slot is and whether it is open, to be added behind the text."""
+    owner, target, source = view.owners[slot], view.migrating.get(slot), view.importing.get(slot)
+    ids = [each.id if each is not None else "-" for each in (owner, target, source)]
+    return f"vars slot:{slot} {'/'.join(ids)}\n"
+
+
 def _extra(nodes: Iterable[Node]) -> Iterable[str]:
     for each in nodes:
         if each.group.shard_id:
@@ -80,14 +91,19 @@ def load(view: View, text: str, now_ms: int) -> None:
     me: list[Node] = []
     extra: dict[str, str] = {}
     del view.nodes[view.me.id]
-    for line in text.split("\n"):
+    *lines, last = text.rstrip("\0").split("\n")  # behind a torn line there may be room never written to
+    if not last.startswith(_SLOT_LINE) and not _SLOT_LINE.startswith(last):
+        lines.append(last)
+    for line in lines:
         if not line.strip():
             continue
         words = split_words(line)
         if words is None:
             raise NodesFileError(line)
         try:
-            if words[0].lower() == "vars":
+            if line.startswith(_SLOT_LINE):
+                _read_slot(view, words[1], words[2], now_ms)
+            elif words[0].lower() == "vars":
                 _read_variables(view, words[1:], extra)
             else:
                 _read_node(view, words, me, now_ms)
@@ -177,6 +193,16 @@ def _read_address(node: Node, word: str) -> None:
                 node.port = int(value)
             case _:
                 raise ValueError("unknown field")
+
+
+def _read_slot(view: View, name: str, value: str, now_ms: int) -> None:
+    slot = int(name.removeprefix("slot:"))
+    if not 0 <= slot < SLOTS:
+        raise ValueError("no such slot")
+    owner, target, source = (None if each == "-" else _row(view, each, now_ms) for each in value.split("/"))
+    view.give_slot(slot, owner)
+    view.open_slot(view.migrating, slot, target)
+    view.open_slot(view.importing, slot, source)
 
 
 def _read_open_slot(view: View, word: str, now_ms: int) -> None:

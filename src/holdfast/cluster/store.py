@@ -1,4 +1,4 @@
-"""nodes.conf on disk: one writer, replaced in one step, durable when `synced`.
+"""nodes.conf on disk: one writer, replaced in one step, durable when `synced`; or a line is added.
 
 What it is: the file behind `nodes_file`'s text. What it is not: when it is written.
 
@@ -29,6 +29,8 @@ class NodesStore:
         self._held: DiskFile | None = None
         self._writes = 0
         """Writes that have begun, so that one that was overtaken knows it."""
+        self.added_bytes = 0
+        """Behind the file as it was last replaced."""
 
     def open(self) -> str:
         """Lock the file, and return its text, "" where there is none. Raises `OSError`."""
@@ -39,6 +41,17 @@ class NodesStore:
             return file.read().decode("utf-8", "surrogateescape")
         finally:
             file.close()
+
+    def add(self, line: str) -> None:
+        """Write a line behind the file as it is; a `write_later` under way is void. Raises `OSError`.
+
+        After an error the file may end in half a line: the next thing to do is a `write`.
+        """
+        self._writes += 1
+        if self._held is None:
+            raise OSError(9, "the file is not open")
+        self._held.write(line.encode("utf-8", "surrogateescape"))
+        self.added_bytes += len(line)
 
     def write(self, text: str, synced: bool) -> None:
         """Replace the file; a `write_later` under way is void. Raises `OSError`; then the old one stands."""
@@ -81,7 +94,7 @@ class NodesStore:
         self._disk.rename(temporary, self.path)
         if self._held is not None:
             self._held.close_soon()
-        self._held = file
+        self._held, self.added_bytes = file, 0
 
     def close(self) -> None:
         """Let the file go; a `write_later` under way is void."""

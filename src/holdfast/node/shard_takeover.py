@@ -6,6 +6,9 @@ of the shard over their client ports, the old primary too, fetches the tail of t
 copy, and is promoted. What it is not: the choice (`replication.promotion`), or the claim
 of the slots, which comes after (`cluster.election`).
 
+Where the tail of the best copy cannot be fetched any more, and that copy is the shard's primary as it
+was (all came back from their files), it is told to lead again, by rule 8, and the others to follow it.
+
 It applies where a member set binds this copy (`min-replicas-to-ack`). Stock nodes know no
 fence: their refusal is as good as silence.
 
@@ -19,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from holdfast.replication.fence import FenceOrder, FenceReport, FetchOrder, PromoteOrder
+from holdfast.replication.fence import FenceOrder, FenceReport, FetchOrder, FollowOrder, PromoteOrder
 from holdfast.replication.orders import OrderError, order_words, read_report
 from holdfast.replication.promotion import FetchFirst, Promote, Wait, choose_promotion
 from holdfast.replication.standing import OrderRefused
@@ -32,6 +35,8 @@ REPORTS_WAIT_S = 0.15
 """How long all nodes of the shard are waited for, even where fewer would do."""
 PATIENCE_S = 1.5
 FETCH_LOOK_S = 0.005
+FETCH_S = 0.5
+"""How long a tail is waited for; who has it no more hangs up at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,11 @@ class Member:
 class ShardTakeover:
     """One attempt, in one epoch."""
 
-    def __init__(self, node: ServerNode, epoch: int, leader: str, members: Sequence[Member]) -> None:
-        self._node = node
+    def __init__(
+        self, node: ServerNode, epoch: int, leader: str, members: Sequence[Member], primary_id: str = ""
+    ) -> None:
+        """Prepare; `primary_id` is who leads the shard as the cluster has it."""
+        self._node, self._primary_id = node, primary_id
         self._epoch, self._leader = epoch, leader
         self._members = members
         self._reports: dict[str, tuple[Member, FenceReport]] = {}
@@ -70,7 +78,8 @@ class ShardTakeover:
                         self._lead(choice)
                         return True
                     case FetchFirst():
-                        await self._fetch(choice, until)
+                        if not await self._fetch(choice) and await self._let_primary_lead(choice):
+                            return False
                         own = self._fence_self()
                     case Wait():
                         waiting = [each for each in asking if not each.done()]
@@ -111,8 +120,8 @@ class ShardTakeover:
             PromoteOrder(self._epoch, self._leader, choice.position, choice.may_lose_writes)
         )
 
-    async def _fetch(self, choice: FetchFirst, until: float) -> None:
-        """Fetch what the best copy has more than ours."""
+    async def _fetch(self, choice: FetchFirst) -> bool:
+        """Fetch what the best copy has more than ours; return whether we have it."""
         node, member = self._node, self._reports[choice.source][0]
         self._open_tick()
         node.replication.in_cluster.fetch(
@@ -126,8 +135,35 @@ class ShardTakeover:
                 choice.may_lose_writes,
             )
         )
+        until = node.loop.time() + FETCH_S
         while node.loop.time() < until and node.replication.standing.position < choice.position:
             await asyncio.sleep(FETCH_LOOK_S)  # the stream comes in by itself
+        return node.replication.standing.position >= choice.position
+
+    async def _let_primary_lead(self, choice: FetchFirst) -> bool:
+        """Let the primary lead again, if its copy is the best, and the others follow; return whether it does."""
+        best = self._reports[choice.source][0]
+        if best.node_id != self._primary_id:
+            return False
+        promote = PromoteOrder(self._epoch, self._leader, choice.position, choice.may_lose_writes)
+        if isinstance(reply := await self._order(best, promote), ReplyError):
+            self._node.log.warning(f"Node {best.node_id} does not lead: {reply}")
+            return False
+        self._node.log.notice(f"{best.node_id} leads again in epoch {self._epoch}: its copy is the best")
+        follow = FollowOrder(self._epoch, self._leader, best.host, best.port, choice.source)
+        for member, _ in self._reports.values():
+            if member is not best:
+                await self._order(member, follow)
+        self._open_tick()
+        self._node.replication.in_cluster.obey(follow)
+        return True
+
+    async def _order(self, member: Member, order: PromoteOrder | FollowOrder) -> Reply:
+        """Give an order; an error that is returned says why it was not taken."""
+        try:
+            return await self._last_reply(member, [*self._credentials(), order_words(order)])
+        except (OSError, BrokenReply, EOFError) as error:
+            return ReplyError(str(error) or type(error).__name__)
 
     def _open_tick(self) -> None:
         if not self._node.engine.tick_open:
@@ -137,14 +173,9 @@ class ShardTakeover:
 
     async def _ask(self, member: Member) -> None:
         """Fence another node, and keep its report."""
-        configuration = self._node.configuration
-        user, password = configuration["masteruser"], configuration["masterauth"]
-        commands: list[tuple[str, ...]] = []
-        if password:
-            commands.append(("AUTH", user, password) if user else ("AUTH", password))
-        commands.append(order_words(FenceOrder(self._epoch, self._leader)))
         try:
-            reply = await self._last_reply(member, commands)
+            fence = order_words(FenceOrder(self._epoch, self._leader))
+            reply = await self._last_reply(member, [*self._credentials(), fence])
             if not isinstance(reply, list) or not all(isinstance(word, str) for word in reply):
                 refusal = reply if isinstance(reply, ReplyError) else "no report"
                 self._node.log.notice(f"Node {member.node_id} takes no fence: {refusal}")
@@ -155,6 +186,13 @@ class ShardTakeover:
             return
         self._silent.discard(member.node_id)
         self._reports[report.node_id] = (member, report)
+
+    def _credentials(self) -> list[tuple[str, ...]]:
+        configuration = self._node.configuration
+        user, password = configuration["masteruser"], configuration["masterauth"]
+        if not password:
+            return []
+        return [("AUTH", user, password) if user else ("AUTH", password)]
 
     async def _last_reply(self, member: Member, commands: Sequence[tuple[str, ...]]) -> Reply:
         connection = _Asking(self._node.loop, len(commands))

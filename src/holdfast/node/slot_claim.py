@@ -24,6 +24,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from holdfast.cluster import orders
+from holdfast.cluster.effects import Then
 from holdfast.cluster.model import Node
 from holdfast.cluster.slots import members
 from holdfast.cluster.told import Told
@@ -34,7 +35,7 @@ from holdfast.engine.state import Session
 from holdfast.engine.values import OK, CommandError
 
 if TYPE_CHECKING:
-    from holdfast.node.cluster import ClusterSide
+    from holdfast.node.cluster_orders import ClusterOrders
 
 TOO_FEW = "NOREPLICAS Not enough replicas know that this node takes the slot."
 LOST = "ERR Another node has taken the slots meanwhile"
@@ -45,7 +46,7 @@ class SlotClaim:
 
     def __init__(
         self,
-        side: ClusterSide,
+        side: ClusterOrders,
         session: Session,
         slots: int,
         source: Node | None,
@@ -61,6 +62,7 @@ class SlotClaim:
         self._shard: Told | None = None
         self._voters: Told | None = None
         """Set from the claim on."""
+        self._is_written = False
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop, patience_s: float) -> None:
@@ -95,7 +97,7 @@ class SlotClaim:
         assert self._voters is not None
         if self.slots & ~view.me.slots:
             self._end(CommandError(LOST))
-        elif view.must_save or self._is_contested():
+        elif not self._is_written or self._is_contested():
             return
         elif orders.voters_know(view, self._voters, side.now_ms()):
             self._end(OK)
@@ -121,6 +123,14 @@ class SlotClaim:
                 raise
             # Only the file cannot be written yet: until it is, nobody hears of the claim.
         self._voters = Told()
+        self._side.view.do(Then(self._note_written))
+
+    def _note_written(self, is_written: bool) -> None:
+        self._is_written = is_written
+        if is_written:
+            self._side.look_later()
+        else:
+            self._side.view.do(Then(self._note_written))  # the file is tried again
 
     def _is_contested(self) -> bool:
         source = self._source

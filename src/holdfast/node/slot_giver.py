@@ -41,7 +41,7 @@ from holdfast.engine.state import Session
 from holdfast.engine.values import CommandError
 
 if TYPE_CHECKING:
-    from holdfast.node.cluster import ClusterSide
+    from holdfast.node.cluster_orders import ClusterOrders
 
 KEYS_MOST = 20_000
 BYTES_MOST = 4 << 20
@@ -67,7 +67,7 @@ class Peer:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def open(cls, side: ClusterSide, node: Node) -> Peer:
+    async def open(cls, side: ClusterOrders, node: Node) -> Peer:
         """Connect and log in. Raises OSError, TimeoutError, EOFError, GiftError."""
         async with asyncio.timeout(CONNECT_S):
             reader, writer = await asyncio.open_connection(node.host, node.port)
@@ -113,7 +113,7 @@ class Peer:
 class Gift:
     """One CLUSTER GIVE."""
 
-    def __init__(self, side: ClusterSide, session: Session, target: Node, slots: int) -> None:
+    def __init__(self, side: ClusterOrders, session: Session, target: Node, slots: int) -> None:
         self._side, self._session, self._target, self._slots = side, session, target, slots
         self._list = list(members(slots))
         self._own = Session(side.engine)

@@ -17,16 +17,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holdfast.cluster import orders
+from holdfast.cluster.effects import Then
 from holdfast.cluster.model import Node
 from holdfast.cluster.slots import members, of_slots
 from holdfast.commands.dump import store_payload
+from holdfast.commands.parked import answer, waits_for
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
+from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.slots import slot_of_key
 from holdfast.engine.state import Session
 from holdfast.engine.values import NO_REPLY, OK, CommandError, Status
 
 if TYPE_CHECKING:
-    from holdfast.node.cluster import ClusterSide
+    from holdfast.node.cluster_orders import ClusterOrders
     from holdfast.node.slot_claim import SlotClaim
 
 BYTES_MOST = 64 << 20
@@ -49,7 +52,7 @@ class Parcel:
 class SlotTaker:
     """What is being taken, by token."""
 
-    def __init__(self, side: ClusterSide) -> None:
+    def __init__(self, side: ClusterOrders) -> None:
         self._side = side
         self._parcels: dict[bytes, Parcel] = {}
 
@@ -116,11 +119,23 @@ class SlotTaker:
             raise CommandError("ERR Some of these slots are on their way already")
         if any(count_keys_in_slot(engine, slot) for slot in chosen):
             raise CommandError("ERR This node has keys of these slots")
-        self._parcels[token] = Parcel(token, session, source, slots)
+        parcel = self._parcels[token] = Parcel(token, session, source, slots)
         view.receiving |= slots
         view.save(synced=True)
-        self._side.carry_out()
-        return OK
+        park_session(session, parcel, 0, None)
+        view.do(Then(lambda is_written: self._begun(parcel, is_written)))
+        self._side.run_later()
+        return NO_REPLY
+
+    def _begun(self, parcel: Parcel, is_written: bool) -> None:
+        """Answer BEGIN, now that a restart would know what the copies are."""
+        self._side.open_tick()
+        if waits_for(parcel.session, parcel):
+            error = CommandError("ERR error saving the cluster node config")
+            answer(parcel.session, OK if is_written else error)
+            unpark_session(parcel.session)
+        if not is_written:
+            self._drop(parcel)
 
     def _keys(self, parcel: Parcel, words: Sequence[bytes]) -> object:
         if len(words) % 3 or parcel.is_stored:

@@ -78,6 +78,14 @@ class InCluster:
         """Fetch the tail of a better copy. Raises `OrderRefused`."""
         self._replicator.standing.fetch(order)
 
+    def obey(self, order: FollowOrder) -> None:
+        """Follow whom a leader of the shard names. Raises `OrderRefused`."""
+        replicator = self._replicator
+        try:
+            replicator.standing.follow(order)
+        finally:
+            replicator.refresh_guards()
+
     def promote(self, order: PromoteOrder) -> None:
         """Lead. Raises `OrderRefused`."""
         replicator = self._replicator

@@ -41,6 +41,8 @@ class Settings:
     keys_per_s: float = 0.0
     budget_ms: float = BUDGET_MS
     keep: Keep = Keep.ASK
+    as_a_whole: bool = True
+    """Between nodes of ours slots travel as a whole; if not, key by key as everywhere."""
 
 
 @dataclass
@@ -118,16 +120,25 @@ class Mover:
         return outcome
 
     async def _gathered(self, outcome: Outcome) -> None:
-        """Wait for the lanes. If one fails, the others finish their windows and stop."""
+        """Wait for the lanes. If one fails, the others finish their windows and stop.
+
+        Who is cancelled here takes the lanes with him.
+        """
         waiting = set(self._lanes)
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for lane in done:
-                if not lane.cancelled() and (error := lane.exception()) is not None:
-                    if not isinstance(error, Exception):
-                        raise error
-                    outcome.fault = outcome.fault or error
-                    self._stopping = True
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for lane in done:
+                    if not lane.cancelled() and (error := lane.exception()) is not None:
+                        if not isinstance(error, Exception):
+                            raise error
+                        outcome.fault = outcome.fault or error
+                        self._stopping = True
+        finally:
+            for lane in waiting:
+                lane.cancel()
+            if waiting:
+                await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _queues(self, moves: Sequence[Move]) -> list[deque[tuple[Move, Windows]]]:
         """Count the keys of each slot; one queue a source."""
@@ -219,7 +230,8 @@ class Mover:
             turn = self._turns.setdefault(source, asyncio.Lock())
             pace = Pace(self.settings.budget_ms)
             self._pairs[source, target] = Pair(
-                self.contact, source, target, turn, self.tally, self._allowance, pace, self.settings.keep
+                *(self.contact, source, target, turn, self.tally, self._allowance, pace, self.settings.keep),
+                as_a_whole=self.settings.as_a_whole,
             )
         return self._pairs[source, target]
 

@@ -127,6 +127,8 @@ class Line:
             return []
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[Reply]] = [loop.create_future() for _ in requests]
+        for future in futures:
+            future.add_done_callback(_seen)
         self._waiting.extend(futures)
         self._writer.write(b"".join(encode(request) for request in requests))
         try:
@@ -136,10 +138,6 @@ class Line:
             lost = NodeLost(self.address, f"no answer within {within_s:g} s")
             self._hang_up(lost)
             raise lost from None
-        finally:
-            for future in futures:
-                if future.done() and not future.cancelled():
-                    future.exception()  # was seen, or nobody waits for it any more
 
     async def close(self) -> None:
         """Hang up."""
@@ -177,6 +175,12 @@ class Line:
                 if not future.done():
                     future.set_exception(why)
             self._waiting.clear()
+
+
+def _seen(future: asyncio.Future[Reply]) -> None:
+    """Take note of how a request ended: perhaps whoever asked waits no longer."""
+    if not future.cancelled():
+        future.exception()
 
 
 class Incomplete(Exception):

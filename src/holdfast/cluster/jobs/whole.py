@@ -25,7 +25,7 @@ async def given(pair: Pair, slots: Sequence[int]) -> float:
 
     Raises NodeLost, Refused, NotNow.
     """
-    if pair.whole_failures >= FAILURES_MOST:
+    if not pair.as_a_whole or pair.whole_failures >= FAILURES_MOST:
         return 0.0
     ends = await asyncio.gather(pair.contact.gives_whole(pair.source), pair.contact.gives_whole(pair.target))
     if not all(ends):

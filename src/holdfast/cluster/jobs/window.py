@@ -74,6 +74,7 @@ class Pair:
     allowance: Allowance
     pace: Pace = field(default_factory=Pace)
     keep: Keep = Keep.ASK
+    as_a_whole: bool = True
     whole_failures: int = 0
     """How often slots could not be given as a whole, in a row."""
 

@@ -22,6 +22,7 @@ from holdfast.sim.swarm.checks import Checks, Promise
 from holdfast.sim.swarm.history import History
 from holdfast.sim.swarm.manager import Choose, Epochs, Manager
 from holdfast.sim.swarm.observers import observe
+from holdfast.sim.swarm.slot_mover import SlotMover
 from holdfast.sim.swarm.workload import Workload
 from holdfast.sim.world import World
 
@@ -58,6 +59,7 @@ class Stage:
         """Nodes are told of each other by address, as Sentinels do it."""
         self.behind: dict[str, str] = {}
         self.clients: list[Workload] = []
+        self.movers: dict[str, SlotMover] = {}
         self.answer: Any = None
         self._choose = choose
         self._connections: dict[tuple[str, str], Client] = {}

@@ -21,7 +21,8 @@ from holdfast.sim.scenario.form import ScenarioError, Table, seconds, settings
 from holdfast.sim.scenario.stage import Broken, Stage
 from holdfast.sim.swarm.checks import Promise
 from holdfast.sim.swarm.cluster_checks import ClusterChecks
-from holdfast.sim.swarm.cluster_workload import ClusterWorkload
+from holdfast.sim.swarm.cluster_workload import ClusterWorkload, ClusterWorkloadOnTheMove
+from holdfast.sim.swarm.slot_mover import SlotMover
 
 Does = Callable[..., str | None]
 STEPS: Table[Does] = Table("step")
@@ -69,6 +70,8 @@ def stop_clients(stage: Stage) -> str:
     """Let clients end after their present request."""
     for each in stage.clients:
         each.stopping = True
+    for mover in stage.movers.values():
+        mover.stopping = True
     return f"{len(stage.history.operations)} requests so far"
 
 
@@ -118,6 +121,38 @@ def judge_cluster(stage: Stage) -> None:
 def cluster_clients(stage: Stage, count: str, rate: str) -> None:
     """Start clients that write all over the slots, and the judges."""
     stage.start_clients(int(count), float(rate), ClusterWorkload)
+
+
+@STEPS.form("cluster clients {count:COUNT} at {rate:NUMBER} a second where slots move")
+def cluster_clients_on_the_move(stage: Stage, count: str, rate: str) -> None:
+    """Start clients that write to the slots that are moved, and the judges."""
+    stage.start_clients(int(count), float(rate), ClusterWorkloadOnTheMove)
+
+
+@STEPS.form("slot mover {name:NAME}")
+def slot_mover(stage: Stage, name: str) -> None:
+    """Start the tool on a host of its own: it moves slots until clients stop, and is killed now and then."""
+    mover = stage.movers[name] = SlotMover(name, stage.nodes)
+    stage.world.start(name, mover.main)
+    if isinstance(stage.checks, ClusterChecks):
+        stage.checks.slots_move = True
+
+
+@STEPS.form("slots are in order within {time:TIME}")
+def slots_in_order(stage: Stage, time: str) -> str:
+    """Let the movers finish what is half done, until there is nothing more."""
+    if not stage.await_true(lambda: all(each.is_done for each in stage.movers.values()), seconds(time)):
+        raise Unmet("; ".join(f"{name}: {each.trouble}" for name, each in stage.movers.items()))
+    return f"{sum(each.moved for each in stage.movers.values())} slots have moved"
+
+
+@STEPS.form("give slots {first:COUNT} to {last:COUNT} from {name:NAME} to {other:NAME}")
+def give_slots(stage: Stage, first: str, last: str, name: str, other: str) -> str:
+    """Let a node give slots to another as a whole."""
+    side = stage.nodes.latest[other].cluster
+    if side is None:
+        raise ScenarioError(f"{other!r} is no node of a cluster")
+    return shown(stage.ask(name, "CLUSTER", "GIVE", side.me.id, *range(int(first), int(last) + 1)))
 
 
 @STEPS.form("write to every shard")
@@ -404,7 +439,12 @@ def do(stage: Stage, line: str) -> str | None:
     form, places = STEPS.match(line)
     for place in ("name", "one"):
         name = places.get(place)
-        known = form.act in (start, manager) or name is None or name in stage.world.hosts or name == "driver"
+        known = (
+            form.act in (start, manager, slot_mover)
+            or name is None
+            or name in stage.world.hosts
+            or name == "driver"
+        )
         if not known:
             raise ScenarioError(f"there is no {name!r}: there are {', '.join(stage.world.hosts)}")
     return form.act(stage, **{name: value for name, value in places.items() if value is not None})

@@ -5,16 +5,18 @@ not: clients (`cluster_workload`).
 
 How to read it: `observe` hears of votes as they leave; `_look_at` looks at every node a few times
 a virtual second, and at a new leader for every write of its slots that was ever acknowledged;
-`difference` says why the nodes do not agree yet; `judge` looks for every write at the end. Slots do
-not move in these runs, so a shard is the names of its first primary and of those that began behind it.
+`difference` says why the nodes do not agree yet; `judge` looks for every write at the end. A shard is
+the names of its first primary and of those that began behind it. Where slots move (`slot_mover`) every
+write must be with the owner of its slot when all slots are in order, and nowhere else.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from holdfast.cluster import messages
+from holdfast.cluster import messages, slots
 from holdfast.cluster.model import Link
+from holdfast.commands.slot_keys import count_keys_in_slot
 from holdfast.engine.digest import digest_of_value
 from holdfast.engine.slots import slot_of_key
 from holdfast.node.server import ServerNode
@@ -24,6 +26,9 @@ from holdfast.sim.nodes import Nodes
 from holdfast.sim.swarm.checks import MEMORY_LIMIT_BYTES, NO_SUCH_KEY, Checks, Promise
 from holdfast.sim.swarm.history import History, Outcome, Promotion
 from holdfast.sim.swarm.manager import Epochs
+from holdfast.sim.swarm.slot_mover import TAGGED
+
+AT_THE_END = "at the end"
 
 
 class ClusterChecks(Checks):
@@ -34,11 +39,14 @@ class ClusterChecks(Checks):
         super().__init__(nodes, history, epochs, promise)
         self._votes: dict[tuple[str, int], str] = {}
         """Voter and epoch to whom the vote went."""
-        self._leaders: dict[int, str] = {}
-        """Config epoch to the primary that has slots by it."""
+        self._leaders: dict[int, dict[str, int]] = {}
+        """Config epoch to who had which slots by it: a bit a slot, by id."""
         self._judged: set[tuple[str, int]] = set()
         """Leaders that were judged, and in which epoch."""
         self._shards: dict[str, int] = {}
+        self.slots_move = False
+        self._lossy = 0
+        """Slots that a shard held which lost its memory so (where slots move: there a shard is no slots)."""
         self._may_lose: set[int] = set()
         """Shards in which more nodes lost their memory at once than the promise bears."""
 
@@ -77,9 +85,11 @@ class ClusterChecks(Checks):
         me = side.view.me
         if not me.is_primary or not me.slots or replication.is_replica:
             return
-        first = self._leaders.setdefault(me.config_epoch, me.id)
-        if first != me.id:
-            self._say(f"{name} has slots by epoch {me.config_epoch}, and so has another")
+        held = self._leaders.setdefault(me.config_epoch, {})
+        held[me.id] = held.get(me.id, 0) | me.slots
+        for other, theirs in held.items():
+            if other != me.id and (theirs & me.slots or not self.slots_move):
+                self._say(f"{name} has slots by epoch {me.config_epoch}, and so has another")
         if (me.id, me.config_epoch) not in self._judged:
             self._judged.add((me.id, me.config_epoch))
             now = self.nodes.world.now
@@ -91,10 +101,12 @@ class ClusterChecks(Checks):
         assert node.cluster is not None
         if not self.promise.keeps_acknowledged or self._shards[name] in self._may_lose:
             return
-        slots = node.cluster.view.me.slots
+        if self.slots_move and when != AT_THE_END:
+            return  # what has travelled may be elsewhere, until all is in order
+        own = node.cluster.view.me.slots & ~self._lossy
         for each in self.history.operations:
             key = each.key.encode()
-            if each.outcome is not Outcome.OK or not slots >> slot_of_key(key) & 1:
+            if each.outcome is not Outcome.OK or not own >> slot_of_key(key) & 1:
                 continue
             if digest_of_value(node.engine, 0, key) == NO_SUCH_KEY:
                 self._say(
@@ -109,9 +121,21 @@ class ClusterChecks(Checks):
         super().crashed(name)
         shard = self._shards[name]
         gone = [each for each in self._without_memory if self._shards[each] == shard]
-        if len(gone) > self.promise.needed and shard not in self._may_lose:
+        if len(gone) > self.promise.needed and self.slots_move:
+            for each in gone:
+                self._lossy |= self._held_by(each)
+            self.losses_allowed += 1
+        elif len(gone) > self.promise.needed and shard not in self._may_lose:
             self._may_lose.add(shard)
             self.losses_allowed += 1
+
+    def _held_by(self, name: str) -> int:
+        """Return the slots of which a node, running or not, may have had keys."""
+        side = self.nodes.latest[name].cluster if name in self.nodes.latest else None
+        if side is None:
+            return slots.ALL
+        view = side.view
+        return view.me.group.slots | view.receiving | view.claiming | slots.of_slots(view.importing)
 
     # ---- the end ----
 
@@ -122,6 +146,27 @@ class ClusterChecks(Checks):
     def judge(self, is_converged: bool) -> None:
         """Look for every acknowledged write where its slot is."""
         if is_converged:
+            self._judge_epochs()
             for name, node in self.nodes.all_serving().items():
                 if node.cluster is not None and node.cluster.view.me.is_primary:
-                    self._judge_leader(name, node, "at the end")
+                    self._judge_leader(name, node, AT_THE_END)
+                    self._judge_strays(name, node)
+
+    def _judge_epochs(self) -> None:
+        """No two primaries with slots have the same epoch, when all has been quiet for a while."""
+        seen: dict[int, str] = {}
+        for name, node in self.nodes.all_serving().items():
+            me = node.cluster.view.me if node.cluster is not None else None
+            if me is not None and me.is_primary and me.slots:
+                first = seen.setdefault(me.config_epoch, name)
+                if first != name:
+                    self._say(f"{first} and {name} both have slots by epoch {me.config_epoch} at the end")
+
+    def _judge_strays(self, name: str, node: ServerNode) -> None:
+        """A primary has no key of a slot that is another's."""
+        assert node.cluster is not None
+        own = node.cluster.view.me.slots
+        for slot in TAGGED if self.slots_move else ():
+            count = count_keys_in_slot(node.engine, slot)
+            if count and not own >> slot & 1:
+                self._say(f"{name} has {count} keys of slot {slot}, which is another's")

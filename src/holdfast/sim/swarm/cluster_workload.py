@@ -16,6 +16,7 @@ from holdfast.server.host import Host
 from holdfast.sim.client import Client, ReplyError, connect
 from holdfast.sim.nodes import PORT
 from holdfast.sim.swarm.history import Operation, Outcome
+from holdfast.sim.swarm.slot_mover import TAGS
 from holdfast.sim.swarm.workload import CERTAINLY_NOT, REPLY_SECONDS, Workload
 
 REDIRECTED = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN")
@@ -27,6 +28,9 @@ SHARES = 3
 class ClusterWorkload(Workload):
     """One client."""
 
+    slots_move = False
+    """Keys stand in the slots that `slot_mover` moves."""
+
     async def main(self, host: Host) -> None:
         """Write until told to stop."""
         luck, clients, leaders = host.random, dict[str, Client](), dict[int, str]()
@@ -34,17 +38,25 @@ class ClusterWorkload(Workload):
             await asyncio.sleep(self._pause * (0.5 + luck.random()))
             self._number += 1
             key = f"w:{self.name}:{self._number}"
-            share = slot_of_key(key.encode()) * SHARES // SLOTS
+            if self.slots_move:
+                key = f"{{{luck.choice(TAGS)}}}{key}"
+            slot = slot_of_key(key.encode())
+            share = slot if self.slots_move else slot * SHARES // SLOTS
+            asked = ""
             for _ in range(REDIRECTIONS_MOST):
-                target = leaders.get(share) or luck.choice(list(self._nodes.settings))
-                reply = await self._write(key, target, clients)
-                leaders[share] = self._next(reply, target, luck)
-                if not reply.startswith("MOVED"):
+                target = asked or leaders.get(share) or luck.choice(list(self._nodes.settings))
+                reply = await self._write(key, target, clients, is_asked=bool(asked))
+                asked = self._named(reply) if reply.startswith("ASK ") else ""
+                if not asked:
+                    leaders[share] = self._next(reply, target, luck)
+                if not reply.startswith(("MOVED", "ASK ")):
                     break
         for client in clients.values():
             client.close()
 
-    async def _write(self, key: str, target: str, clients: dict[str, Client]) -> str:
+    async def _write(
+        self, key: str, target: str, clients: dict[str, Client], *, is_asked: bool = False
+    ) -> str:
         """Send one write; return the error, or nothing."""
         world = self._nodes.world
         operation = Operation(self.name, "write", key, key, world.now, node=target)
@@ -54,7 +66,8 @@ class ClusterWorkload(Workload):
             if client is None or client.is_closed:
                 client = clients[target] = await connect(target, PORT, within=REPLY_SECONDS)
             self._history.operations.append(operation)
-            reply = await client.ask("SET", key, key, within=REPLY_SECONDS)
+            asking: list[tuple[object, ...]] = [("ASKING",)] if is_asked else []
+            reply = (await client.ask_all([*asking, ("SET", key, key)], within=REPLY_SECONDS))[-1]
         except (OSError, TimeoutError) as error:
             operation.error, reply = type(error).__name__, None
         operation.ended = world.now
@@ -72,5 +85,15 @@ class ClusterWorkload(Workload):
         if not reply:
             return target
         if reply.startswith("MOVED"):
-            return self._nodes.name_of(reply.split(" ")[2].rpartition(":")[0])
+            return self._named(reply)
         return luck.choice(list(self._nodes.settings))
+
+    def _named(self, reply: str) -> str:
+        """Return the host that a redirection names."""
+        return self._nodes.name_of(reply.split(" ")[2].rpartition(":")[0])
+
+
+class ClusterWorkloadOnTheMove(ClusterWorkload):
+    """One client, where slots move."""
+
+    slots_move = True

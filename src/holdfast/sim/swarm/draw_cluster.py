@@ -1,7 +1,8 @@
 """The scenario of a seed for a cluster: three shards, settings, and which faults come when.
 
 What this is: luck turned into the text of a scenario, as in `draw`. What it is not: anything that
-runs. Slots do not move here, and replicas do not move to other shards: what belongs together stays so.
+runs. In half of the seeds slots move (`slot_mover`); replicas do not move to other shards: what belongs
+together stays so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ REPLICAS = ("d", "e", "f", "g", "h", "i")
 FORM_SECONDS = 6.0
 """The faults come so much later than in other kinds: a cluster has to be formed first."""
 FAULT_SECONDS = 24.0
+MOVING = 0.5
+"""In which share of the seeds slots move."""
 
 
 def draw_cluster(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
@@ -40,11 +43,18 @@ def draw_cluster(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
     replicas = ", ".join(names[len(PRIMARIES) :])
     faults = drawn_faults(luck, names, ["c1", "c2"], True, fault_seconds)
     faults += drawn_breaks(luck, names, fault_seconds)
+    begins: tuple[str, ...] = ("cluster clients 3 at 12 a second",)
+    ends: tuple[str, ...] = ("write to every shard",)
+    moves = random.Random(f"swarm/cluster/{seed}/moves")
+    if moves.random() < MOVING:
+        movers = [f"slot mover {name}" for name in ("m", "l")[: moves.choice((1, 1, 2))]]
+        begins = ("cluster clients 3 at 12 a second where slots move", *movers)
+        ends = ("slots are in order within 300 s", "wait until convergence within 60 s", *ends)
     return Drawn(
         seed, names,
         ("judge a cluster", f"cluster of {', '.join(PRIMARIES)} with replicas {replicas} set {words}"),
-        True, ("cluster clients 3 at 12 a second",), tuple(_later(each) for each in faults),
-        fault_seconds + FORM_SECONDS, 120, ("write to every shard",),
+        True, begins, tuple(_later(each) for each in faults),
+        fault_seconds + FORM_SECONDS, 120, ends,
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 What this is: a table of mistakes that somebody could make, each put into nodes of a run at
 their construction, or into the managers' choice. What it is not: part of the product;
-nothing is patched but the one node in hand. Those of Sentinels are in `sentinel_mutations`.
+nothing is patched but the one node in hand. Those of Sentinels are in `sentinel_mutations`, those of
+cluster nodes in `cluster_mutations`.
 
 How to read it: `MUTATIONS` is the table. A survivor is a hole in the judges.
 """

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from holdfast.sim.scenario.runner import perform
 from holdfast.sim.scenario.stage import Stage
+from holdfast.sim.swarm.cluster_mutations import CLUSTER_MUTATIONS
 from holdfast.sim.swarm.draw import Drawn, Fault
 from holdfast.sim.swarm.kinds import KINDS
 from holdfast.sim.swarm.mutations import MUTATIONS
 from holdfast.sim.swarm.sentinel_mutations import SENTINEL_MUTATIONS
 
-ALL_MUTATIONS = {**MUTATIONS, **SENTINEL_MUTATIONS}
+ALL_MUTATIONS = {**MUTATIONS, **SENTINEL_MUTATIONS, **CLUSTER_MUTATIONS}
 
 
 @dataclass(frozen=True, slots=True)

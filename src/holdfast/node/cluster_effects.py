@@ -1,0 +1,171 @@
+"""What an effect of a cluster's decisions does: to the bus, to replication, to keys and clients.
+
+What it is: `Effects`, which performs batches in their order, and lets replication and the engine follow
+the view. What it is not: when a batch may run (`cluster_queue`), or why it was asked for.
+
+How to read it: `perform`, then the steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from holdfast.cluster import effects as todo
+from holdfast.cluster.model import Link
+from holdfast.cluster.slots import members
+from holdfast.commands.slot_keys import delete_keys_in_slot
+from holdfast.engine.events import publish_message
+from holdfast.engine.request import receive
+from holdfast.engine.state import Session
+from holdfast.node.cluster_queue import Batch
+from holdfast.node.shard_takeover import Member, ShardTakeover
+from holdfast.replication.standing import OrderRefused
+
+if TYPE_CHECKING:
+    from holdfast.node.cluster import ClusterSide
+    from holdfast.node.server import ServerNode
+
+PAUSE = "cluster failover"
+
+
+class Effects:
+    """Performs what decisions ask for, at one node."""
+
+    def __init__(self, node: ServerNode, side: ClusterSide) -> None:
+        self._node, self._side, self._view = node, side, side.view
+        self._look_timer: asyncio.TimerHandle | None = None
+        self._takeover: asyncio.Task[None] | None = None
+        self._told: tuple[object, ...] = ()
+
+    def close(self) -> None:
+        """Do nothing more."""
+        for each in (self._look_timer, self._takeover):
+            if each is not None:
+                each.cancel()
+
+    def perform(self, batch: Batch, may_send: bool) -> None:
+        """Run one event's effects; what must be written is written, or it may not be sent."""
+        view, node = self._view, self._node
+        if may_send:
+            self._follow_view()
+            self.tell_changes()
+        for effect in batch:
+            match effect:
+                case todo.Send():
+                    if may_send:
+                        self._side.bus.send(effect.link, effect.message)
+                case todo.Connect():
+                    self._connect(effect.link)
+                case todo.Disconnect():
+                    self._side.bus.disconnect(effect.link)
+                case todo.Deliver():
+                    self._side.open_tick()
+                    publish_message(node.engine, effect.channel, effect.text, effect.is_sharded)
+                case todo.TakeOver():
+                    if may_send:
+                        self._take_over(effect.epoch)
+                case todo.ForgetKeys():
+                    self.forget_keys(effect.slots)
+                case todo.Empty():
+                    self._side.open_tick()
+                    self._execute([b"FLUSHALL"])
+                case todo.PauseWrites():
+                    node.replication.is_quiet = True
+                    until_ms = node.host.clock.wall_us() // 1000 + effect.until_ms - self._side.now_ms()
+                    node.client_pauses.begin(PAUSE, until_ms, everything=False)
+                case todo.ResumeWrites():
+                    node.replication.is_quiet = False
+                    self._side.open_tick()
+                    node.client_pauses.end(PAUSE)
+                case todo.LookAgain():
+                    self._look_after(effect.after_ms)
+                case todo.Then():
+                    effect.what(may_send)
+                case todo.Log():
+                    node.log.write(effect.level, effect.text)
+                case todo.Persist():
+                    pass
+        if not may_send:
+            view.save(synced=True)
+
+    def _take_over(self, epoch: int) -> None:
+        """Fence the shard, and lead it."""
+        view = self._view
+        shard = [each for each in view.others() if each.group is view.me.group and each.host]
+        members = [Member(each.id, each.host, each.port) for each in shard]
+        primary_id = view.me.primary.id if view.me.primary is not None else ""
+        attempt = ShardTakeover(self._node, epoch, view.me.id, members, primary_id)
+
+        async def run() -> None:
+            self._side.took_over(epoch, await attempt.run())
+
+        self._takeover = self._node.loop.create_task(run())
+
+    def _connect(self, link: Link) -> None:
+        peer, node = link.node, self._node
+        if peer is None or peer.link is not link:
+            return
+        source, timeout_ms = node.configuration["bind-source-addr"] or "", self._side.settings.node_timeout
+        self._side.bus.connect(node.loop, link, peer.host, peer.bus_port, timeout_ms, source)
+
+    def _look_after(self, after_ms: int) -> None:
+        loop, at = self._node.loop, self._node.loop.time() + max(after_ms, 1) / 1000
+        if self._look_timer is not None:
+            if self._look_timer.when() <= at:
+                return
+            self._look_timer.cancel()
+        self._look_timer = loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._look_timer = None
+        self._side.look()
+
+    def _follow_view(self) -> None:
+        """Let replication have the role, and the primary, that the view has."""
+        replication, view, me = self._node.replication, self._view, self._view.me
+        if not replication.is_started:
+            return
+        if me.is_primary:
+            if replication.is_replica:
+                self._side.open_tick()
+                self._turn(lambda: replication.in_cluster.lead(me.config_epoch, me.id))
+        elif me.primary is not None and me.primary.host:
+            target = (me.primary.host, me.primary.port)
+            if not replication.is_replica or replication.followed != target:
+                self._side.open_tick()
+                leader = me.primary.id
+                self._turn(lambda: replication.in_cluster.follow(*target, leader, view.has_foreign_copy))
+
+    def _turn(self, turn: Callable[[], None]) -> None:
+        try:
+            turn()
+        except OrderRefused as refusal:
+            self._node.log.warning(f"The role cannot be taken: {refusal}")
+
+    def tell_changes(self) -> None:
+        """Tell those who asked that the view has changed."""
+        view = self._view
+        told = (view.is_ok, view.me.flags, view.me.primary, view.me.id)
+        slots, view.changed_slots = view.changed_slots, 0
+        if slots or self._side.queue.is_stale or told != self._told:
+            self._told, self._side.queue.is_stale = told, False
+            if self._side.changed:
+                self._side.open_tick()
+            for each in self._side.changed:
+                each(slots)
+
+    def forget_keys(self, slots: int) -> None:
+        """Delete the keys of slots, but of those that are on their way."""
+        engine = self._node.engine
+        for gift in self._side.gifts:
+            slots &= ~gift.kept
+        self._side.open_tick()
+        for slot in members(slots):
+            delete_keys_in_slot(engine, slot)
+
+    def _execute(self, words: list[bytes]) -> None:
+        """Execute a command of the node's own."""
+        request = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(each), each) for each in words)
+        receive(Session(self._node.engine), request)

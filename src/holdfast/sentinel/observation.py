@@ -172,8 +172,9 @@ def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: in
     reconfigure_clients(sentinel, primary, "leader", primary.address, replica.address)
     if primary.hand_over is not None:
         primary.converted_ms = now_ms
-        orders.follow(sentinel, primary, replica, now_ms)
+        orders.follow(sentinel, primary, replica, now_ms, closes_clients=False)
         hand_over.end(sentinel, primary)
+        orders.send_away(sentinel, primary)
     asking.publish_everywhere(sentinel, primary, now_ms)
     if primary.hand_over_sent:
         orders.close_clients(sentinel, primary)

@@ -31,12 +31,12 @@ def move_slot(made: Cluster, slot: int, to: int) -> None:
         each.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target_id)
 
 
-@pytest.mark.parametrize("kind", ["redis", "holdfast"])
 def longest_wait(writer: Writer, first: int) -> tuple[float, float]:
     """Return the begin and the end of the longest time between two answers, from the `first` on."""
     return max(itertools.pairwise(writer.answered[first - 1 :]), key=lambda pair: pair[1] - pair[0])
 
 
+@pytest.mark.parametrize("kind", ["redis", "holdfast"])
 def test_many_keys_are_split_by_slots_and_joined(kind: str) -> None:
     port = free_port()
     with cluster(kind) as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):

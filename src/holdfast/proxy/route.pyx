@@ -123,7 +123,7 @@ cdef int answer_here(Client client, Call* c) except -1:
 cdef int answer_locally(Client client, Call* c) except -1:
     """A command of the proxy's own; those that change how the client speaks wait for what is open."""
     cdef bytes name = <bytes>c.command.name
-    if name == b"reset" and client.pending:
+    if (name == b"reset" or name == b"hello") and client.pending:
         client.until_idle = True
         return 0
     answer_here(client, c)

@@ -1,6 +1,6 @@
 """A cluster behind a proxy: clients see one server, whatever moves behind it.
 
-Real processes; stock nodes joined by redis-cli.
+Real processes, stock and ours, joined by redis-cli.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import redis
 from holdfast.proxy.cluster_view import merge, nodes_of
 from tests.ports import free_port
 from tests.proxy.clusters import Cluster, cluster, cluster_pool
-from tests.proxy.groups import lists_of_client, write_past, writers
+from tests.proxy.groups import Writer, lists_of_client, write_past, writers
 from tests.proxy.peers import proxy_process
 from tests.sentinel.group import until
 
@@ -31,9 +31,15 @@ def move_slot(made: Cluster, slot: int, to: int) -> None:
         each.client.execute_command("CLUSTER SETSLOT", slot, "NODE", target_id)
 
 
-def test_many_keys_are_split_by_slots_and_joined() -> None:
+def longest_wait(writer: Writer, first: int) -> tuple[float, float]:
+    """Return the begin and the end of the longest time between two answers, from the `first` on."""
+    return max(itertools.pairwise(writer.answered[first - 1 :]), key=lambda pair: pair[1] - pair[0])
+
+
+@pytest.mark.parametrize("kind", ["redis", "holdfast"])
+def test_many_keys_are_split_by_slots_and_joined(kind: str) -> None:
     port = free_port()
-    with cluster("redis") as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
+    with cluster(kind) as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
         client = redis.Redis(port=port, decode_responses=True)
         keys = [f"key:{number}" for number in range(200)]
         assert client.mset({key: key for key in keys})
@@ -53,9 +59,10 @@ def test_many_keys_are_split_by_slots_and_joined() -> None:
         assert client.eval("return redis.call('get', KEYS[1])", 1, "{a}x") == "2"
 
 
-def test_slots_that_move_are_followed_without_an_error_and_in_order() -> None:
+@pytest.mark.parametrize("kind", ["redis", "holdfast"])
+def test_slots_that_move_are_followed_without_an_error_and_in_order(kind: str) -> None:
     port = free_port()
-    with cluster("redis") as made, proxy_process(cluster_pool(port, [made.nodes[1].port]), port):
+    with cluster(kind) as made, proxy_process(cluster_pool(port, [made.nodes[1].port]), port):
         slots = [
             int(made.nodes[0].client.execute_command("CLUSTER KEYSLOT", f"list{number}"))
             for number in range(3)
@@ -71,9 +78,10 @@ def test_slots_that_move_are_followed_without_an_error_and_in_order() -> None:
         assert found == [each.acknowledged for each in wrote]
 
 
-def test_a_shard_s_failover_is_a_pause_and_the_other_shards_do_not_wait() -> None:
+@pytest.mark.parametrize("kind", ["redis", "holdfast"])
+def test_a_shard_s_failover_is_a_pause_and_the_other_shards_do_not_wait(kind: str) -> None:
     port = free_port()
-    with cluster("redis", 3, 1) as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
+    with cluster(kind, 3, 1) as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
         with writers(port) as wrote:
             replica = next(each for each in made.nodes if each.client.info("replication")["role"] == "slave")
             replica.client.execute_command("CLUSTER FAILOVER")
@@ -90,10 +98,66 @@ def test_a_shard_s_failover_is_a_pause_and_the_other_shards_do_not_wait() -> Non
             write_past(wrote)
         assert errors == [[], [], []]
         assert all(len(each.errors) <= 5 for each in wrote)
-        for each, owner, count in zip(wrote, owners, began, strict=True):
-            assert (each.outage_ms(count) > 500) == (owner is victim)
+        waits = longest_wait(wrote[0], began[0])
+        for each, owner in zip(wrote, owners, strict=True):
+            answered = sum(waits[0] < at < waits[1] for at in each.answered)
+            assert (answered == 0) == (owner is victim)
         found = lists_of_client(redis.Redis(port=port), wrote)
         assert found == [sorted(set(each)) for each in found]
+
+
+@pytest.mark.parametrize("kind", ["redis", "holdfast"])
+def test_subscriptions_are_heard_once_and_where_their_slot_is(kind: str) -> None:
+    port = free_port()
+    with cluster(kind) as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
+        teller = redis.Redis(port=port)
+        for node in made.nodes:
+            node.client.config_set("notify-keyspace-events", "KEA")
+        listening = redis.Redis(port=port, socket_timeout=20).pubsub(ignore_subscribe_messages=True)
+        listening.psubscribe("n*", "__keyevent*:set")
+        listening.subscribe("news")
+        listening.ssubscribe("{a}news")
+
+        def next_message() -> tuple[str, bytes]:
+            while True:
+                told = listening.get_message(timeout=20)
+                if told is not None:
+                    return told["type"], told["data"]
+
+        until(lambda: teller.publish("news", "0") and listening.get_message(timeout=0.1), "it is subscribed")
+        while listening.get_message(timeout=0.2):
+            continue
+        teller.publish("news", "1")
+        assert sorted([next_message(), next_message()]) == [("message", b"1"), ("pmessage", b"1")]
+        for number in range(8):  # of all nodes
+            teller.set(f"k{number}", "1")
+        assert sorted(next_message() for _ in range(8)) == [("pmessage", b"k%d" % each) for each in range(8)]
+        slot = int(made.nodes[0].client.execute_command("CLUSTER KEYSLOT", "{a}news"))
+        for turn in range(3):
+            move_slot(made, slot, (made.nodes.index(made.owner_of(slot)) + 1) % 3)
+            heard: list[tuple[str, bytes]] = []
+
+            def arrives(turn: int = turn, heard: list[tuple[str, bytes]] = heard) -> bool:
+                teller.execute_command("SPUBLISH", "{a}news", turn)
+                told = listening.get_message(timeout=0.2)
+                heard += [] if told is None else [(told["type"], told["data"])]
+                return bool(heard)
+
+            until(arrives, "it is heard at the new owner")
+            assert set(heard) == {("smessage", b"%d" % turn)}
+            while listening.get_message(timeout=0.2):
+                continue
+
+
+def test_a_subscription_that_a_server_refuses_is_an_error_and_not_a_wait() -> None:
+    port = free_port()
+    with cluster("redis") as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
+        for node in made.nodes:
+            node.client.execute_command("ACL SETUSER default resetchannels &allowed")
+        client = redis.Redis(port=port, socket_timeout=20, retry=None)
+        with pytest.raises(redis.RedisError, match=r"(?i)permission"):
+            client.execute_command("SUBSCRIBE", "forbidden")
+        assert client.ping()
 
 
 # ---- whose word counts ----

@@ -187,3 +187,22 @@ async def until(happened: object) -> None:
     async with asyncio.timeout(10):
         while not happened():
             await asyncio.sleep(0)
+
+
+async def test_hello_waits_for_what_is_open_so_that_a_client_s_requests_stay_in_order(scene: Scene) -> None:
+    one = await Caller.to(scene.port)
+    one.send([b"SET", b"a", b"1"], [b"HELLO", b"3"], [b"GET", b"a"])
+    await scene.first.expect([b"SET", b"a", b"1"])
+    assert await Caller.to(scene.port)  # the loop has turned
+    assert len(scene.first.writers) == 1
+    scene.first.say(b"+OK\r\n")
+    await one.hear(b"+OK\r\n%")
+    await scene.first.expect([b"HELLO", b"3"], [b"GET", b"a"])
+
+
+async def test_a_transaction_comes_back_only_by_an_execabort(scene: Scene) -> None:
+    one = await Caller.to(scene.port)
+    one.send([b"MULTI"], [b"INCR", b"a"], [b"EXEC"])
+    await scene.first.expect([b"MULTI"], [b"INCR", b"a"], [b"EXEC"])
+    scene.first.say(b"+OK\r\n-READONLY not here\r\n-NOACK in time\r\n")
+    await one.hear(b"+OK\r\n+QUEUED\r\n-NOACK in time\r\n")

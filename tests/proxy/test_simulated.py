@@ -92,3 +92,33 @@ def test_cuts_and_kills_are_told_and_overcome() -> None:
 
 def test_the_same_seed_is_the_same_run() -> None:
     assert play(5) == play(5)
+
+
+def test_a_request_that_waited_for_a_connection_dies_with_its_client() -> None:
+    """What its client gave up on before it was written is never executed later, over what came meanwhile."""
+    with World(6) as world:
+        scene = Simulated(world)
+        world.run(1.0)
+        for name in ("n0", "n1"):
+            world.set_link("p", name, latency=0.3, jitter=0.0)
+        address = scene.address("p")
+        heard: list[bytes] = []
+
+        async def client(host: Host) -> None:
+            _, gone = await asyncio.open_connection(address, PORT)
+            gone.write(encode([b"SET", b"a", b"gone"]))
+            gone.write(encode([b"MSET", b"a", b"gone", b"b", b"gone", b"c", b"gone"]))
+            reader, ended = await asyncio.open_connection(address, PORT)
+            ended.write(encode([b"SET", b"a", b"ended"]))
+            patient, kept = await asyncio.open_connection(address, PORT)
+            kept.write(encode([b"GET", b"a"]) + encode([b"EXISTS", b"a", b"b", b"c", b"d"]))
+            await asyncio.sleep(0.05)
+            gone.transport.abort()
+            ended.write_eof()
+            heard.append(await reader.readline())
+            heard.append(await patient.readline())
+            heard.append(await patient.readline())
+
+        world.start("c", client)
+        world.run_until(lambda: len(heard) == 3, 10)
+        assert heard == [b"-ERR Connection timed out\r\n", b"$-1\r\n", b":0\r\n"]

@@ -84,7 +84,7 @@ def page(results: dict[str, list[tuple[float, float, float]]], doubles: int) -> 
         "",
         "Three hosts in network namespaces on a bridge, each with a data node, a Sentinel and an agent;",
         "a client on a fourth host that knows the virtual address alone. down-after-milliseconds 1000,",
-        "lease-ms 1500. Medians (worst in parentheses), in milliseconds.",
+        "lease-ms 1000. Medians (worst in parentheses), in milliseconds.",
         "Written by `python -m tests.reliability.virtual_ip`.",
         "",
         "| fault | runs | fault → new holder | +switch-master → new holder | longest gap of the client |",
@@ -96,7 +96,7 @@ def page(results: dict[str, list[tuple[float, float, float]]], doubles: int) -> 
             for each in zip(*runs, strict=True)
         ]
         lines.append(f"| {name} | {len(runs)} | {' | '.join(cells)} |")
-    lines += ["", f"Moments with two holders, looked for every 10 ms: {doubles}.", ""]
+    lines += ["", f"Moments with two hosts that answered for it, asked every 10 ms: {doubles}.", ""]
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.vip.lan import ADDRESS, ADDRESS_6, Lan
+from tests.vip.lan import ADDRESS, ADDRESS_6, WITNESS, Lan
 
 HOSTS = ("h1", "h2", "h3")
 HOLDFAST = ("-c", "from holdfast.cli.main import main; main()")
@@ -97,6 +97,7 @@ def start_group(lan: Lan) -> Watched:
     directory = lan.directory
     addresses = {name: lan.add_host(name, number) for number, name in enumerate(HOSTS, 1)}
     lan.add_host("client", 9)
+    lan.add_host(WITNESS, 8)
     made = Watched(lan)
     sentinels = ", ".join(f'"{each}:26379"' for each in addresses.values())
     for name, address in addresses.items():

@@ -18,8 +18,12 @@ from typing import Any
 
 from pyroute2 import NetNS
 
+from tests.vip.witness import Witness, answers_itself
+
 ADDRESS = "10.99.0.100"
 ADDRESS_6 = "fd99::100"
+WITNESS = "witness"
+"""The host that asks who answers for the address."""
 
 
 def can_make_networks() -> bool:
@@ -43,6 +47,9 @@ class Lan:
         self.hosts: dict[str, str] = {}
         self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
         self._netlinks: dict[str, Any] = {}
+        self._macs: dict[str, str] = {}
+        self._cut: set[str] = set()
+        self._witness: Witness | None = None
         self._run("netns", "add", self.namespace("lan"))
         self._in("lan", "link", "add", "name", "bridge", "type", "bridge")
         self._in("lan", "link", "set", "bridge", "up")
@@ -65,6 +72,7 @@ class Lan:
         self._in(name, "addr", "add", f"fd99::{number}/64", "dev", "eth0", "nodad")
         self.hosts[name] = f"10.99.0.{number}"
         self._netlinks[name] = NetNS(self.namespace(name))
+        self._macs[name] = self.mac(name)
         return self.hosts[name]
 
     def start(self, host: str, *words: str, output: str) -> subprocess.Popen[bytes]:
@@ -90,12 +98,24 @@ class Lan:
     def cut(self, host: str) -> None:
         """Pull a host's cable at the bridge."""
         self._in("lan", "link", "set", f"port-{host}", "down")
+        self._cut.add(host)
 
     def heal(self, host: str) -> None:
         """Plug it in again."""
         self._in("lan", "link", "set", f"port-{host}", "up")
+        self._cut.discard(host)
 
-    def holders(self, address: str = ADDRESS) -> list[str]:
+    def holders(self) -> list[str]:
+        """Return the hosts that answer for the address now, as a third host and they themselves see it."""
+        asked = {name: mac for name, mac in self._macs.items() if name != WITNESS}
+        if self._witness is None:
+            self._witness = Witness(
+                self.namespace(WITNESS), self._macs[WITNESS], self.hosts[WITNESS], ADDRESS
+            )
+        found = self._witness.round(asked)
+        return found + [each for each in self._cut if answers_itself(self.namespace(each), ADDRESS)]
+
+    def having(self, address: str) -> list[str]:
         """Return the hosts whose kernel has an address."""
         return [
             name
@@ -123,6 +143,8 @@ class Lan:
             for each in processes:
                 each.kill()
                 each.wait()
+        if self._witness is not None:
+            self._witness.close()
         for netlink in self._netlinks.values():
             netlink.close()
         for name in (*self.hosts, "lan"):

@@ -8,16 +8,16 @@ How to read it: `Kernels` is the truth about who has the address; `Agents` runs 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from holdfast.node.vip import VipAgent
+from holdfast.server.address_lease import KERNEL_LATE_MS
 from holdfast.server.host import Host
 from holdfast.server.log import Log
 from holdfast.sim import World
+from holdfast.vip.gate import GATE_LATE_MS
 from holdfast.vip.settings import AddressSettings, Settings, read_settings
 from tests.sentinel.simulated import PORT, SimulatedGroup
-
-KERNEL_LATE_S = 0.5
 
 
 class Kernels:
@@ -33,25 +33,26 @@ class Kernels:
         """Return the hosts that answer for the address now."""
         return sorted(name for name, until in self.until.items() if until > self.world.now)
 
-    def add(self, name: str, valid_s: int) -> None:
-        """Give a host the address, as late to take it away as Linux may be."""
+    def add(self, name: str, valid_s: float) -> None:
+        """Give a host the address for so long."""
         others = [each for each in self.holders() if each != name]
         if others:
             self.overlaps.append(f"{self.world.now:.3f}: {name} beside {others}")
         if name not in self.holders():
             self.takings.append((self.world.now, name))
-        self.until[name] = self.world.now + valid_s + KERNEL_LATE_S
+        self.until[name] = self.world.now + valid_s
 
 
 class SimAddresses:
-    """`holdfast.vip.interface.Addresses` of one simulated host."""
+    """`holdfast.vip.interface.Addresses` of one simulated host, as late to take it away as Linux may be."""
 
-    def __init__(self, kernels: Kernels, name: str) -> None:
+    def __init__(self, kernels: Kernels, name: str, has_gate: bool) -> None:
         self._kernels, self._name = kernels, name
+        self.grain_ms, self.late_ms = (1, GATE_LATE_MS) if has_gate else (1000, KERNEL_LATE_MS)
 
-    async def add(self, valid_s: int) -> None:
+    async def add(self, left_ms: int) -> None:
         """Add or renew."""
-        self._kernels.add(self._name, valid_s)
+        self._kernels.add(self._name, (left_ms // self.grain_ms * self.grain_ms + self.late_ms) / 1000)
 
     async def remove(self) -> bool:
         """Take it away."""
@@ -72,8 +73,15 @@ class NoHooks:
 class Agents:
     """One agent beside each of the nodes named, with the group's Sentinels as voters."""
 
-    def __init__(self, group: SimulatedGroup, names: list[str], follow: str = "primary") -> None:
-        self.world, self.group, self.follow = group.world, group, follow
+    def __init__(
+        self,
+        group: SimulatedGroup,
+        names: list[str],
+        follow: str = "primary",
+        gateless: Sequence[str] = (),
+    ) -> None:
+        """Start them; `gateless`: hosts whose kernels know lifetimes of whole seconds only."""
+        self.world, self.group, self.follow, self.gateless = group.world, group, follow, gateless
         self.kernels = Kernels(group.world)
         self.log: list[str] = []
         self.agents: dict[str, VipAgent] = {}
@@ -105,9 +113,8 @@ class Agents:
                 lambda line: self.log.append(f"{self.world.now:.3f} {name} {line.decode().strip()}"),
                 path="",
             )
-            agent = VipAgent(
-                self._settings(name), host, log, lambda _: SimAddresses(self.kernels, name), NoHooks()
-            )
+            addresses = SimAddresses(self.kernels, name, name not in self.gateless)
+            agent = VipAgent(self._settings(name), host, log, lambda _: addresses, NoHooks())
             self.agents[name] = agent
             await agent.start()
             await self.world.loop.create_future()

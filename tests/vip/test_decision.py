@@ -10,7 +10,7 @@ import pytest
 from holdfast.sentinel.address_grants import AddressGrants
 from holdfast.server.address_lease import LEASE_MS_MAX, kept_ms
 from holdfast.vip.announce import gratuitous_arp, neighbour_advertisement
-from holdfast.vip.decision import TRANSITIONS, Event, IllegalEvent, Machine, State
+from holdfast.vip.decision import TRANSITIONS, AddAddress, Event, IllegalEvent, Machine, State
 from holdfast.vip.lease import Lease, StockVoter
 from holdfast.vip.settings import BadSettings, read_settings
 
@@ -113,6 +113,39 @@ def test_a_vote_is_one_agents_until_it_runs_out_or_comes_back() -> None:
     assert votes.release("cache", "h1", now + 20)
     assert votes.ask("cache", "h2", 1500, False, now + 30).granted
     assert votes.ask("cache", "h1", 1500, False, now + 30 + kept_ms(1500)).granted
+
+
+def test_a_vote_stands_as_long_as_the_agents_kernel_may_be_late_and_no_longer() -> None:
+    votes = AddressGrants(0)
+    now = kept_ms(LEASE_MS_MAX)
+    assert votes.ask("cache", "h1", 1000, False, now, 20).left_ms == 1120
+    assert not votes.ask("cache", "h2", 1000, False, now + 1119, 20).granted
+    assert votes.ask("cache", "h2", 1000, False, now + 1120, 20).granted
+    with pytest.raises(ValueError, match="0 to 500 milliseconds late"):
+        votes.ask("cache", "h2", 1000, True, now + 1130, 501)
+
+
+def test_a_kernel_of_whole_seconds_gets_no_more_than_the_lease_and_no_renewal_of_less_than_one() -> None:
+    made = Machine(("a", "b", "c"), 1500, random.Random(1), follows_primary=False, grain_ms=1000)
+    made.server(True, "it answers", 1000)
+    for voter in "ab":
+        made.answered(voter, True, "", 1000, 1010)
+    made.prepared(1400)
+    assert [each.left_ms for each in made.effects if isinstance(each, AddAddress)] == [1000]
+    made.added(1400)
+    made.effects.clear()
+    made.answered("a", True, "", 1500, 1600)
+    made.answered("b", True, "", 1500, 2100)
+    assert not [each for each in made.effects if isinstance(each, AddAddress)]
+
+
+def test_what_is_left_of_a_lease_must_be_something_the_kernel_can_count() -> None:
+    made = Machine(("a", "b", "c"), 1500, random.Random(1), follows_primary=False, grain_ms=1000)
+    made.server(True, "it answers", 1000)
+    for voter in "ab":
+        made.answered(voter, True, "", 1000, 1010)
+    made.prepared(1501)
+    assert made.state is State.STANDBY
 
 
 def test_a_sentinel_that_has_just_started_votes_for_nobody_but_the_holder() -> None:

@@ -28,7 +28,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 
 def test_both_addresses_stand_on_one_host_and_status_says_why(watched: Watched) -> None:
     holder = watched.lan.holders()[0]
-    assert watched.lan.holders(ADDRESS_6) == [holder]
+    assert watched.lan.having(ADDRESS_6) == [holder]
     said = subprocess.run(
         ["ip", "netns", "exec", watched.lan.namespace(holder), sys.executable, *HOLDFAST,
          "vip", "status", "--at", "127.0.0.1:26500", "--json"],
@@ -88,7 +88,7 @@ def test_a_leftover_address_is_removed_at_the_start(watched: Watched) -> None:
     )
     agent = lan.start(bystander, *HOLDFAST, "vip", "run", "-c", str(settings), output="leftover.out")
     began = time.monotonic()
-    while lan.holders("10.99.0.200"):
+    while lan.having("10.99.0.200"):
         assert time.monotonic() - began < 10, watched.outputs()
         time.sleep(0.02)  # as in `Watched.until`
     agent.terminate()

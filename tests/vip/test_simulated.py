@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,11 +16,13 @@ SEEDS = int(os.environ.get("HOLDFAST_ADDRESS_SEEDS", "2"))
 """Seeds a kind in an ordinary run."""
 
 
-def settle(world: World, follow: str = "primary", hosts: int = 3) -> tuple[SimulatedGroup, Agents]:
+def settle(
+    world: World, follow: str = "primary", hosts: int = 3, *, gateless: Sequence[str] = ()
+) -> tuple[SimulatedGroup, Agents]:
     """Start nodes, Sentinels and agents, and wait until one host has the address."""
     group = SimulatedGroup(world, nodes=hosts)
     world.run_until(lambda: group.knows_all(), 60)
-    agents = Agents(group, group.names, follow)
+    agents = Agents(group, group.names, follow, gateless=gateless)
     world.run_until(lambda: len(agents.kernels.holders()) == 1, 20)
     return group, agents
 
@@ -37,12 +40,18 @@ def test_the_address_stands_beside_the_primary_and_moves_at_once_when_its_server
         assert not agents.kernels.overlaps
 
 
-def test_a_stopped_host_loses_the_address_by_its_lifetime_before_another_takes_it() -> None:
+@pytest.mark.parametrize("gateless", [(), ("n0", "n1", "n2")])
+def test_a_stopped_host_loses_the_address_by_its_kernel_before_another_takes_it(
+    gateless: Sequence[str],
+) -> None:
     with World(2) as world:
-        group, agents = settle(world)
+        group, agents = settle(world, gateless=gateless)
         for each in ("n0", "agent-n0"):
             world.pause(each)
+        world.run_until(lambda: group.leading() not in ([], ["n0"]), 10)
+        switched = world.now
         world.run_until(lambda: agents.kernels.holders() not in ([], ["n0"]), 10)
+        assert world.now - switched < (1.5 if gateless else 0.4)
         world.run(3.0)
         for each in ("n0", "agent-n0"):
             world.resume(each)
@@ -98,7 +107,7 @@ def test_an_agent_without_a_majority_of_voters_takes_nothing() -> None:
 def test_never_two_holders_under_random_faults(seed: int, follow: str) -> None:
     luck = random.Random(f"{follow} {seed}")
     with World(seed + 100) as world:
-        group, agents = settle(world, follow)
+        group, agents = settle(world, follow, gateless=luck.choice(((), ("n0", "n1", "n2"), ("n0",))))
         everybody = [*group.names, "s0", "s1", "s2"]
         for name in group.names:
             world.drift(name, 1 + luck.uniform(-0.04, 0.04))

@@ -119,7 +119,7 @@ async def _serve(settings: Settings, dry_run: bool, name: str) -> None:
     host.name = name
     log = Log(host.clock, host.disk, host.pid, lambda line: os.write(1, line), path="")
     log.role = "V"
-    opened: list[DryAddresses | KernelAddresses] = []
+    opened: dict[str, DryAddresses | KernelAddresses] = {}
     if dry_run:
         # Under another name no voter's real vote is taken.
         dry = tuple(
@@ -128,24 +128,23 @@ async def _serve(settings: Settings, dry_run: bool, name: str) -> None:
         )
         settings = replace(settings, addresses=dry)
 
-    def addresses(each: Any) -> DryAddresses | KernelAddresses:
-        made = DryAddresses(each, log.notice) if dry_run else KernelAddresses(each)
-        opened.append(made)
-        return made
-
-    agent = VipAgent(settings, host, log, addresses, Processes())
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
-        for each in opened:
-            await each.open()
+        for each in settings.addresses:
+            made = DryAddresses(each, log.notice) if dry_run else KernelAddresses(each)
+            opened[each.name] = made
+            await made.open()
+            if isinstance(made, KernelAddresses) and made.gate_missing:
+                log.warning(f"{each.name}: no gate, lifetimes of whole seconds end it: {made.gate_missing}")
+        agent = VipAgent(settings, host, log, lambda each: opened[each.name], Processes())
         await agent.start()
         log.notice(f"Watching {', '.join(each.name for each in settings.addresses)} on {name}")
         await stopping.wait()
         log.notice("Letting go of all addresses")
         await agent.stop()
     finally:
-        for each in opened:
+        for made in opened.values():
             with contextlib.suppress(OSError):
-                await each.close()
+                await made.close()

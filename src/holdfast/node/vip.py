@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from holdfast.server.address_lease import LIFETIME_LEASE_MS
 from holdfast.server.host import Host
 from holdfast.server.log import Log
 from holdfast.vip import announce, decision
@@ -27,6 +28,8 @@ from holdfast.vip.settings import AddressSettings, Settings
 BEAT_S = 0.02
 POLL_MS = 100
 """Between two questions who the primary is, while nothing else is asked."""
+HURRY_MS, HURRIED_MS = 2000, 15
+"""For so long, and so often, it is asked after the local server has begun to lead."""
 
 
 class Keeper:
@@ -38,11 +41,19 @@ class Keeper:
         self.settings, self.host, self._log = settings, host, log
         self._addresses, self._hooks = addresses, hooks
         self.agent = f"{host.name}/{host.random.getrandbits(32):08x}"
-        self.voters = [Voter(each, settings, self.agent, self.now_ms) for each in settings.sentinels]
+        lease_ms = max(settings.lease_ms, LIFETIME_LEASE_MS if addresses.grain_ms > 1 else 0)
+        self.voters = [
+            Voter(each, settings, self.agent, self.now_ms, lease_ms=lease_ms, late_ms=addresses.late_ms)
+            for each in settings.sentinels
+        ]
         self._server = LocalServer(settings)
         names = tuple(each.name for each in self.voters)
         self.machine = Machine(
-            names, settings.lease_ms, host.random, follows_primary=settings.follow == "primary"
+            names,
+            lease_ms,
+            host.random,
+            follows_primary=settings.follow == "primary",
+            grain_ms=addresses.grain_ms,
         )
         self.history: list[tuple[int, str, str]] = []
         """The last changes: milliseconds since 1970, event, words."""
@@ -91,11 +102,23 @@ class Keeper:
             await asyncio.sleep(BEAT_S)
 
     async def _follow_server(self) -> None:
+        led_since_ms = 0
         while True:
             is_alive, word = await self._server.check()
-            self.machine.server(is_alive, word, self.now_ms())
+            now_ms = self.now_ms()
+            self.machine.server(is_alive, word, now_ms)
             self._run_effects()
-            await asyncio.sleep(self.settings.check_ms / 1000)
+            pause_ms = self.settings.check_ms
+            if is_alive and self.machine.follows_primary and not self.machine.is_wanted(now_ms):
+                led_since_ms = (led_since_ms or now_ms) if await self._server.leads() else 0
+                if led_since_ms and now_ms - led_since_ms < HURRY_MS:
+                    # It was promoted: the Sentinels will name it in a moment.
+                    pause_ms = min(pause_ms, HURRIED_MS)
+                    for each in self._asks.values():
+                        each.set()
+            else:
+                led_since_ms = 0
+            await asyncio.sleep(pause_ms / 1000)
 
     async def _follow_voter(self, voter: Voter) -> None:
         asked = self._asks[voter.name]
@@ -145,8 +168,8 @@ class Keeper:
                             each.set()
                     case decision.Prepare():
                         self._aside(self._prepare())
-                    case decision.AddAddress(valid_s, is_new):
-                        self._aside(self._add(valid_s, is_new))
+                    case decision.AddAddress(left_ms, is_new):
+                        self._aside(self._add(left_ms, is_new))
                     case decision.RemoveAddress():
                         self._aside(self._remove())
                     case decision.Announce():
@@ -170,12 +193,17 @@ class Keeper:
         self.machine.prepared(self.now_ms())
         self._run_effects()
 
-    async def _add(self, valid_s: int, is_new: bool) -> None:
+    async def _add(self, left_ms: int, is_new: bool) -> None:
         async with self._kernel:
             if self.machine.state not in (State.TAKING, State.HOLDING):
                 return
+            # What was decided may have waited; the kernel must not count from now what was counted then.
+            left_ms = min(left_ms, self.machine.lease.ends_ms() - self.now_ms())
             try:
-                await self._addresses.add(valid_s)
+                if left_ms >= self._addresses.grain_ms:
+                    await self._addresses.add(left_ms)
+                elif is_new:
+                    self.machine.add_failed("the lease ran out meanwhile")
             except OSError as error:
                 self.machine.add_failed(str(error))
             else:
@@ -228,6 +256,8 @@ class Keeper:
             "addresses": [str(each) for each in self.settings.addresses],
             "interface": self.settings.interface,
             "agent": self.agent,
+            "lease_ms": self.machine.lease.length_ms,
+            "kernel_late_ms": self._addresses.late_ms,
             "state": self.machine.state.value,
             "lease_left_ms": max(0, self.machine.lease.ends_ms() - now_ms),
             "server": f"{self.settings.server[0]}:{self.settings.server[1]}",

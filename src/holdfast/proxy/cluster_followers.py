@@ -170,6 +170,8 @@ class FollowingCluster(ClusterPool):
             if self.policy:
                 self.followers[shard].take_replicas({node.address for node in owner.replicas if node.usable})
             self.followers[shard].consider()
+        if self.exchange.hub is not None:
+            self.exchange.hub.astray()
 
     def _shard_of(self, owner: Owner, taken: list[Shard]) -> Shard:
         """Return the shard that a primary leads: the one it led, else the one it was a replica of."""

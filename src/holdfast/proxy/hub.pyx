@@ -10,11 +10,19 @@ a client loses its own.
 
 Where a name belongs: a channel to the shard that the name hashes to, as PUBLISH
 goes there; a pattern, and channels of key-space notifications (`__key...`), which
-each server fills itself, to all shards.
+each server fills itself, to all shards. The nodes of a cluster pass on to each other
+what is published, so there of each pattern's messages only one server's are taken, and
+a channel may stay where it is heard while slots move. A shard channel may not: the
+server that gives its slot away ends the subscription, and it is made where the slot is.
+
+A server that refuses a subscription for good is quoted to the client; one that says that
+it cannot now, or that the slot is elsewhere, is asked again or left for the other.
 
 How to read it: `hears` and `settle` are asked by the data path; `Ear` is one
-connection.
+connection; `Hub.follow_all` sees that all is heard where it should be.
 """
+
+from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from holdfast.engine.buf cimport buf_append
@@ -31,6 +39,9 @@ BEGIN = {b"channel": b"SUBSCRIBE", b"pattern": b"PSUBSCRIBE", b"shard": b"SSUBSC
 END = {b"channel": b"UNSUBSCRIBE", b"pattern": b"PUNSUBSCRIBE", b"shard": b"SUNSUBSCRIBE"}
 MESSAGES = {b"message": b"channel", b"pmessage": b"pattern", b"smessage": b"shard"}
 RETRY_S = 0.2
+SOON_S = 0.02
+PASSING = (b"-MOVED", b"-ASK", b"-TRYAGAIN", b"-CLUSTERDOWN", b"-LOADING", b"-MASTERDOWN")
+"""Errors of a server that say that a subscription may be had later, or elsewhere."""
 
 
 cdef int fan_out(Engine e, dict table, bytes name, bytes frame) except -1:
@@ -72,26 +83,38 @@ class Ear:
         self.shard = shard
         self.link = None
         self.wanted = {}        # (kind, name): whether the server has confirmed it
+        self.asked = deque()    # (words, kind, name) of requests that are not answered, in their order
 
     def want(self, kind, name):
         """Subscribe, if that is not done."""
         if (kind, name) in self.wanted:
             return
         self.wanted[kind, name] = False
-        self.say(BEGIN[kind], name)
+        self.say(BEGIN, kind, name)
 
     def drop(self, kind, name):
         """End a subscription."""
         if self.wanted.pop((kind, name), None) is None:
             return
-        self.say(END[kind], name)
+        self.say(END, kind, name)
         if not self.wanted:
             self.close()
 
-    def say(self, verb, name):
-        """Send a word, over a new connection where there is none."""
-        if self.link is not None and not self.link.closed:
-            send_words(self.link, [verb, name])
+    def ask_again(self):
+        """Subscribe to what was refused or taken away."""
+        awaited = {(kind, name) for _, kind, name in self.asked}
+        for key in [key for key, heard in self.wanted.items() if not heard and key not in awaited]:
+            self.say(BEGIN, *key)
+
+    def is_open(self):
+        """Whether there is a connection."""
+        return self.link is not None and not self.link.closed
+
+    def say(self, verbs, kind, name):
+        """Send a request, over a new connection where there is none."""
+        if self.is_open():
+            self.asked.append((verbs, kind, name))
+            send_words(self.link, [verbs[kind], name])
             return
         self.connect()
 
@@ -107,8 +130,9 @@ class Ear:
             self.wanted[key] = False
         self.link = open_private(backend, 0, 2)
         self.link.push_sink = self.take
+        self.asked.clear()
         for kind, name in self.wanted:
-            send_words(self.link, [BEGIN[kind], name])
+            self.say(BEGIN, kind, name)
         self.hub.later(self)
 
     def look(self):
@@ -121,17 +145,33 @@ class Ear:
             self.hub.later(self)
 
     def take(self, frame):
-        """A message, or the confirmation of a subscription."""
-        words = first_words(frame, 2)
+        """A message, the confirmation or the end of a subscription, or an error."""
+        if frame.startswith(b"-"):
+            verbs, *key = self.asked.popleft() if self.asked else (END, None, None)
+            if verbs is BEGIN:
+                self.hub.refused(self, *key, frame.strip())
+            return
+        words = first_words(frame, 3)
         if not words or words[0] is None:
             return
         kind = MESSAGES.get(words[0])
         if kind is not None:
-            self.hub.deliver(kind, words[1], frame)
-        elif words[0] in KINDS and not words[0].removeprefix(b"p").removeprefix(b"s").startswith(b"un"):
-            if (KINDS[words[0]], words[1]) in self.wanted:
-                self.wanted[KINDS[words[0]], words[1]] = True
-                self.hub.heard()
+            if kind != b"pattern" or self.hub.speaks(self, kind, words[1], words[2]):
+                self.hub.deliver(kind, words[1], frame)
+            return
+        if words[0] not in KINDS:
+            return
+        key = KINDS[words[0]], words[1]
+        verbs = END if b"un" in words[0] else BEGIN
+        awaited = bool(self.asked) and self.asked[0] == (verbs, *key)
+        if awaited:
+            self.asked.popleft()
+        if verbs is BEGIN and key in self.wanted:
+            self.wanted[key] = True
+            self.hub.heard()
+        elif verbs is END and not awaited and key in self.wanted:
+            self.wanted[key] = False        # its slot is elsewhere now
+            self.hub.astray()
 
     def close(self):
         """Close the connection."""
@@ -149,6 +189,8 @@ class Hub:
         self.ears = {}          # shard: its ear
         self.waiting = {}       # clients whose subscription is not heard yet: (words, until)
         self.places = {}        # (kind, name): targets where it is listened to
+        self.problems = {}      # (kind, name): why a server refused it, until a client has been told
+        self.following = False
 
     def _names(self, words):
         verb = words[0].lower()
@@ -167,10 +209,20 @@ class Hub:
         return self.ears[shard]
 
     def hears(self, Client client, words):
-        """Whether all that a subscription names is heard; else it will be, and the client goes on then."""
+        """Whether all that a subscription names is heard; else it will be, and the client goes on then.
+
+        An error where a server refused it.
+        """
         kind, names = self._names(words)
         complete = True
         for name in names:
+            problem = self.problems.get((kind, name))
+            if problem is not None:
+                self.waiting.pop(client, None)
+                if not any(name in others[1:] for others in self.waiting.values()):
+                    del self.problems[kind, name]
+                self.sweep()
+                return problem
             self.places.setdefault((kind, name), {})[client.door.target] = None
             for shard in self._shards(client.door.target, kind, name):
                 ear = self._ear(shard)
@@ -189,6 +241,30 @@ class Hub:
                 del self.waiting[client]
             else:
                 self.exchange.resume(client)
+
+    def refused(self, ear, kind, name, line):
+        """A server does not let us hear a name: find out where, or tell why."""
+        pool = ear.shard.pool
+        word = line.split(b" ", 1)[0]
+        redirected = getattr(pool, "redirected", None)
+        if word == b"-MOVED" and redirected is not None and ear.shard.primary is not None:
+            slot, _, place = line[len(word) + 1:].decode().partition(" ")
+            host, _, port = place.rpartition(":")
+            redirected(None, ear.shard.primary, int(slot), host or ear.shard.primary.host, int(port))
+        elif word not in PASSING and any(name in words[1:] for words in self.waiting.values()):
+            self.problems[kind, name] = line[1:]
+            self.heard()
+            return
+        self.astray(SOON_S if word == b"-MOVED" else RETRY_S)
+
+    def speaks(self, ear, kind, name, channel):
+        """Whether a pattern's message is taken from this server: the nodes of a cluster all tell it."""
+        if getattr(ear.shard.pool, "redirected", None) is None or (channel or b"__key").startswith(b"__key"):
+            return True
+        for other in self.ears.values():
+            if other.shard.pool is ear.shard.pool and other.wanted.get((kind, name)) and other.is_open():
+                return other is ear
+        return True
 
     def deliver(self, kind, bytes name, bytes frame):
         """Hand a message to those who listen."""
@@ -227,6 +303,31 @@ class Hub:
                     self._ear(shard).want(kind, name)
         for shard in [each for each in self.ears if each.pool is target and each not in target.shards]:
             self.ears.pop(shard).close()
+
+    def astray(self, wait_s=SOON_S):
+        """Something may be heard at the wrong place: look, in a while."""
+        if self.places and not self.following:
+            self.following = True
+            self.exchange.loop.call_later(wait_s, self.follow_all)
+
+    def follow_all(self):
+        """Listen to every name where it belongs now."""
+        self.following = False
+        if not self.exchange.engine.tick_open:
+            self.exchange.open_tick()
+        for (kind, name), targets in list(self.places.items()):
+            there = [ear for ear in self.ears.values() if (kind, name) in ear.wanted]
+            if kind != b"shard" and there:
+                continue
+            homes = [self._ear(shard) for target in targets for shard in self._shards(target, kind, name)]
+            for ear in homes:
+                ear.want(kind, name)
+            for ear in there:
+                if ear not in homes and homes:
+                    ear.drop(kind, name)
+        for ear in list(self.ears.values()):
+            if ear.is_open():
+                ear.ask_again()
 
     def later(self, ear):
         """Look after a connection in a while."""

@@ -16,16 +16,17 @@ How to read it: sending, then replies, then the end.
 """
 
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport int64_t
-from libc.string cimport memset
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memmove, memset
 from holdfast.engine.buf cimport Buf, buf_append, buf_free
+from holdfast.engine.state cimport S_ENDED
 from holdfast.proxy.client cimport client_abort, slot_bytes, slot_end, slot_fail, slot_keeps_streaming
 from holdfast.proxy.hold cimport hold_again, may_hold_again
 from holdfast.proxy.scan cimport scan_reply
 from holdfast.proxy.shapes cimport PLAIN_PROTOCOL, Backend, Client, Exchange, Lane, Link, Pool
 from holdfast.proxy.slots cimport (
-    SLOT_ASK, SLOT_SETUP, SLOT_UNTIMED, Ring, Slot, free_slot, new_slot, ring_first, ring_free, ring_pop,
-    ring_push)
+    SLOT_ASK, SLOT_PART, SLOT_PLAIN, SLOT_SETUP, SLOT_UNTIMED, Ring, Slot, free_slot, new_slot, ring_first,
+    ring_free, ring_pop, ring_push)
 
 import errno
 import os
@@ -42,6 +43,8 @@ cdef enum:
     SLOW_MS = 2000
     MAY_FAIL = 0                # of a set-up: a server without a password refuses AUTH, and serves
     MUST_SUCCEED = 1
+
+cdef double LONG_S = 0.1        # a connection that took longer may have outlasted its clients' patience
 
 
 # ---- which connection ----
@@ -85,6 +88,7 @@ cdef int give_back(Link link, bint as_new) except -1:
 
 cdef Link open_link(Lane lane, bint private):
     cdef Link link = Link(lane, private)
+    link.opened_at = lane.backend.pool.exchange.loop.time()
     cdef bytes password = lane.backend.pool.password
     if password is not None:
         set_up(link, (b"AUTH", password), MAY_FAIL)
@@ -164,10 +168,58 @@ cdef int link_mark(Link link) except -1:
 
 cdef int link_made(Link link, object transport) except -1:
     link.connected = True
+    forsake(link, link.exchange.loop.time() - link.opened_at > LONG_S)
     link.lane.backend.server_connections += 1
     transport.set_write_buffer_limits(0)
     link.met(transport)
     return link_mark(link)
+
+
+cdef bint is_forsaken(Slot* slot, bint ended_too) noexcept:
+    """Whether nobody waits for a request any more; a client that sends no more may have given up."""
+    cdef void* client
+    if slot.kind != SLOT_PLAIN and slot.kind != SLOT_PART:
+        return False
+    client = slot.whole.client if slot.kind == SLOT_PART else slot.client
+    return client == NULL or (ended_too and (<Client>client).session.flags & S_ENDED)
+
+
+cdef int forsake(Link link, bint ended_too) except -1:
+    """Take back what was never written and nobody waits for: it must not be executed so late (rule 24)."""
+    cdef Backend backend = link.lane.backend
+    cdef uint32_t first = link.ring.count - link.unsent, place
+    cdef uint32_t kept = first
+    cdef size_t from_, to = 0
+    cdef uint64_t start = link.written
+    cdef Slot* slot
+    cdef Ring gone
+    cdef bytes line
+    if link.private or not link.unsent:
+        return 0
+    memset(&gone, 0, sizeof(Ring))
+    for place in range(first, link.ring.count):
+        slot = link.ring.places[(link.ring.head + place) & link.ring.mask]
+        from_ = <size_t>(slot.begin - start)
+        if is_forsaken(slot, ended_too):
+            ring_push(&gone, slot)
+            continue
+        slot.begin = start + to
+        memmove(link.out.ptr + to, link.out.ptr + from_, slot.bytes)
+        to += slot.bytes
+        link.ring.places[(link.ring.head + kept) & link.ring.mask] = slot
+        kept += 1
+    link.ring.count = kept
+    link.unsent = kept - first
+    link.out.len = to
+    link.stream_end = start + to
+    line = error_line(errno.ETIMEDOUT)
+    while gone.count:
+        slot = ring_pop(&gone)
+        backend.in_queue -= 1
+        backend.in_queue_bytes -= slot.bytes
+        slot_fail(slot, line, len(line))
+    ring_free(&gone)
+    return 0
 
 
 cdef int link_flush(Link link) except -1:
@@ -300,7 +352,8 @@ cdef int take_line(Link link, Slot* slot, const char* p, size_t n) except -1:
             buf_append(&slot.excuse, p, n)
         return 0
     ring_pop(&link.ring)
-    if slot.excuse.len and p[0] == c'-':
+    # Only EXECABORT says that nothing of the transaction was executed, for the reason given before.
+    if slot.excuse.len and n >= 11 and memcmp(p, <const char*>b"-EXECABORT ", 11) == 0:
         taken = link.lane.backend.pool.take_error(link, slot, slot.excuse.ptr, slot.excuse.len)
     else:
         taken = link.lane.backend.pool.take_error(link, slot, p, n)

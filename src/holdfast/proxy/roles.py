@@ -3,9 +3,11 @@
 What it is: what happens between "this server leads, somebody says" and "requests go
 there". The server has to say itself that it is a primary (ROLE). Then, before the
 first request goes to it, what is still on its way to the old one is waited for, while
-the old one answers: a client's requests stay in order, and what comes back as not
-executed goes before what came later. What never comes back ends with an error. What it
-is not: the knowledge of who leads (`sentinel_pool`, `cluster_pool`).
+the old one lives: a client's requests stay in order, and what comes back as not
+executed goes before what came later. A node that is demoted may have requests waiting
+that it refuses only in the end (paused, without a lease), but it answers a PING; one
+that is stopped does not. What never comes back ends with an error. What it is not: the
+knowledge of who leads (`sentinel_pool`, `cluster_pool`).
 
 How to read it: `Follower.lead` is the way of a new primary, `_doubted` that of a lost one.
 """
@@ -26,8 +28,10 @@ PROOF_S = 0.5
 """For the answer; then its connections are made anew."""
 PACE_S = 0.02
 DRAIN_LOOK_S = 0.002
-SILENT_S = 0.03
-"""An old primary that answered nothing for so long will not."""
+PULSE_S = 0.01
+"""Between two PINGs to an old primary that still owes answers."""
+SILENT_S = 0.06
+"""An old primary that answered nothing for so long, not even PING, will not."""
 DRAIN_MOST_S = 1.0
 
 
@@ -51,6 +55,9 @@ class Follower:
         self._asked_at = 0.0
         self._probe: Link | None = None
         self._draining = False
+        self._pulse_at = 0.0
+        """When the old primary last answered a PING."""
+        self._pulse: Link | None = None
         self._next: Backend | None = None
         """The primary to be, while the old one is waited for."""
         self._led_at = 0.0
@@ -149,21 +156,41 @@ class Follower:
             return
         self._draining, self._next = True, backend
         self.shard.primary = None
-        self._drain(old, backend, old.responses, self.pool.exchange.loop.time(), 0.0)
+        began = self._pulse_at = self.pool.exchange.loop.time()
+        self.pool.exchange.loop.call_later(PULSE_S, self._feel, old)
+        self._drain(old, backend, old.responses, began, began)
 
-    def _drain(self, old: Backend, new: Backend, responses: int, since: float, waited: float) -> None:
+    def _drain(self, old: Backend, new: Backend, responses: int, since: float, began: float) -> None:
         if self.closed:
             return
         now = self.pool.exchange.loop.time()
         if old.responses != responses:
             responses, since = old.responses, now
-        if old.busy() and now - since < SILENT_S and waited < DRAIN_MOST_S:
-            self.pool.exchange.loop.call_later(
-                DRAIN_LOOK_S, self._drain, old, new, responses, since, waited + DRAIN_LOOK_S
-            )
+        if old.busy() and now - max(since, self._pulse_at) < SILENT_S and now - began < DRAIN_MOST_S:
+            self.pool.exchange.loop.call_later(DRAIN_LOOK_S, self._drain, old, new, responses, since, began)
             return
         self._draining, self._next = False, None
+        if self._pulse is not None:
+            links.close(self._pulse)
+            self._pulse = None
         self._take_over(new, old)
+
+    def _feel(self, old: Backend) -> None:
+        """PING an old primary while it is waited for, on a connection of its own."""
+        exchange = self.pool.exchange
+        if not self._draining or self.closed:
+            return
+        if not exchange.engine.tick_open:
+            exchange.open_tick()
+        if self._pulse is None:
+            self._pulse = links.open_private(old, 0, 2)
+
+        def answered(frame: bytes | None) -> None:
+            if frame is not None:
+                self._pulse_at = exchange.loop.time()
+                exchange.loop.call_later(PULSE_S, self._feel, old)
+
+        links.send_words(self._pulse, [b"PING"], answered)
 
     def _take_over(self, new: Backend, old: Backend | None) -> None:
         self.current = new
@@ -217,5 +244,6 @@ class Follower:
     def close(self) -> None:
         """Follow no more."""
         self.closed = True
-        if self._probe is not None:
-            links.close(self._probe)
+        for each in (self._probe, self._pulse):
+            if each is not None:
+                links.close(each)

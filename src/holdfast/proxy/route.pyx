@@ -123,7 +123,7 @@ cdef int answer_here(Client client, Call* c) except -1:
 cdef int answer_locally(Client client, Call* c) except -1:
     """A command of the proxy's own; those that change how the client speaks wait for what is open."""
     cdef bytes name = <bytes>c.command.name
-    if name == b"reset" and client.pending:
+    if (name == b"reset" or name == b"hello") and client.pending:
         client.until_idle = True
         return 0
     answer_here(client, c)
@@ -376,7 +376,10 @@ cdef int listen(Client client, Call* c) except -1:
     words = [slice_bytes(c.argv[i]) for i in range(c.argc)]
     if hub is None:
         return answer_error(client, b"ERR there is nothing to listen to")
-    if not hub.hears(client, words):
+    heard = hub.hears(client, words)
+    if type(heard) is bytes:
+        return answer_error(client, heard)
+    if not heard:
         client.until_idle = True
         return 0
     answer_here(client, c)

@@ -119,6 +119,7 @@ cdef class Link(Polled):
     cdef readonly Exchange exchange
     cdef readonly Lane lane
     cdef readonly bint connected, private, retired
+    cdef double opened_at               # when it was begun, on the loop's clock
     cdef bint dirty
     cdef Buf out                        # not yet written
     cdef uint64_t stream_end, written   # bytes ever put into out; bytes of them that were written

@@ -1,8 +1,8 @@
 """SENTINEL ADDRESS: agents of a virtual address ask for this Sentinel's vote.
 
-    SENTINEL ADDRESS GRANT name agent lease-ms CLAIM|RENEW   → [1|0, holder, milliseconds left]
-    SENTINEL ADDRESS RELEASE name agent                      → 1 or 0
-    SENTINEL ADDRESS LIST                                    → [[name, holder, milliseconds left], …]
+    SENTINEL ADDRESS GRANT name agent lease-ms CLAIM|RENEW [late-ms] → [1|0, holder, milliseconds left]
+    SENTINEL ADDRESS RELEASE name agent                              → 1 or 0
+    SENTINEL ADDRESS LIST                                            → [[name, holder, milliseconds left], …]
 
 What it is: words in, reply out. What it is not: the vote (`address_grants`).
 """
@@ -15,7 +15,7 @@ from holdfast.engine.state import Session
 from holdfast.engine.values import CommandError
 from holdfast.sentinel.address_grants import AddressGrants
 
-USAGE = "ERR SENTINEL ADDRESS GRANT name agent lease-ms CLAIM|RENEW, RELEASE name agent, or LIST"
+USAGE = "ERR SENTINEL ADDRESS GRANT name agent lease-ms CLAIM|RENEW [late-ms], RELEASE name agent, or LIST"
 
 
 class Voter(Protocol):
@@ -34,10 +34,12 @@ def address(session: Session, args: list[bytes]) -> object:
     now_ms = voter.steady_ms()
     words = [each.decode(errors="replace") for each in args[2:]]
     match [words[0].upper(), *words[1:]]:
-        case ["GRANT", name, agent, lease_ms, manner] if manner.upper() in ("CLAIM", "RENEW"):
+        case ["GRANT", name, agent, lease_ms, manner, *late] if (
+            manner.upper() in ("CLAIM", "RENEW") and len(late) <= 1
+        ):
             try:
                 answer = voter.address_grants.ask(
-                    name, agent, int(lease_ms), manner.upper() == "RENEW", now_ms
+                    name, agent, int(lease_ms), manner.upper() == "RENEW", now_ms, *map(int, late)
                 )
             except ValueError as error:
                 raise CommandError(f"ERR {error}") from None

@@ -39,7 +39,7 @@ from holdfast.sentinel.question_commands import (
 from holdfast.sentinel.settings import PrimaryOptions
 
 HELP = (
-    "ADDRESS GRANT <name> <agent> <lease-ms> CLAIM|RENEW | RELEASE <name> <agent> | LIST",
+    "ADDRESS GRANT <name> <agent> <lease-ms> CLAIM|RENEW [<late-ms>] | RELEASE <name> <agent> | LIST",
     "    Vote for the agent that may hold a virtual address.",
     "CKQUORUM <master-name>",
     "    Tell whether quorum and majority can be reached for a failover.",

@@ -3,8 +3,8 @@
 What it is: what SENTINEL FAILOVER does where the nodes know no orders of ours. The primary is
 told CLIENT PAUSE ... WRITE, then where its stream stands; when the replica's INFO says that it
 has come so far, it is promoted, and the old primary follows it before its writes go on: they
-are answered by closing the connection, never executed. What it is not: a failover of ours,
-which goes by epochs and fences (`takeover`).
+are answered with -READONLY, never executed, and then its clients are disconnected. What it is
+not: a failover of ours, which goes by epochs and fences (`takeover`).
 
 FAILOVER TO would do the same with one command; but while redis-server pauses writes it asks
 its replicas for nothing, and they tell by themselves how far they are once a second: half a

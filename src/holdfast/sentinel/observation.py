@@ -215,8 +215,9 @@ def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: in
             granting.grant(sentinel, replica, now_ms)
         if primary.hand_over is not None:
             primary.converted_ms = now_ms
-            orders.follow(sentinel, primary, replica, now_ms)
+            orders.follow(sentinel, primary, replica, now_ms, closes_clients=False)
             hand_over.end(sentinel, primary)
+            orders.send_away(sentinel, primary)
         asking.publish_everywhere(sentinel, primary, now_ms)
     sentinel.persist()
     sentinel.tell("+promoted-slave", replica)

@@ -5,7 +5,8 @@ as redis-sentinel sends it, orders with an epoch for nodes that were ever fenced
 is not: when (`failover`, `observation`).
 
 The clients of a demoted stock node are disconnected in the same transaction, so that none goes
-on talking to it; a node of ours sends its own away when it obeys. INFO is asked right behind, so
+on talking to it, but after a planned failover: then they hear first that it is a replica. A node
+of ours sends its own away when it obeys. INFO is asked right behind, so
 that the next step need not wait.
 """
 
@@ -16,7 +17,9 @@ from holdfast.sentinel.model import Address, Instance, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
 
 
-def replica_of(sentinel: Sentinel, node: Instance, address: Address | None, now_ms: int) -> bool:
+def replica_of(
+    sentinel: Sentinel, node: Instance, address: Address | None, now_ms: int, *, closes_clients: bool = True
+) -> bool:
     """Send REPLICAOF, None for NO ONE, to a stock node; False: it cannot be reached."""
     if not node.link.is_up:
         return False
@@ -29,21 +32,24 @@ def replica_of(sentinel: Sentinel, node: Instance, address: Address | None, now_
     sentinel.send(node, "MULTI")
     sentinel.send(node, "SLAVEOF", host, port)
     sentinel.send(node, "CONFIG", "REWRITE")
-    sentinel.send(node, "CLIENT", "KILL", "TYPE", "normal")
-    sentinel.send(node, "CLIENT", "KILL", "TYPE", "pubsub")
+    if closes_clients:
+        sentinel.send(node, "CLIENT", "KILL", "TYPE", "normal")
+        sentinel.send(node, "CLIENT", "KILL", "TYPE", "pubsub")
     sentinel.send(node, "EXEC", on_reply=executed)
     asking.ask_info(sentinel, node, now_ms)
     return True
 
 
-def follow(sentinel: Sentinel, node: Instance, target: Instance, now_ms: int) -> bool:
+def follow(
+    sentinel: Sentinel, node: Instance, target: Instance, now_ms: int, *, closes_clients: bool = True
+) -> bool:
     """Have a node follow another, by the order that it understands; False: it cannot be reached."""
     if not node.link.is_up or node.is_stranger:
         return False
     group, words = node.group, sentinel.orders
     epoch = target.fence_epoch
     if words is None or not node.node_id or not epoch:
-        return replica_of(sentinel, node, target.address, now_ms)
+        return replica_of(sentinel, node, target.address, now_ms, closes_clients=closes_clients)
     leader = group.leader if group.leader_epoch == epoch else sentinel.my_id
 
     def ordered(reply: Reply, at_ms: int) -> None:
@@ -56,6 +62,22 @@ def follow(sentinel: Sentinel, node: Instance, target: Instance, now_ms: int) ->
     sentinel.send(node, "CONFIG", "REWRITE")
     asking.ask_info(sentinel, node, now_ms)
     return True
+
+
+def send_away(sentinel: Sentinel, node: Instance) -> None:
+    """Disconnect the clients of a demoted stock node, once what it had paused is answered.
+
+    The answer is -READONLY: so a client knows that its write was not executed, where a connection
+    that closes leaves it in doubt. They go out no later than the answer to our PING.
+    """
+
+    def answered(reply: Reply, at_ms: int) -> None:
+        if node.link.is_up:
+            sentinel.send(node, "CLIENT", "KILL", "TYPE", "normal")
+            sentinel.send(node, "CLIENT", "KILL", "TYPE", "pubsub")
+
+    if node.link.is_up:
+        sentinel.send(node, "PING", on_reply=answered)
 
 
 def close_clients(sentinel: Sentinel, node: Instance) -> None:

@@ -42,12 +42,20 @@ class Voter:
     """One Sentinel."""
 
     def __init__(
-        self, endpoint: Endpoint, settings: AddressSettings, agent: str, now_ms: Callable[[], int]
+        self,
+        endpoint: Endpoint,
+        settings: AddressSettings,
+        agent: str,
+        now_ms: Callable[[], int],
+        *,
+        lease_ms: int,
+        late_ms: int,
     ) -> None:
         self.name = f"{endpoint[0]}:{endpoint[1]}"
         self._settings, self._agent, self._now_ms = settings, agent, now_ms
         self._is_stock = False
-        timeout_s = settings.lease_ms / 3000
+        self._lease_ms, self._late_ms = lease_ms, late_ms
+        timeout_s = lease_ms / 3000
         self._client = redis.Redis(
             host=endpoint[0],
             port=endpoint[1],
@@ -74,10 +82,9 @@ class Voter:
                 is_ours = (str(found[0]), int(found[1])) == settings.server
             if not wants_vote or self._is_stock:
                 return Heard(sent_ms, primary, is_ours, None, self._is_stock)
-            words = ("GRANT", settings.name, self._agent, settings.lease_ms)
-            granted, holder, _ = await self._run(
-                "SENTINEL", "ADDRESS", *words, "RENEW" if is_holder else "CLAIM"
-            )
+            words = ("GRANT", settings.name, self._agent, self._lease_ms)
+            manner = "RENEW" if is_holder else "CLAIM"
+            granted, holder, _ = await self._run("SENTINEL", "ADDRESS", *words, manner, self._late_ms)
             word = f"its vote is with {holder}" if holder else "started a moment ago and must wait"
             return Heard(sent_ms, primary, is_ours, (bool(granted), word))
         except exceptions.ResponseError as error:
@@ -125,6 +132,17 @@ class LocalServer:
             single_connection_client=True,
             retry=Retry(NoBackoff(), 0),
         )
+
+    async def leads(self) -> bool:
+        """Ask a data node for its role; tell whether it says that it is a primary."""
+        try:
+            role = await cast(Any, self._client).execute_command("ROLE")
+        except exceptions.ResponseError:
+            return False
+        except TALK_FAILS:
+            await self.close()
+            return False
+        return bool(role and role[0] in (b"master", "master"))
 
     async def check(self) -> tuple[bool, str]:
         """PING it; return whether it serves, and what it said."""

@@ -6,8 +6,8 @@ hooks (`holdfast.node.vip`); the lease's arithmetic (`lease`).
 Rules:
 - Nobody holds the address without the grants of a majority of voters, and nobody keeps it
   longer than they last: released first, or run out first, acquired after.
-- The kernel gets the lease as the address's lifetime, in whole seconds and rounded down, so
-  that the address goes even when this process is stopped; it is renewed with the lease.
+- The kernel gets the lease as the address's time, in grains of what it can count and rounded
+  down, so that the address goes even when this process is stopped; it is renewed with the lease.
 - A holder whose server is gone, or who is no longer the one to hold, takes the address away
   first and gives its votes back after.
 - What is found on the interface at the start is a leftover, and is removed.
@@ -98,9 +98,9 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class AddAddress:
-    """Add the address, or renew its lifetime, for so many seconds; tell `added` when it was new."""
+    """Add the address, or renew its time, for so many milliseconds; tell `added` when it was new."""
 
-    valid_s: int
+    left_ms: int
     is_new: bool
 
 
@@ -129,16 +129,25 @@ class Machine:
     """One virtual address on one host. All times are milliseconds of a clock that never goes back."""
 
     def __init__(
-        self, voters: tuple[str, ...], lease_ms: int, luck: random.Random, *, follows_primary: bool
+        self,
+        voters: tuple[str, ...],
+        lease_ms: int,
+        luck: random.Random,
+        *,
+        follows_primary: bool,
+        grain_ms: int = 1,
     ) -> None:
-        """Begin in standby; `follows_primary`: hold where the primary is, else where a proxy lives."""
+        """Begin in standby; `follows_primary`: hold where the primary is, else where a proxy lives.
+
+        `grain_ms`: the kernel counts an address's time in these.
+        """
         self.state = State.STANDBY
         self.lease = Lease(len(voters), lease_ms)
         self.follows_primary = follows_primary
         self.server_alive = False
         self.server_word = "not asked yet"
         self.effects: list[Effect] = []
-        self._luck = luck
+        self._luck, self._grain_ms = luck, grain_ms
         self._voters = voters
         self._stock = {each: StockVoter(lease_ms) for each in voters}
         self._named: dict[str, tuple[bool, str, int]] = {}
@@ -187,8 +196,9 @@ class Machine:
         if self.state is not State.PREPARING:
             return
         left_ms = self.lease.ends_ms() - now_ms
-        if left_ms <= 0 or not self.is_wanted(now_ms):
-            self._give_up("the lease ran out meanwhile" if left_ms <= 0 else self.reasons(now_ms)[0])
+        if left_ms < self._grain_ms or not self.is_wanted(now_ms):
+            ran_out = left_ms < self._grain_ms
+            self._give_up("the lease ran out meanwhile" if ran_out else self.reasons(now_ms)[0])
             return
         self._go(Event.PREPARED)
         self._lifetime(left_ms, is_new=True)
@@ -288,7 +298,8 @@ class Machine:
 
     def _lifetime(self, left_ms: int, *, is_new: bool) -> None:
         self._lifetime_until_ms = self.lease.ends_ms()
-        self.effects.append(AddAddress(max(1, left_ms // 1000), is_new))
+        if left_ms >= self._grain_ms:
+            self.effects.append(AddAddress(left_ms // self._grain_ms * self._grain_ms, is_new))
 
     def _give_up(self, why: str) -> None:
         self._go(Event.GIVEN_UP)

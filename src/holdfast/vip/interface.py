@@ -14,8 +14,13 @@ from holdfast.vip.settings import AddressSettings
 class Addresses(Protocol):
     """The addresses of one `AddressSettings` on this host."""
 
-    async def add(self, valid_s: int) -> None:
-        """Add them, or renew them, for so many seconds. Raises OSError."""
+    grain_ms: int
+    """What the kernel counts their time in: 1, or 1000 where it knows lifetimes of seconds only."""
+    late_ms: int
+    """How much later than asked for they may still be seen."""
+
+    async def add(self, left_ms: int) -> None:
+        """Add them, or renew them, for so many milliseconds, a grain or more. Raises OSError."""
         ...
 
     async def remove(self) -> bool:

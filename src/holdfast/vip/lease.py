@@ -14,7 +14,7 @@ How to read it: `Lease`, then `StockVoter`.
 
 from __future__ import annotations
 
-from holdfast.server.address_lease import kept_ms
+from holdfast.server.address_lease import LIFETIME_LEASE_MS, kept_ms
 
 
 class Lease:
@@ -48,10 +48,13 @@ class Lease:
 
 
 class StockVoter:
-    """What a Sentinel that knows no votes is worth: its word on who the primary is."""
+    """What a Sentinel that knows no votes is worth: its word on who the primary is.
+
+    Nobody tells it what the earlier holder's kernel can do, so the slowest is waited for.
+    """
 
     def __init__(self, length_ms: int) -> None:
-        self._length_ms = length_ms
+        self._length_ms = max(length_ms, LIFETIME_LEASE_MS)
         self._since_ms: int | None = None
         self._latest_sent_ms = 0
 

@@ -1,6 +1,9 @@
 """Addresses of a Linux interface through netlink (pyroute2), and announcements through a raw socket.
 
-What it is: the only part that touches the kernel; it needs CAP_NET_ADMIN and CAP_NET_RAW.
+What it is: the only part that touches the kernel; it needs CAP_NET_ADMIN and CAP_NET_RAW. The
+lease goes into the kernel twice: as the time of a gate (`gate`), to the millisecond, and as the
+address's lifetime, in whole seconds, which takes it away when the gate has been shut for a
+while. Without nf_tables the lifetime stands alone, and must not outlast the lease.
 What it is not: the frames (`announce`), or any decision.
 
 How to read it: `KernelAddresses` is `interface.Addresses`; `DryAddresses` only says what it
@@ -17,11 +20,15 @@ from typing import Any
 
 from pyroute2 import AsyncIPRoute, NetlinkError
 
+from holdfast.server.address_lease import KERNEL_LATE_MS
 from holdfast.vip import announce
+from holdfast.vip.gate import GATE_LATE_MS, Gate
 from holdfast.vip.settings import AddressSettings
 
 NO_DUPLICATE_DETECTION = 0x02
 """IFA_F_NODAD: an IPv6 address is of use at once; the lease says that nobody else has it."""
+SPARE_S = 2
+"""How much longer the address lives than its gate is open, so that it is never too short for a renewal."""
 GONE = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.ESRCH)
 
 
@@ -30,6 +37,10 @@ class KernelAddresses:
 
     def __init__(self, settings: AddressSettings) -> None:
         self.settings = settings
+        self.grain_ms, self.late_ms = 1000, KERNEL_LATE_MS
+        self.gate: Gate | None = None
+        self.gate_missing = ""
+        """Why there is no gate; empty: there is one."""
         self._netlink: Any = None
 
     async def open(self) -> None:
@@ -37,14 +48,26 @@ class KernelAddresses:
         self._netlink = AsyncIPRoute()
         await self._netlink.setup_endpoint()
         await self._index()
+        try:
+            self.gate = Gate(self.settings)
+        except OSError as error:
+            self.gate_missing = str(error)
+        else:
+            self.grain_ms, self.late_ms = 1, GATE_LATE_MS
 
     async def close(self) -> None:
         """Disconnect."""
         if self._netlink is not None:
             self._netlink.close()
+        if self.gate is not None:
+            self.gate.remove()
 
-    async def add(self, valid_s: int) -> None:
-        """Add or renew, for `valid_s` seconds: then the kernel takes them away by itself."""
+    async def add(self, left_ms: int) -> None:
+        """Add or renew, for `left_ms`: then the kernel takes them away by itself."""
+        valid_s = left_ms // 1000
+        if self.gate is not None:
+            self.gate.open(left_ms)
+            valid_s += SPARE_S
         for each in self.settings.addresses:
             flags = {"flags": NO_DUPLICATE_DETECTION} if each.version == 6 else {}
             await self._change("replace", each, preferred_lft=valid_s, valid_lft=valid_s, **flags)
@@ -52,6 +75,8 @@ class KernelAddresses:
     async def remove(self) -> bool:
         """Take away those that are there."""
         removed = False
+        if self.gate is not None:
+            self.gate.shut()
         for each in self.settings.addresses:
             try:
                 await self._change("del", each)
@@ -95,6 +120,7 @@ class DryAddresses:
         self._what = f"{', '.join(str(each) for each in settings.addresses)} on {settings.interface}"
         self._tell = tell
         self._is_there = False
+        self.grain_ms, self.late_ms = 1, 0
 
     async def open(self) -> None:
         """Do nothing."""
@@ -102,10 +128,10 @@ class DryAddresses:
     async def close(self) -> None:
         """Do nothing."""
 
-    async def add(self, valid_s: int) -> None:
+    async def add(self, left_ms: int) -> None:
         """Say the first time what would be added."""
         if not self._is_there:
-            self._tell(f"dry run: would add {self._what} for {valid_s} s, and renew it")
+            self._tell(f"dry run: would add {self._what} for {left_ms} ms, and renew it")
         self._is_there = True
 
     async def remove(self) -> bool:

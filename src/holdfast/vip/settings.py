@@ -46,7 +46,8 @@ class AddressSettings:
     follow: str = "primary"
     """"primary": be where the Sentinels say that the primary is; "proxy": where a proxy lives."""
     primary_name: str = "mymaster"
-    lease_ms: int = 1500
+    lease_ms: int = 1000
+    """How long a stopped host keeps the address; raised to 1500 where the kernel has no nf_tables."""
     check_ms: int = 50
     """Between two PINGs to the local server."""
     server_down_after_ms: int = 1000

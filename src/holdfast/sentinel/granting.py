@@ -43,7 +43,7 @@ def lease_ms(primary: Primary) -> int:
 
 def has_stranger(primary: Primary) -> bool:
     """Tell whether a Sentinel is known that is not ours: it may lead, and wait for nobody."""
-    for each in primary.sentinels.values():  # asked at every look: a generator would cost the most of it
+    for each in primary.sentinels.values():  # noqa: SIM110 - a generator would cost half of every look
         if each.is_ours is False:
             return True
     return False

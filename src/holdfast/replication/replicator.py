@@ -474,6 +474,8 @@ class Replicator:
         if not self.standing.is_managed and not self.is_bound():
             self.standing.by_hand(False)
             self.follow_by_hand(host, port)
+            if not self.key_count:
+                self.standing.holds_nothing()  # nobody need wait for what it might hold
             return
         epoch, named = state.fence_epoch, state.fence_leader or leader
         if self.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:

@@ -146,18 +146,25 @@ def running(*peers: Peer) -> Iterator[tuple[Peer, ...]]:
 
 
 def find_binary(name: str) -> str | None:
-    """Return the path of a foreign program, or None. `HOLDFAST_REDIS_SERVER` and the like come first."""
+    """Return the path of a foreign program, or None.
+
+    `HOLDFAST_REDIS_SERVER`, `HOLDFAST_VALKEY_SERVER` and the like come before the PATH.
+    """
     chosen = os.environ.get("HOLDFAST_" + name.upper().replace("-", "_"))
     return chosen or shutil.which(name)
 
 
+WITHOUT_PACKAGE = ("valkey-server", "valkey-sentinel", "valkey-cli")
+"""Programs that Debian does not package: whoever has built them names them, and CI does without."""
+
+
 def require_peer(name: str) -> str:
-    """Return the path of a foreign program; without it skip loudly, or fail when CI=true."""
+    """Return the path of a foreign program; without it skip loudly, or fail when CI=true (if packaged)."""
     path = find_binary(name)
     if path is not None:
         return path
     message = f"PEER MISSING: {name} is not installed, nothing was compared with it"
-    if os.environ.get("CI", "").lower() == "true":
+    if os.environ.get("CI", "").lower() == "true" and name not in WITHOUT_PACKAGE:
         pytest.fail(message)
     print(message, file=sys.stderr)
     pytest.skip(message)

@@ -211,7 +211,7 @@ def test_a_moved_key_stays_at_its_source_until_the_replicas_of_the_target_hold_i
         stage.close()
 
 
-def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_nobody_else_heard() -> None:
+def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_no_majority_heard() -> None:
     stage = Stage(13)
     try:
         _, target = _begin_move_of_slot_0(stage)
@@ -224,7 +224,8 @@ def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_
         stage.world.resume("e")
         stage.world.run(1.0)
         stage.world.partition(["b"], list("acdf"))  # what is announced reaches only the replica
-        assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target) in OK
+        answer = str(stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target))
+        assert "Another node has taken" in answer, "no majority knew, so it was not in force"
         stage.kill("b")
         stage.world.heal_all()
         assert stage.await_true(lambda: not stage.nodes.latest["e"].replication.is_replica, 30)
@@ -232,6 +233,77 @@ def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_
         assert stage.await_true(lambda: agrees(stage), 60)
         assert stage.ask("e", "GET", "{06S}") in ("kept", b"kept")
         assert stage.ask("e", "SET", "{06S}", "more") in OK
+    finally:
+        stage.close()
+
+
+FIVE = "a, b, c, d, e", "f, g, h, i, j"
+"""Primaries and their replicas, in this order."""
+
+
+def _give_slot_0(stage: Stage) -> Any:
+    side = stage.nodes.latest["b"].cluster
+    assert side is not None
+    return stage.ask("a", "CLUSTER", "GIVE", side.me.id, 0)
+
+
+def test_a_slot_given_in_a_minority_is_served_by_nobody_there_and_what_was_acknowledged_stays() -> None:
+    stage = Stage(21)
+    try:
+        settings = {"cluster-node-timeout": "2000", "cluster-require-full-coverage": "no"}
+        form_cluster(stage, *FIVE, SHARD_SETTINGS | settings)
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "kept") in OK
+        stage.world.partition(["a", "b", "g"], list("cdefhij"))
+        given = _give_slot_0(stage)  # to b and its replica, both cut off from the majority
+        assert not isinstance(given, int), given
+        assert stage.ask("b", "SET", "{06S}2", "more") not in OK
+        assert stage.await_true(lambda: not stage.nodes.latest["f"].replication.is_replica, 30)
+        stage.world.run(6.0)
+        assert stage.ask("f", "GET", "{06S}") in ("kept", b"kept")
+        stage.mend()
+        assert stage.await_true(lambda: agrees(stage), 60)
+        holders = [
+            name
+            for name, node in stage.nodes.all_serving().items()
+            if not node.replication.is_replica and keys_in_slot(node.engine, 0, 10)
+        ]
+        assert len(holders) == 1
+        assert stage.ask(holders[0], "GET", "{06S}") in ("kept", b"kept")
+        assert stage.ask(holders[0], "SET", "{06S}", "more") in OK
+    finally:
+        stage.close()
+
+
+def test_a_slot_that_came_as_a_whole_is_the_heirs_though_its_taker_dies_right_behind_its_claim() -> None:
+    stage = Stage(22)
+    try:
+        form_cluster(stage, *FIVE, {**SHARD_SETTINGS, "cluster-node-timeout": "2000"})
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "kept") in OK
+        node = stage.nodes.latest["b"]
+        assert node.cluster is not None
+        log = node.cluster.view.log
+
+        def die(text: str, level: str = "notice") -> None:
+            log(text, level)
+            if "slots taken from" in text:  # claimed, and not yet announced to anybody
+                stage.world.loop.call_soon(stage.kill, "b")
+
+        node.cluster.view.log = die  # type: ignore[method-assign]
+        given = _give_slot_0(stage)
+        assert not stage.nodes.runs("b")
+        assert stage.await_true(lambda: not stage.nodes.latest["g"].replication.is_replica, 30)
+        leader = "g" if isinstance(given, int) else "a"
+        stage.world.run(6.0)
+        assert stage.ask(leader, "GET", "{06S}") in ("kept", b"kept"), given
+        stage.start_again("b")
+        assert stage.await_true(lambda: agrees(stage), 60)
+        side = stage.nodes.latest["c"].cluster
+        assert side is not None
+        owner = side.owner(0)
+        assert owner is not None
+        assert owner.id == stage.nodes.latest[leader].cluster.me.id  # type: ignore[union-attr]
     finally:
         stage.close()
 

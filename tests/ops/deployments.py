@@ -40,12 +40,12 @@ SPAN = 16
 PATIENCE_S = 30.0
 
 
-def holdfast(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command `holdfast` to its end."""
+def holdfast(*words: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command `holdfast` to its end, with these variables in its environment."""
     return subprocess.run(
         [sys.executable, "-m", "holdfast.cli.main", *words],
         cwd=cwd,
-        env=environment(),
+        env={**environment(), **variables},
         capture_output=True,
         text=True,
         timeout=120,

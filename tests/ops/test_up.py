@@ -210,3 +210,16 @@ def test_an_address_that_is_taken_is_said_at_once(running: Running, tmp_path: Pa
     assert done.returncode == 1
     assert f"127.0.0.1:{running.port + 1} (node-1)" in done.stderr
     assert running.status()["health"] == "ok"
+
+
+def test_a_server_that_does_not_stay_up_is_said_with_what_it_logged(tmp_path: Path) -> None:
+    words = ["up", "--engine", "redis", "--port", str(free_base()), "--data", str(tmp_path / "data")]
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho out of order\nexit 1\n")
+    program.chmod(0o755)
+    nowhere = holdfast(*words, cwd=tmp_path, PATH="")
+    assert nowhere.returncode == 1 and "redis-server is not installed" in nowhere.stderr
+    for more in ([], ["--detach"]):
+        done = holdfast(*words, *more, cwd=tmp_path, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert "does not stay up, it ended with status 1\n  out of order" in done.stderr

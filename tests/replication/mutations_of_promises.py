@@ -157,7 +157,7 @@ class ChangesInOneStep(gate.AcknowledgementGate):
 
     def change(self, newest: MemberSet, now_ms: int) -> gate.Verdict:
         verdict = super().change(newest, now_ms)
-        return replace(verdict, append=verdict.append.alone()) if verdict.append else verdict
+        return verdict._replace(append=verdict.append.alone()) if verdict.append else verdict
 
 
 class AsksForOneLess(gate.AcknowledgementGate):

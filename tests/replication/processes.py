@@ -1,4 +1,4 @@
-"""Servers as processes, ours and redis-server, and links between them that can be cut.
+"""Servers as processes, ours, redis-server and valkey-server, and links between them that can be cut.
 
 What this is: what the tests of pairs and chains stand on. What it is not: assertions.
 
@@ -10,24 +10,24 @@ set in a form that does not depend on encodings.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 import redis
 
+from tests.peers import require_peer
 from tests.ports import free_port
 
-needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
-
+PAIRS = [("ours", "ours"), ("redis", "ours"), ("ours", "redis"), ("valkey", "ours"), ("ours", "valkey")]
+"""Primary and replica; what is not ours is at either end."""
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 30.0
 
@@ -47,10 +47,12 @@ def await_true(condition: Callable[[], object], what: str, within_s: float = WAI
 
 
 class Server:
-    """A running server; `kind` is "ours" or "redis"."""
+    """A running server; `kind` is "ours", "redis" or "valkey" (without the program the test is skipped)."""
 
     def __init__(self, kind: str, directory: Path, *options: str, port: int = 0) -> None:
         self.kind = kind
+        own = [sys.executable, "-m", "holdfast.cli.server"]
+        self.program = own if kind == "ours" else [require_peer(f"{kind}-server")]
         self.port = port or free_port()
         self.directory = directory
         directory.mkdir(exist_ok=True)
@@ -60,10 +62,9 @@ class Server:
 
     def start(self) -> None:
         """Run it, and wait until it answers."""
-        program = ["redis-server"] if self.kind == "redis" else [sys.executable, "-m", "holdfast.cli.server"]
         fixed = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
         quick = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--hz", "50"]
-        words = [*program, *fixed, *quick]
+        words = [*self.program, *fixed, *quick]
         if "--save" not in self.options:
             words += ["--save", ""]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))}
@@ -119,6 +120,16 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self.stop()
+
+
+@contextmanager
+def pair(kinds: tuple[str, str], directory: Path, *options: str) -> Iterator[tuple[Server, Server]]:
+    """Run a primary and a replica of these kinds with the same options, in sync."""
+    with Server(kinds[0], directory / "p", *options) as primary:
+        with Server(kinds[1], directory / "r", *options) as replica:
+            replica.follow(primary.port)
+            await_true(replica.is_synced, "first sync")
+            yield primary, replica
 
 
 class Link:

@@ -53,9 +53,9 @@ def test_at_most_so_many_syncs_run_and_the_others_keep_their_place() -> None:
     settings = replace(DISKLESS, diskless=False, max_concurrent_syncs=2)
     line = [waiting(name, at) for at, name in enumerate("dcba")]
     assert next_snapshot(line, settings, False, 9) == StartSnapshot(("d", "c"), False)
-    busy = [replace(line[0], stage=Stage.SENDING), replace(line[1], stage=Stage.SNAPSHOTTING), *line[2:]]
+    busy = [line[0]._replace(stage=Stage.SENDING), line[1]._replace(stage=Stage.SNAPSHOTTING), *line[2:]]
     assert isinstance(next_snapshot(busy, settings, False, 9), WaitUntil)
-    freed = [replace(busy[0], stage=Stage.ONLINE), *busy[1:]]
+    freed = [busy[0]._replace(stage=Stage.ONLINE), *busy[1:]]
     assert next_snapshot(freed, settings, False, 9) == StartSnapshot(("b",), False)
     assert room_left(freed, settings) == 1
 
@@ -63,7 +63,7 @@ def test_at_most_so_many_syncs_run_and_the_others_keep_their_place() -> None:
 def test_a_replica_without_the_end_mark_is_served_from_disk_and_left_out_of_a_diskless_snapshot() -> None:
     old, new = waiting("old", 0, knows_eof=False), waiting("new", 1)
     assert next_snapshot([old, new], DISKLESS, False, 9000) == StartSnapshot(("old", "new"), False)
-    young_old = replace(old, asked_at_ms=5)
+    young_old = old._replace(asked_at_ms=5)
     assert next_snapshot([young_old, new], DISKLESS, False, 9000) == StartSnapshot(("new",), True)
 
 
@@ -74,7 +74,7 @@ def test_a_late_comer_joins_a_snapshot_on_disk_while_its_stream_is_kept_and_no_o
     served, late = Attachment("a", Stage.SNAPSHOTTING), waiting("z", 5)
     assert can_join(late, running, [served, late], 1)
     assert not can_join(late, running, [served, late], 0)
-    assert not can_join(late, running, [replace(served, stage=Stage.SENDING), late], 1)
+    assert not can_join(late, running, [served._replace(stage=Stage.SENDING), late], 1)
     assert not can_join(late, running, [served, late, waiting("b", 4)], 1)
     assert not can_join(late, replace(running, diskless=True), [served, late], 1)
 

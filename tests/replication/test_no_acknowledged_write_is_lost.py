@@ -146,7 +146,7 @@ def test_a_gate_that_lets_replies_go_at_once_is_noticed(monkeypatch: pytest.Monk
         for session in held.settle_held(gate._node.engine, offset):
             held.release_held(session, offset)
 
-    monkeypatch.setattr(ReplyGate, "_settle", let_go)
+    monkeypatch.setattr(ReplyGate, "settle", let_go)
     with pytest.raises(AssertionError, match=r"assert {"):
         for seed in range(6):
             test_a_simulated_kill_loses_nothing_that_was_acknowledged(seed)

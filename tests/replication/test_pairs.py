@@ -1,4 +1,4 @@
-"""Pairs and chains of processes, ours and redis-server: equal data at the end, whatever happens between."""
+"""Pairs and chains of processes, ours, redis-server, valkey-server: equal data, whatever happens between."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.replication.processes import Link, Server, await_equal, await_true, needs_redis
+from tests.replication.processes import PAIRS, Link, Server, await_equal, await_true
 from tests.replication.writer import Writer
 
-PAIRS = [("ours", "ours"), ("redis", "ours"), ("ours", "redis")]
+CHAINS = [
+    ("ours", "redis", "ours"),
+    ("redis", "ours", "redis"),
+    ("ours", "ours", "ours"),
+    ("ours", "valkey", "ours"),
+    ("valkey", "ours", "valkey"),
+]
 WAYS = {
     "diskless": ("--repl-diskless-sync", "yes"),
     "disk": ("--repl-diskless-sync", "no"),
@@ -27,7 +33,6 @@ def log_of(server: Server) -> str:
     return server.log_path.read_text()
 
 
-@needs_redis
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kinds", PAIRS, ids="→".join)
 def test_a_replica_gets_everything_by_a_full_sync_under_writes(
@@ -48,7 +53,6 @@ def test_a_replica_gets_everything_by_a_full_sync_under_writes(
         assert replica.client.get("stale") is None
 
 
-@needs_redis
 @pytest.mark.parametrize("kinds", PAIRS, ids="→".join)
 def test_a_cut_link_is_continued_without_a_full_sync(kinds: tuple[str, str], tmp_path: Path) -> None:
     with ExitStack() as stack:
@@ -71,10 +75,7 @@ def test_a_cut_link_is_continued_without_a_full_sync(kinds: tuple[str, str], tmp
         assert logs.lower().count("successful partial resynchronization") >= 3
 
 
-@needs_redis
-@pytest.mark.parametrize(
-    "kinds", [("ours", "redis", "ours"), ("redis", "ours", "redis"), ("ours", "ours", "ours")], ids="→".join
-)
+@pytest.mark.parametrize("kinds", CHAINS, ids="→".join)
 def test_a_chain_of_three_carries_the_same_stream(kinds: tuple[str, str, str], tmp_path: Path) -> None:
     with ExitStack() as stack:
         first, middle, last = (
@@ -93,10 +94,10 @@ def test_a_chain_of_three_carries_the_same_stream(kinds: tuple[str, str, str], t
         assert offset(last) == offset(middle) or offset(last) <= offset(first)
 
 
-@needs_redis
-def test_a_restarted_replica_continues_from_its_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+def test_a_restarted_replica_continues_from_its_file(kind: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        primary = stack.enter_context(Server("redis", tmp_path / "p", "--repl-backlog-size", "64mb"))
+        primary = stack.enter_context(Server(kind, tmp_path / "p", "--repl-backlog-size", "64mb"))
         options = ("--save", "3600 1", "--replicaof", f"127.0.0.1 {primary.port}")
         replica = stack.enter_context(Server("ours", tmp_path / "r", *options))
         writer = Writer(primary.port, 4)
@@ -145,7 +146,6 @@ def test_failover_hands_over_without_losing_a_write(tmp_path: Path) -> None:
         assert log_of(first).count("Full resync from master") == 0
 
 
-@needs_redis
 @pytest.mark.parametrize("kinds", PAIRS, ids="→".join)
 def test_a_link_cut_within_the_snapshot_begins_again(kinds: tuple[str, str], tmp_path: Path) -> None:
     with ExitStack() as stack:

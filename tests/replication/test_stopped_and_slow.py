@@ -1,4 +1,4 @@
-"""Processes that stand still and links that crawl, between ours and redis-server."""
+"""Processes that stand still and links that crawl, between ours, redis-server and valkey-server."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.persistence.nodes import Client, running
-from tests.replication.processes import Link, Server, await_equal, await_true, needs_redis
+from tests.replication.processes import PAIRS, Link, Server, await_equal, await_true, pair
 from tests.replication.writer import Writer
 
-PAIRS = [("ours", "ours"), ("redis", "ours"), ("ours", "redis")]
+STANDING = ("--repl-timeout", "2", "--repl-backlog-size", "64mb")
+"""Who stands still is given up soon, and may go on from where it stood."""
 
 
 def full_syncs(replica: Server) -> int:
@@ -22,17 +23,11 @@ def full_syncs(replica: Server) -> int:
     return replica.log_path.read_text().count("Full resync from master")
 
 
-@needs_redis
 @pytest.mark.parametrize("kinds", PAIRS, ids="→".join)
 def test_a_replica_that_stands_still_is_dropped_and_goes_on_from_where_it_stood(
     kinds: tuple[str, str], tmp_path: Path
 ) -> None:
-    with ExitStack() as stack:
-        options = ("--repl-timeout", "2", "--repl-backlog-size", "64mb")
-        primary = stack.enter_context(Server(kinds[0], tmp_path / "p", *options))
-        replica = stack.enter_context(Server(kinds[1], tmp_path / "r", *options))
-        replica.follow(primary.port)
-        await_true(replica.is_synced, "in sync")
+    with pair(kinds, tmp_path, *STANDING) as (primary, replica):
         writer = Writer(primary.port, 11)
         replica.pause()
         seen = writer.sent
@@ -45,17 +40,11 @@ def test_a_replica_that_stands_still_is_dropped_and_goes_on_from_where_it_stood(
         assert full_syncs(replica) == 1
 
 
-@needs_redis
 @pytest.mark.parametrize("kinds", PAIRS, ids="→".join)
 def test_a_primary_that_stands_still_is_noticed_and_followed_again(
     kinds: tuple[str, str], tmp_path: Path
 ) -> None:
-    with ExitStack() as stack:
-        options = ("--repl-timeout", "2", "--repl-backlog-size", "64mb")
-        primary = stack.enter_context(Server(kinds[0], tmp_path / "p", *options))
-        replica = stack.enter_context(Server(kinds[1], tmp_path / "r", *options))
-        replica.follow(primary.port)
-        await_true(replica.is_synced, "in sync")
+    with pair(kinds, tmp_path, *STANDING) as (primary, replica):
         writer = Writer(primary.port, 12)
         await_true(lambda: writer.sent > 200, "writes run")
         primary.pause()
@@ -67,7 +56,6 @@ def test_a_primary_that_stands_still_is_noticed_and_followed_again(
         assert full_syncs(replica) == 1
 
 
-@needs_redis
 @pytest.mark.parametrize("kinds", PAIRS, ids="→".join)
 def test_a_slow_link_holds_up_neither_the_primary_nor_the_sync(
     kinds: tuple[str, str], tmp_path: Path

@@ -72,6 +72,59 @@ SAME = [
     "SENTINEL SIMULATE-FAILURE help",
     "SENTINEL FLUSHCONFIG",
     "SENTINEL INFO-CACHE nobody",
+    "SENTINEL MASTER",
+    "SENTINEL MASTERS x",
+    "SENTINEL REPLICAS",
+    "SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 1 0",
+    "SENTINEL CKQUORUM",
+    "SENTINEL FAILOVER",
+    "SENTINEL FAILOVER nobody b c",
+    "SENTINEL RESET",
+    "SENTINEL MONITOR a 127.0.0.1 -1 2",
+    "SENTINEL MONITOR a 127.0.0.1 6379 -2",
+    "SENTINEL MONITOR a 300.0.0.1 6379 2",
+    "SENTINEL SET mymaster quorum",
+    "SENTINEL SET mymaster quorum -1",
+    "SENTINEL SET mymaster down-after-milliseconds x",
+    "SENTINEL SET mymaster failover-timeout 0",
+    "SENTINEL SET mymaster parallel-syncs -1",
+    "SENTINEL SET mymaster master-reboot-down-after-period -1",
+    "SENTINEL SET mymaster master-reboot-down-after-period 0",
+    "SENTINEL SET mymaster rename-command a",
+    'SENTINEL SET mymaster rename-command a ""',
+    'SENTINEL MONITOR a "" 6379 2',
+    "SENTINEL SET mymaster DOWN-AFTER-MILLISECONDS 5000",
+    "SENTINEL CONFIG",
+    "SENTINEL CONFIG SET announce-port",
+    "SENTINEL CONFIG SET announce-port 70000",
+    "SENTINEL CONFIG SET resolve-hostnames x",
+    "SENTINEL CONFIG GET nosuch",
+    "SENTINEL CONFIG GET ANNOUNCE-PORT",
+    "SENTINEL CONFIG FOO bar",
+    "SENTINEL DEBUG info-period x",
+    "SENTINEL DEBUG info-period 10000 ping-period",
+    "SENTINEL MYID x",
+    "SENTINEL INFO-CACHE",
+    "SENTINEL HELP x",
+    "SENTINEL SIMULATE-FAILURE crash-after-election nosuch",
+    "INFO nosuch",
+    "INFO replication",
+    "PING x",
+    "PING x y",
+    "UNSUBSCRIBE",
+    "PUNSUBSCRIBE a",
+    "AUTH x",
+    "AUTH default x",
+    "CLIENT GETNAME",
+    "CLIENT KILL 1.1.1.1:1",
+    "CLIENT NOSUCH",
+    "COMMAND INFO get",
+    "COMMAND INFO ping",
+    "SHUTDOWN NOSUCH",
+    "CONFIG GET port",
+    "MULTI",
+    "MONITOR",
+    "REPLICAOF NO ONE",
     "ROLE",
     "PUBLISH a b",
     "PUBLISH __sentinel__:hello nonsense",
@@ -84,12 +137,15 @@ SAME = [
 
 @pytest.mark.parametrize("words", SAME)
 def test_ours_answers_as_redis_sentinel(pair: Group, words: str) -> None:
-    replies = []
-    for sentinel in pair.sentinels:
-        client = WireClient(sentinel.port)
-        replies.append(client.command(*words.encode().split()))
-        client.close()
-    assert replies[0] == replies[1]
+    asked = [each.strip(b'"') for each in words.encode().split()]
+    for greeting in ((), (b"HELLO", b"3")):
+        replies = []
+        for sentinel in pair.sentinels:
+            with WireClient(sentinel.port) as client:
+                if greeting:
+                    client.command(*greeting)
+                replies.append(client.command(*asked))
+        assert replies[0] == replies[1]
 
 
 def test_masters_tell_the_same_fields(pair: Group) -> None:

@@ -232,6 +232,43 @@ def test_a_newer_configuration_is_followed_and_an_older_one_is_not():
     assert sorted(scene.primary.replicas) == ["10.0.0.1:6379", "10.0.1.0:6379"]
 
 
+def test_a_newer_configuration_that_names_whom_we_replace_ends_our_failover():
+    scene = Scene()
+    elect(scene)
+    scene.look()
+    scene.primary.start_after_ms = scene.now_ms
+    scene.look(1)
+    for each in scene.others:
+        each.vote, each.vote_epoch = ME, scene.primary.failover_epoch
+    for each in scene.replicas:
+        scene.answers(each)
+    scene.look(1)
+    observation.info_came(scene.sentinel, scene.replicas[0], "role:master\r\n", scene.now_ms)
+    assert scene.primary.failover is Failover.RECONF_REPLICAS
+    scene.sentinel.take_effects()
+    epoch = scene.primary.config_epoch
+    observation.hello_came(scene.sentinel, hello(scene, epoch + 1, "10.0.0.1"), scene.now_ms)
+    effects = scene.sentinel.take_effects()
+    texts = [each.text for each in effects if isinstance(each, Tell) and each.event == "+switch-master"]
+    assert texts == ["mymaster 10.0.1.0 6379 10.0.0.1 6379"]
+    assert not scene.primary.in_failover and scene.primary.current_address.host == "10.0.0.1"
+    assert "+switch-master" not in scene.told(scene.look(7000)), "nor later"
+    assert scene.primary.address.host == "10.0.0.1" and scene.primary.config_epoch == epoch + 1
+
+
+def test_a_newer_configuration_that_names_the_same_primary_ends_an_attempt_to_replace_it():
+    scene = Scene()
+    elect(scene)
+    scene.look()
+    scene.primary.start_after_ms = scene.now_ms
+    scene.look(1)
+    assert scene.primary.failover is Failover.WAIT_START
+    newer = scene.primary.failover_epoch + 1
+    observation.hello_came(scene.sentinel, hello(scene, newer, "10.0.0.1"), scene.now_ms)
+    assert not scene.primary.in_failover and scene.primary.config_epoch == newer
+    assert "+switch-master" not in scene.told(scene.sentinel.take_effects())
+
+
 def switch(scene: Scene):
     """Another node leads now; return the old primary as a replica."""
     observation.hello_came(scene.sentinel, hello(scene, 5, "10.0.1.1"), scene.now_ms)
@@ -302,6 +339,43 @@ def test_a_primary_that_was_flushed_is_not_down():
         text = f"run_id:{'1' * 40}\r\nrole:master\r\n# Keyspace\r\n{keyspace}"
         observation.info_came(scene.sentinel, scene.primary, text, scene.now_ms)
     assert "+sdown" not in scene.told(scene.look())
+
+
+def of_ours(node_id: str, role: str = "master", more: str = "") -> str:
+    """Return what INFO tells of a node of ours that has its id on disk."""
+    return (
+        f"run_id:{node_id[0] * 40}\r\nrole:{role}\r\nnode_id:{node_id}\r\nfence_epoch:3\r\n{more}"
+        "# Keyspace\r\ndb0:keys=3,expires=0\r\n"
+    )
+
+
+def test_another_node_at_the_address_of_the_primary_is_not_the_primary():
+    scene = Scene()
+    observation.info_came(scene.sentinel, scene.primary, of_ours("ours"), scene.now_ms)
+    theirs = of_ours("theirs", more="slave0:ip=10.9.9.9,port=6379,state=online\r\n")
+    observation.info_came(scene.sentinel, scene.primary, theirs, scene.now_ms)
+    assert len(scene.primary.replicas) == 2, "its replicas are not ours"
+    assert "+sdown" in scene.told(scene.look())
+
+
+def test_another_node_at_the_address_of_a_replica_gets_no_orders_unless_it_joins_or_is_empty():
+    scene = Scene()
+    old = switch(scene)
+    observation.info_came(scene.sentinel, old, of_ours("ours", "slave"), scene.now_ms)
+    scene.sentinel.take_effects()
+    scene.now_ms += 5000
+    observation.info_came(scene.sentinel, old, of_ours("theirs"), scene.now_ms)
+    scene.answers(scene.primary)
+    scene.now_ms += 20_000
+    scene.answers(scene.primary)
+    observation.info_came(scene.sentinel, old, of_ours("theirs"), scene.now_ms)
+    assert not scene.sent(scene.sentinel.take_effects(), old)
+    follows = "master_host:10.0.1.1\r\nmaster_port:6379\r\n"
+    observation.info_came(scene.sentinel, old, of_ours("theirs", "slave", follows), scene.now_ms)
+    assert not old.is_stranger and old.node_id == "theirs"
+    empty = of_ours("third").replace("db0:keys=3,expires=0\r\n", "")
+    observation.info_came(scene.sentinel, old, empty, scene.now_ms)
+    assert not old.is_stranger
 
 
 def test_after_a_pause_of_the_process_nothing_is_decided():

@@ -135,6 +135,18 @@ def test_stock_sentinels_and_ours_agree_and_vote_for_one_another(mixed: Group) -
     assert ours.client.execute_command("SENTINEL MYID") in mixed.sentinels[0].log()
 
 
+def test_replicas_and_sentinels_are_told_with_the_same_fields_and_flags(mixed: Group) -> None:
+    told = [
+        [
+            *(each.client.execute_command("SENTINEL REPLICAS mymaster")),
+            *(each.client.execute_command("SENTINEL SENTINELS mymaster")),
+        ]
+        for each in (mixed.sentinels[0], mixed.sentinels[2])
+    ]
+    shapes = [[(*each, each["flags"]) for each in listed] for listed in told]
+    assert shapes[0] == shapes[1]
+
+
 def test_our_leader_is_followed_by_stock_sentinels(mixed: Group) -> None:
     stock = mixed.events(mixed.sentinels[0])
     mixed.sentinels[2].client.sentinel_failover("mymaster")

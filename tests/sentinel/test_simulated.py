@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from holdfast.sentinel import observation
+from holdfast.sentinel import failover, observation
 from holdfast.sentinel.model import VoterList
 from holdfast.sim import World
 from tests.sentinel.simulated import SimulatedGroup
@@ -229,6 +229,25 @@ def test_a_primary_told_to_end_hands_over_first_and_nothing_is_lost() -> None:
         world.run_until(lambda: not world.process("n0").running, 5)
         leader = made.leading()[0]
         assert made.nodes.running[leader].engine.key_count(0) == 50
+
+
+def test_a_planned_failover_waits_for_the_disk_twice_the_fence_and_the_promotion() -> None:
+    sync_s = 0.01  # of a file; a name that changes takes as long again
+    with World(13) as world:
+        made = under_lease(world, down_after_ms=5000)
+        world.run(2)
+        for name in (*made.names, *made.sentinels):
+            world.hosts[name].disk.sync_seconds = sync_s
+        node = made.sentinels["s0"]
+        primary = node.sentinel.primaries["mymaster"]
+        failover.start(node.sentinel, primary, node.now_ms())
+        primary.is_forced = primary.must_change = True
+        node.look()
+        world.run_until(lambda: made.leading() == [], 5)
+        stopped = world.now
+        world.run_until(lambda: bool(made.leading()), 5)
+        assert made.leading() != ["n0"]
+        assert world.now - stopped < 2 * 2 * sync_s + 0.02
 
 
 def test_two_of_five_sentinels_that_were_told_to_forget_the_others_elect_nobody() -> None:

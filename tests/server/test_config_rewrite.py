@@ -32,7 +32,7 @@ list-max-ziplist-entries 12
 CHANGES = (
     ("timeout", "9", "maxmemory", "1073741824", "save", "100 1"),
     ("masterauth", 'pa"ss \x01', "notify-keyspace-events", "KEA", "maxmemory-clients", "5%"),
-    ("client-output-buffer-limit", "normal 1024 0 0", "shutdown-on-sigint", "now nosave"),
+    ("client-output-buffer-limit", "normal 1048576 0 0", "shutdown-on-sigint", "now nosave"),
     ("repl-backlog-size", "1500000", "replica-announce-ip", "1.2.3.4", "hz", "1000"),
 )
 # Said by us only: our own directives; said by Redis 7.0 otherwise: the user's rules, the obsolete line.

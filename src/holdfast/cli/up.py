@@ -84,7 +84,9 @@ def up(
     except (DirectoryInUse, OSError) as error:
         fail(str(error))
     try:
-        raise SystemExit(asyncio.run(_run(deployment, everything, mine, directory, as_json)))
+        asyncio.run(_run(deployment, everything, mine, directory, as_json))
+    except CannotStart as error:
+        fail(str(error))
     finally:
         directory.unlock()
 
@@ -164,7 +166,8 @@ async def _run(
     mine: tuple[Planned, ...],
     directory: Directory,
     as_json: bool,
-) -> int:
+) -> None:
+    """Run until it is to stop. Raises `CannotStart`."""
     began = time.monotonic()
     show = Show(deployment, as_json)
     supervisor = Supervisor(deployment, everything, mine, directory, show.tell)
@@ -175,37 +178,28 @@ async def _run(
             return {**supervisor.status(), "ready": is_ready}
         return await supervisor.answer(asked_for)
 
-    server = await control.serve(directory, answer)
     _follow_signals(supervisor, show)
-    problem = ""
     watching: list[asyncio.Task[None]] = []
-    try:
-        await supervisor.start()
-        stopped = asyncio.create_task(supervisor.stop_wanted.wait())
-        coming = asyncio.create_task(supervisor.wait_ready(READY_LIMIT_S))
-        await asyncio.wait((stopped, coming), return_when=asyncio.FIRST_COMPLETED)
-        if coming.done():
-            coming.result()
-            is_ready = True
-            there = topology.own(directory)
-            watching.append(asyncio.create_task(listen(there, show.tell)))
-            show.ready(time.monotonic() - began)
-            await show.until(supervisor.stop_wanted, there)
-        else:
-            coming.cancel()
-    except CannotStart as error:
-        problem = str(error)
-    finally:
-        for each in watching:
-            each.cancel()
-        show.stopping()
-        await supervisor.stop()
-        server.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(directory.socket_path)
-    if problem:
-        fail(problem)
-    return 0
+    async with control.listening(directory, answer):
+        try:
+            await supervisor.start()
+            stopped = asyncio.create_task(supervisor.stop_wanted.wait())
+            coming = asyncio.create_task(supervisor.wait_ready(READY_LIMIT_S))
+            await asyncio.wait((stopped, coming), return_when=asyncio.FIRST_COMPLETED)
+            if coming.done():
+                coming.result()
+                is_ready = True
+                there = topology.own(directory)
+                watching.append(asyncio.create_task(listen(there, show.tell)))
+                show.ready(time.monotonic() - began)
+                await show.until(supervisor.stop_wanted, there)
+            else:
+                coming.cancel()
+        finally:
+            for each in watching:
+                each.cancel()
+            show.stopping()
+            await supervisor.stop()
 
 
 def _follow_signals(supervisor: Supervisor, show: Show) -> None:
@@ -244,7 +238,7 @@ def _detach(deployment: Deployment, directory: Directory, as_json: bool) -> int:
     if not _until_ready(directory, started.poll):
         with open(path, encoding="utf-8", errors="replace") as log_text:
             log_text.seek(at)
-            click.echo(log_text.read(), err=True)
+            click.echo(log_text.read().rstrip(), err=True)
         return exits.FAILED
     seconds = time.monotonic() - began
     connection = how_to_connect(deployment)

@@ -32,7 +32,8 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
     taken_from_us = current.slots & gained if current is not None else 0
     if gained:
         view.give_slots(gained, claimant)
-        view.save()  # who forgets another's claim hears of it again
+        # Who forgets another's claim hears of it again; but our primary may count on us to know its own.
+        view.save(synced=claimant is me.primary)
         view.must_judge = True
     may_follow = view.settings.allow_replica_migration or claimed == taken_from_us
     if taken_from_us and current is not None and not current.slots and may_follow:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from holdfast.cluster import election, flags, incoming, manual, messages, outgoing, table
 from holdfast.cluster.effects import Empty
-from holdfast.cluster.model import Election, Link, Node, View
+from holdfast.cluster.model import Election, Node, View
 from holdfast.cluster.slots import members
+from holdfast.cluster.told import Told
 from holdfast.engine.values import CommandError
 
 KeyCount = Callable[[int], int]
@@ -160,34 +161,34 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
         outgoing.pong_all(view, now_ms)
 
 
-def begin_claim(view: View, slot: int, now_ms: int) -> dict[Node, tuple[Link, int]]:
-    """Begin to take a slot that was imported: tell our replicas, and nobody else yet.
+def begin_claim(view: View, slots: int, now_ms: int) -> Told:
+    """Begin to take slots whose keys are here: tell our replicas, and nobody else yet.
 
-    Whoever of them leads after us then claims the slot, whose keys are here. Return what `claim_known`
-    needs. A heartbeat may tell of the new epoch meanwhile, but of no slot.
+    Whoever of them leads after us then claims the slots. `claim_known` says how many know. A
+    heartbeat may tell of the new epoch meanwhile, but of no slot.
     """
     _check_primary(view)
-    view.claiming |= 1 << slot
+    view.claiming |= slots
     table.bump_epoch(view)
-    asked = {}
-    for each in view.me.replicas:
-        if each.is_ours and each.link is not None and each.link.is_up:
-            outgoing.ping(view, each.link, messages.PING, now_ms)
-            asked[each] = each.link, each.link.pings
-    return asked
+    told = Told()
+    told.tell(view, _own_replicas(view), now_ms)
+    return told
 
 
-def claim_known(view: View, asked: dict[Node, tuple[Link, int]]) -> int:
+def _own_replicas(view: View) -> list[Node]:
+    return [each for each in view.me.replicas if each.is_ours]
+
+
+def claim_known(view: View, told: Told) -> int:
     """Return how many of our replicas have answered what told them of a claim."""
-    return sum(
-        each.primary is view.me and each.link is link and link.pongs >= count
-        for each, (link, count) in asked.items()
-    )
+    return sum(told.has_answered(each) for each in _own_replicas(view))
 
 
-def withdraw_claim(view: View, slot: int) -> None:
-    """Claim a slot no longer: too few replicas know of it."""
-    view.claiming &= ~(1 << slot)
+def withdraw_claim(view: View, slots: int, now_ms: int) -> None:
+    """Claim slots no longer: too few replicas know of it. Those that do are told."""
+    if view.claiming & slots:
+        view.claiming &= ~slots
+        outgoing.pong_shard(view, now_ms)
 
 
 def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
@@ -198,12 +199,24 @@ def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
     me = view.me
     if me.is_replica or slots & ~source.slots:
         raise CommandError("ERR These slots are not the source's, or this node is no primary")
+    view.claiming &= ~slots
     view.give_slots(slots, me)
     view.receiving &= ~slots
     table.bump_epoch(view)
     view.must_judge = True
     view.save(synced=True)
     outgoing.pong_all(view, now_ms)
+
+
+def voters_know(view: View, told: Told, now_ms: int) -> bool:
+    """Return whether a majority of the primaries has taken in our standing since `told` began; ask the rest.
+
+    From then on whoever is elected knows it too: a majority refuses its vote to a candidate that
+    does not (`voting`), and tells it.
+    """
+    voters = [each for each in view.nodes.values() if each.is_primary and each.slots]
+    told.tell(view, voters, now_ms)
+    return sum(each is view.me or told.has_answered(each) for each in voters) > len(voters) // 2
 
 
 def give_slots(view: View, slots: int, target: Node) -> None:

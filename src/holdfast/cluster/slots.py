@@ -6,12 +6,14 @@ little-endian order are the bitmap of the bus. Not here: who owns a slot (`model
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 SLOTS: Final = 16384
 BITMAP_BYTES: Final = SLOTS // 8
 ALL: Final = (1 << SLOTS) - 1
+_RUN: Final = re.compile("1+")
 
 
 def of_range(first: int, last: int) -> int:
@@ -35,14 +37,9 @@ def members(slots: int) -> Iterator[int]:
 
 def ranges(slots: int) -> Iterator[tuple[int, int]]:
     """Go through the runs of a set: first and last slot of each."""
-    base = 0
-    while slots:
-        gap = (slots & -slots).bit_length() - 1
-        slots >>= gap
-        length = (~slots & (slots + 1)).bit_length() - 1
-        yield base + gap, base + gap + length - 1
-        slots >>= length
-        base += gap + length
+    # As text: to shift a number of 16,384 bits once a run costs eight times as much.
+    for run in _RUN.finditer(f"{slots:b}"[::-1]):
+        yield run.start(), run.end() - 1
 
 
 def to_bitmap(slots: int) -> bytes:

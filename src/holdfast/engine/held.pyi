@@ -10,6 +10,9 @@ def settle_held(engine: Engine, offset: int) -> list[Session]:
 def release_held(session: Session, offset: int) -> int:
     """Let the replies go that wait for `offset` or less; return how many."""
 
+def release_all(sessions: list[Session], offset: int) -> None:
+    """Let the replies of all these sessions go that wait for `offset` or less."""
+
 def fail_held(session: Session, offset: int, error: bytes) -> int:
     """Put an error in the place of every reply that waits for `offset` or less; return how many."""
 

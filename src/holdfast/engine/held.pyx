@@ -84,6 +84,17 @@ def release_held(Session session, int64_t offset):
     return count
 
 
+def release_all(list sessions, int64_t offset):
+    """Let the replies of all these sessions go that wait for `offset` or less."""
+    cdef Session s
+    cdef int count
+    for s in sessions:
+        count = marks_up_to(s, offset)
+        if count:
+            drop_marks(s, count)
+            wake(s)
+
+
 def fail_held(Session session, int64_t offset, bytes error):
     """Put an error in the place of every reply that waits for `offset` or less."""
     cdef int count = marks_up_to(session, offset)

@@ -102,6 +102,25 @@ cdef inline int small_score(const uint8_t* at, int* score) noexcept nogil:
     return True
 
 
+cdef inline size_t body_like_last(
+        const uint8_t* at, size_t left, uint8_t* last_kind, size_t* last_body) noexcept nogil:
+    """`short_body`; where the last element was of this very kind its length is known.
+
+    Elements are mostly alike, and a length that is guessed, then compared, lets the
+    processor go on to the next element before this one has arrived.
+    """
+    cdef size_t body = last_body[0]
+    if at[0] == last_kind[0] and body < left and at[body] == body:
+        return body
+    body = short_body(at, left)
+    last_kind[0] = END_MARK         # no element's kind, and no length it could have
+    last_body[0] = 0
+    if body and body <= 127 and at[0] < 0xE0:
+        last_kind[0] = at[0]        # this byte alone tells the length
+        last_body[0] = body
+    return body
+
+
 cdef inline int walk(const uint8_t* p, size_t n, uint64_t* field, uint32_t mask, int shape) noexcept nogil:
     """The one walk; `shape` is a constant wherever this is called."""
     cdef const uint8_t* at = p + HEADER_BYTES
@@ -111,8 +130,10 @@ cdef inline int walk(const uint8_t* p, size_t n, uint64_t* field, uint32_t mask,
     cdef uint64_t met = 0
     cdef uint32_t count = 0
     cdef int score = 0, last_score = -8192
+    cdef uint8_t kind = END_MARK, second_kind = END_MARK
+    cdef size_t known = 0, second_known = 0
     while at < last:
-        body = short_body(at, last - at)
+        body = body_like_last(at, last - at, &kind, &known)
         if body == 0:
             return UNSURE
         if shape != LOOSE:
@@ -127,7 +148,7 @@ cdef inline int walk(const uint8_t* p, size_t n, uint64_t* field, uint32_t mask,
         if shape == PAIRS or shape == SCORED:
             if at >= last:
                 return UNSURE
-            body = short_body(at, last - at)
+            body = body_like_last(at, last - at, &second_kind, &second_known)
             if body == 0:
                 return UNSURE
             if shape == SCORED:

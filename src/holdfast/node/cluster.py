@@ -26,7 +26,7 @@ from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Link, Node, View
 from holdfast.cluster.nodes_file import NodesFileError, node_line, text_of
 from holdfast.cluster.settings import Settings
-from holdfast.cluster.slots import members
+from holdfast.cluster.slots import members, of_slots
 from holdfast.cluster.store import NodesStore
 from holdfast.commands.migrate import DENY_BLOCKING
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
@@ -91,7 +91,8 @@ class ClusterSide:
         """What is behind it, an entry an event; empty where nobody waits for the file."""
         self._covered = 0
         """How many of these the text includes that is being written."""
-        self._claims: set[SlotClaim] = set()
+        self.claims: set[SlotClaim] = set()
+        """Claims of slots that are not in force yet."""
         self._runs = False
         self._is_open = False
         self._told: tuple[object, ...] = ()
@@ -156,7 +157,7 @@ class ClusterSide:
                 timer.cancel()
         if self._writing is not None:
             self._writing.cancel()
-        for claim in list(self._claims):
+        for claim in list(self.claims):
             claim.cancel()
         for task in (self._task, *self._tasks):
             if task is not None:
@@ -226,6 +227,7 @@ class ClusterSide:
         self._hand_in()
         self.machine.beat(self.now_ms())
         self._run()
+        self.look_at_claims()
 
     def _close_full_links(self) -> None:
         """Close links on which too much waits (`cluster-link-sendbuf-limit`); they are opened anew."""
@@ -272,8 +274,8 @@ class ClusterSide:
             self._hand_in()
             self.machine.received(link, message, self.now_ms())
             self._run()
-            for claim in list(self._claims):
-                claim.look()
+            if self.claims:
+                self.look_at_claims()
 
     def warn(self, text: str) -> None:
         """Write a warning to the log."""
@@ -534,6 +536,8 @@ class ClusterSide:
 
     def _forget_keys(self, slots: int) -> None:
         engine = self._node.engine
+        for gift in self.gifts:
+            slots &= ~gift.kept
         self._open_tick()
         for slot in members(slots):
             delete_keys_in_slot(engine, slot)
@@ -707,22 +711,15 @@ class ClusterSide:
         self._done()
 
     def set_owner(self, slot: int, node_id: str, session: Session) -> object:
-        """SETSLOT NODE; the session is parked while our replicas hear of a claim."""
+        """SETSLOT NODE; the session is parked while others hear of a claim."""
         view, needed = self.view, self._node.configuration["min-replicas-to-ack"]
         if not needed or node_id != view.me.id or slot not in view.importing:
             self._set_owner(slot, node_id)
             return OK
         if session.flags & DENY_BLOCKING:
-            raise CommandError(
-                "ERR SETSLOT NODE waits for replicas: not inside a transaction or script"
-            )
-        claim = SlotClaim(
-            *(self._node, view, session, slot),
-            claim=lambda: self._set_owner(slot, node_id),
-            over=self._claims.discard,
-        )
-        self._claims.add(claim)
-        self._run()
+            raise CommandError("ERR SETSLOT NODE waits for replicas: not inside a transaction or script")
+        source = view.importing[slot]
+        self.begin_claim(session, 1 << slot, source, lambda: self._set_owner(slot, node_id))
         return NO_REPLY
 
     def _set_owner(self, slot: int, node_id: str) -> None:
@@ -786,7 +783,28 @@ class ClusterSide:
         orders.publish(self.view, channel, message, is_sharded)
         self._run()
 
-    # ---- for slots that travel as a whole ----
+    # ---- for slots that are claimed, and those that travel as a whole ----
+
+    def begin_claim(
+        self, session: Session, slots: int, source: Node | None, claim: Callable[[], None]
+    ) -> None:
+        """Claim slots step by step (`SlotClaim`); the session is parked. Raises CommandError."""
+        configuration = self._node.configuration
+        begun = SlotClaim(
+            *(self, session, slots, source), needed=configuration["min-replicas-to-ack"], claim=claim
+        )
+        begun.begin(self._node.loop, configuration["min-replicas-to-ack-timeout"] / 1000)
+        self._run()
+
+    def look_at_claims(self) -> None:
+        """See how far claims have come."""
+        for claim in list(self.claims) if self._is_open else ():
+            claim.look()
+        self._run()
+
+    def run_later(self) -> None:
+        """Have effects run that came about outside of an event."""
+        self._node.loop.call_soon(self._run)
 
     @property
     def engine(self) -> Engine:
@@ -831,9 +849,18 @@ class ClusterSide:
 
     def gave(self, slots: int, target: Node) -> None:
         """Another node has claimed slots of ours: delete their keys, and send clients there."""
-        self._forget_keys(slots & self.view.me.slots)
+        self.open_tick()
+        for slot in members(slots & self.view.me.slots):
+            delete_keys_in_slot(self.engine, slot)
         orders.give_slots(self.view, slots, target)
         self.settle()
+
+    def gift_ended(self, gift: Gift) -> None:
+        """A gift is over: what another node has by now is deleted here."""
+        self.gifts.discard(gift)
+        lost = gift.slots & ~self.view.me.slots
+        if lost and self.view.me.is_primary:
+            self._forget_keys(lost & ~of_slots(self.view.importing))
 
     def _has_keys(self) -> bool:
         return bool(self._node.engine.key_count(0))

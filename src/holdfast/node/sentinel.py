@@ -452,7 +452,8 @@ def _info(session: Session, args: list[bytes]) -> object:
     """INFO: the sections that a Sentinel has."""
     words = [as_text(each).lower() for each in args[1:]]
     whole = not words or {"default", "all", "everything"} & set(words)
-    return session.engine.node.info.text(SECTIONS if whole else [each for each in words if each in SECTIONS])
+    wanted = SECTIONS if whole else [each for each in words if each in SECTIONS]
+    return session.engine.node.info.text(wanted) if wanted else ""
 
 
 def _with_mode(fields: Any) -> list[tuple[str, object]]:

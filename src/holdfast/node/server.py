@@ -40,6 +40,7 @@ from holdfast.server.log import Log
 from holdfast.server.memory_report import resident_bytes
 from holdfast.server.node import Doors
 from holdfast.server.pauses import LEASE, Pauses
+from holdfast.server.poller import Poller
 from holdfast.server.shutdown import Manner, Shutdown
 from holdfast.server.slowlog import LatencyEvents, SlowCommands
 from holdfast.server.traffic import Traffic
@@ -114,12 +115,14 @@ class ServerNode:
         self.cron.every(1, self._sample)
         self.cron.every_second(self.clients.each_second)
         self._busy: BusyService | None = None
+        self._poller: Poller | None = None
 
     # ---- life ----
 
     async def start(self) -> None:
         """Listen on all addresses; `OSError` when one cannot be had."""
         self.loop = asyncio.get_running_loop()
+        self._poller = Poller(self.loop, self._round_over, self._connection_fault)
         self.stopped = asyncio.Event()
         if self.cluster is not None:
             self.cluster.load()
@@ -170,6 +173,8 @@ class ServerNode:
             self.replication.stopped()
         for connection in list(self.clients.connections.values()):
             connection.abort()
+        if self._poller is not None:
+            self._poller.close()
         self.stopped.set()
 
     def shut_down(self, status: int = 0) -> None:
@@ -196,7 +201,13 @@ class ServerNode:
         self.traffic.tick_count += 1
         if self.traffic.tick_count % TICKS_A_MEASUREMENT == 0:
             self._tick_began_us = self.host.clock.boot_us()
-        self.loop.call_soon(self._tick_over)
+        if self._poller is None or not self._poller.in_round:
+            self.loop.call_soon(self._tick_over)
+
+    def _round_over(self) -> None:
+        """All that had sent something has been read."""
+        if self.engine.tick_open:
+            self._tick_over()
 
     def _tick_over(self) -> None:
         """End the tick, unless it is to wait for more writers that share its sync."""
@@ -276,9 +287,14 @@ class ServerNode:
         return OK
 
     def _accept(self) -> Connection:
-        connection = Connection(self.clients, self.engine, self._read_buffer)
+        connection = Connection(self.clients, self.engine, self._read_buffer, self._poller)
         self.clients.expected.add(connection)
         return connection
+
+    def _connection_fault(self, connection: Connection, fault: BaseException) -> None:
+        lines = "".join(traceback.format_exception(fault)).rstrip()
+        self.log.warning(f"A fault in the work on one connection, which ends:\n{lines}")
+        connection.abort()
 
     def _tell_fault(self, fault: BaseException, command: bytes) -> None:
         lines = "".join(traceback.format_exception(fault)).rstrip()

@@ -1,84 +1,157 @@
-"""A slot that was imported is claimed when as many replicas know of it as a write needs.
+"""A claim of slots whose keys are here: first our shard knows, then a majority, then they are served.
 
-What it is: rule 23 of the acknowledgement promise for SETSLOT NODE. The keys of the slot are on
-the replicas already, acknowledged as they came; if this node died right behind its claim, its
-replica would have to know that the slot is theirs, or nobody would claim it where its keys are.
-So the replicas are told first, over the bus; the session that asked waits; then everybody is told.
-What it is not: the claim (`cluster.orders`).
+What it is: rule 23 of the acknowledgement promise, for SETSLOT NODE of an imported slot and for slots
+that came as a whole. The keys are on the replicas already, acknowledged as they came. What it is not:
+the claim itself (`cluster.orders`).
 
-It applies where `min-replicas-to-ack` is set. Where too few replicas answer within
-`min-replicas-to-ack-timeout` the order is refused, and nothing has changed.
+1. Where `min-replicas-to-ack` is set, so many replicas are told over the bus, fsync it and answer: if
+   this node died right behind its claim, its heir would have to know that the slots are theirs, or
+   nobody would claim them where their keys are. Where too few answer in time nothing has changed.
+2. The claim is on disk, and everybody is told.
+3. Requests for these slots wait until a majority of the primaries has answered. From then on no
+   replica of their former owner can be elected that does not know of the claim: the vote is refused
+   to it. Before, one could be, in a partition that has this node and the giver on its smaller side,
+   and what was acknowledged here would be lost. While the former owner is held for dead by us, too,
+   an election is perhaps under way: its outcome is waited for.
+
+How to read it: `SlotClaim.look` is called whenever something was heard.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from holdfast.cluster import orders
-from holdfast.cluster.model import View
+from holdfast.cluster.model import Node
+from holdfast.cluster.slots import members
+from holdfast.cluster.told import Told
 from holdfast.commands.parked import answer, waits_for
 from holdfast.engine.blocking import park_session, unpark_session
+from holdfast.engine.slots import close_slots, hold_slots, release_slots
 from holdfast.engine.state import Session
 from holdfast.engine.values import OK, CommandError
 
 if TYPE_CHECKING:
-    from holdfast.node.server import ServerNode
+    from holdfast.node.cluster import ClusterSide
 
 TOO_FEW = "NOREPLICAS Not enough replicas know that this node takes the slot."
+LOST = "ERR Another node has taken the slots meanwhile"
 
 
 class SlotClaim:
-    """One SETSLOT NODE that waits for replicas."""
+    """One claim; the session that asked for it is parked until it is in force."""
 
     def __init__(
         self,
-        node: ServerNode,
-        view: View,
+        side: ClusterSide,
         session: Session,
-        slot: int,
+        slots: int,
+        source: Node | None,
+        *,
+        needed: int,
         claim: Callable[[], None],
-        over: Callable[[SlotClaim], None],
     ) -> None:
-        """Tell the replicas; `claim` claims, `over` hears of the end in any case. Raises `CommandError`."""
-        self._node, self._view, self._session, self._slot = node, view, session, slot
-        self._claim, self._over = claim, over
-        self._needed: int = node.configuration["min-replicas-to-ack"]
-        self._asked = orders.begin_claim(view, slot, node.host.clock.boot_us() // 1000)
-        wait_s = node.configuration["min-replicas-to-ack-timeout"] / 1000
-        self._timer = node.loop.call_later(wait_s, self._give_up)
-        park_session(session, self, 0, self._called_off)
+        """Prepare; `needed` replicas must know before `claim` claims."""
+        self._side, self._session, self._source = side, session, source
+        self.slots = slots
+        self._needed = needed
+        self._claim = claim
+        self._shard: Told | None = None
+        self._voters: Told | None = None
+        """Set from the claim on."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, loop: asyncio.AbstractEventLoop, patience_s: float) -> None:
+        """Tell the replicas, or claim at once; park the session. Raises CommandError: it may not claim."""
+        side = self._side
+        if self._needed:
+            self._shard = orders.begin_claim(side.view, self.slots, side.now_ms())
+            self._timer = loop.call_later(patience_s, self._give_up)
+        else:
+            self._take()
+        side.claims.add(self)
+        park_session(self._session, self, 0, self._called_off)
+        loop.call_soon(side.look_at_claims)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the slots are ours, though perhaps not everybody knows it."""
+        return self._voters is not None
 
     def look(self) -> None:
-        """Claim, if enough replicas know."""
-        if orders.claim_known(self._view, self._asked) < self._needed:
+        """Go on as far as it goes."""
+        side, view = self._side, self._side.view
+        if self._shard is not None and not self.is_made:
+            if orders.claim_known(view, self._shard) < self._needed:
+                return
+            try:
+                self._take()
+            except CommandError as error:
+                self._withdraw()
+                self._end(error)
+                return
+        assert self._voters is not None
+        if self.slots & ~view.me.slots:
+            self._end(CommandError(LOST))
+        elif view.must_save or self._is_contested():
             return
-        self.cancel()
-        try:
-            self._claim()
-        except CommandError as error:
-            self._answer(error)
-        else:
-            self._answer(OK)
+        elif orders.voters_know(view, self._voters, side.now_ms()):
+            self._end(OK)
 
     def cancel(self) -> None:
-        """Claim it no longer."""
-        self._timer.cancel()
-        orders.withdraw_claim(self._view, self._slot)
-        self._over(self)
+        """Claim no longer, unless it is done: the giver has thought better of it, or the node ends."""
+        if not self.is_made:
+            self._withdraw()
+            self._end(CommandError(TOO_FEW))
 
-    def _give_up(self) -> None:
-        self.cancel()
-        self._answer(CommandError(TOO_FEW))
+    # ---- steps ----
 
-    def _answer(self, reply: object) -> None:
-        if not self._node.engine.tick_open:
-            self._node.open_tick()
+    def _take(self) -> None:
+        """Claim; serve nobody yet. Raises CommandError: nothing has changed."""
+        engine, chosen = self._side.engine, list(members(self.slots))
+        hold_slots(engine, chosen)
+        close_slots(engine, chosen)
+        try:
+            self._claim()
+        except CommandError:
+            if self.slots & ~self._side.view.me.slots:
+                release_slots(engine, chosen, True)
+                raise
+            # Only the file cannot be written yet: until it is, nobody hears of the claim.
+        self._voters = Told()
+
+    def _is_contested(self) -> bool:
+        source = self._source
+        return source is not None and source.is_primary and source.is_failed and bool(source.replicas)
+
+    def _withdraw(self) -> None:
+        orders.withdraw_claim(self._side.view, self.slots, self._side.now_ms())
+        self._side.run_later()
+
+    def _end(self, reply: object) -> None:
+        side = self._side
+        side.open_tick()
+        self._over()
+        if self.is_made:
+            release_slots(side.engine, list(members(self.slots)), True)
         if waits_for(self._session, self):
             answer(self._session, reply)
             unpark_session(self._session)
 
+    def _over(self) -> None:
+        self._side.claims.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _give_up(self) -> None:
+        if not self.is_made:
+            self.cancel()
+
     def _called_off(self, session: Session) -> None:
-        """Answer a client that was told to wait no longer."""
+        """Answer a client that was told to wait no longer; what is claimed is claimed."""
         answer(session, CommandError(f"{TOO_FEW} The wait for them was ended."))
-        self.cancel()
+        if not self.is_made:
+            self._withdraw()
+            self._over()

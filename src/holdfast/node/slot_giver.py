@@ -9,13 +9,14 @@ The order, and why it is this one:
 2. all keys are sent, while the slots are served here as ever;
 3. writes to the slots wait. What changed since is sent, and the target stores all of it: its
    reply comes when its gate, its files and its replicas have it;
-4. reads wait as well, and the target claims the slots in a new epoch. From here on the outcome is
-   unknown until somebody says it: the target, its heir, or gossip. Nobody is served meanwhile;
+4. reads wait as well, and the target claims the slots in a new epoch: its reply comes when its shard
+   and a majority of the primaries know it (`slot_claim`). From here on the outcome is unknown until
+   somebody says it: the target, its heir, or gossip. Nobody is served meanwhile;
 5. the keys are deleted here, the slots are the target's, and those who waited are sent there.
 
 Until 4 nothing has happened, whoever dies: the source owns the slots and has all keys, and copies
-are thrown away. If nobody can say it since the target died for good, the source goes on in an
-epoch above the one that the target may have taken.
+are thrown away. If the target did not take them, or nobody can say it since the target died for good,
+the source goes on in an epoch above the one that the target may have taken, once a majority knows.
 
 How to read it: `Gift.run`, then its steps in order.
 """
@@ -27,9 +28,10 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.cluster import table
+from holdfast.cluster import orders, table
 from holdfast.cluster.model import Node
 from holdfast.cluster.slots import members
+from holdfast.cluster.told import Told
 from holdfast.commands.dump import payload_of
 from holdfast.commands.parked import answer, waits_for
 from holdfast.commands.slot_keys import count_keys_in_slot, keys_in_slot
@@ -49,7 +51,7 @@ CONNECT_S, ANSWER_S, STORE_S, CLAIM_S = 2.0, 5.0, 3.0, 1.0
 """Clients wait for the last two; who does not answer to a claim is asked again, or gossip says it."""
 REPLICAS_MS = 1000
 """How long the target's replicas are waited for where no promise asks for it."""
-ASK_AGAIN_S = 0.1
+ASK_AGAIN_S, LOOK_S = 0.1, 0.01
 Copy = tuple[bytes, int]
 """A DUMP payload, and when the key expires (-1: never)."""
 
@@ -131,6 +133,11 @@ class Gift:
         """What is on its way."""
         return self._slots
 
+    @property
+    def kept(self) -> int:
+        """Slots whose keys are not deleted yet, though gossip says that they were taken."""
+        return self._slots if self._is_closed else 0
+
     async def run(self) -> None:
         """Do it, release the slots, and answer. Where the node stops meanwhile nobody is served any more."""
         try:
@@ -140,7 +147,7 @@ class Gift:
         self._side.open_tick()
         if self._is_held:
             release_slots(self._side.engine, self._list, self._is_closed)
-        self._side.gifts.discard(self)
+        self._side.gift_ended(self)
         if waits_for(self._session, self):
             answer(self._session, reply)
             unpark_session(self._session)
@@ -172,6 +179,7 @@ class Gift:
         finally:
             peer.close()  # what was not claimed is thrown away there
         if not is_taken:
+            await self._go_on()
             raise GiftError("the target did not take the slots")
         side.gave(self._slots, self._target)
         return len(self._sent)
@@ -248,25 +256,35 @@ class Gift:
         side.warn(f"Whether {self._target.id} took {len(self._list)} slots is not known ({why}): asking")
         dead_since_ms = 0
         while view.me.is_primary:
-            if self._slots & ~view.me.slots:
-                return True  # gossip has said it
             for node in self._who_knows():
                 with contextlib.suppress(OSError, EOFError, TimeoutError, GiftError):
                     return await self._ask_outcome(node)
+            if self._slots & ~view.me.slots and not self._is_claimed_there():
+                return True  # a third shard has them
             if self._target.is_failed or view.node(self._target.id) is not self._target:
                 dead_since_ms = dead_since_ms or side.now_ms()
                 if (
                     not self._target.replicas
                     or side.now_ms() - dead_since_ms > side.settings.node_timeout * 4
                 ):
-                    side.warn(f"{self._target.id} is dead: its {len(self._list)} slots stay here")
-                    table.bump_epoch(view)
-                    side.settle()
-                    return False
+                    return self._decide_alone()
             else:
                 dead_since_ms = 0
             await asyncio.sleep(ASK_AGAIN_S)
         return False
+
+    def _is_claimed_there(self) -> bool:
+        """Return whether gossip has said that the target's shard claims slots; a majority may not know it."""
+        owners, target = self._side.view.owners, self._target
+        shards = {each.shard_id for slot in self._list if (each := owners[slot]) is not None}
+        return target.shard_id in shards
+
+    def _decide_alone(self) -> bool:
+        """Return whether slots were taken by a target that is dead for good."""
+        is_taken = bool(self._slots & ~self._side.view.me.slots)
+        what = "are its own" if is_taken else "stay here"
+        self._side.warn(f"{self._target.id} is dead: its {len(self._list)} slots {what}")
+        return is_taken
 
     def _who_knows(self) -> Sequence[Node]:
         """Return the target (it may be back though it is held for dead), and who else leads its shard."""
@@ -285,4 +303,25 @@ class Gift:
             said = await peer.ask("CLUSTER", "TAKEN", self._token, self._side.view.me.id, *self._list)
         finally:
             peer.close()
-        return said == "CLAIMED"
+        word, _, epoch = said.partition(" ")
+        if epoch.isdigit():
+            view = self._side.view
+            view.epoch = max(view.epoch, int(epoch))
+        return word == "CLAIMED"
+
+    async def _go_on(self) -> None:
+        """Keep the slots, in an epoch above that of a claim that was begun.
+
+        A replica of the target may have heard of the claim and not that it was given up. If it were
+        elected it would claim the slots as they were; a majority that knows our epoch does not let it.
+        """
+        side, view = self._side, self._side.view
+        table.bump_epoch(view)
+        side.settle()
+        told = Told()
+        while view.me.is_primary and view.is_ok and not self._slots & ~view.me.slots:
+            knows = orders.voters_know(view, told, side.now_ms())
+            side.settle()
+            if knows:
+                return
+            await asyncio.sleep(LOOK_S)

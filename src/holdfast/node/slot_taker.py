@@ -23,10 +23,11 @@ from holdfast.commands.dump import store_payload
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.slots import slot_of_key
 from holdfast.engine.state import Session
-from holdfast.engine.values import OK, CommandError, Status
+from holdfast.engine.values import NO_REPLY, OK, CommandError, Status
 
 if TYPE_CHECKING:
     from holdfast.node.cluster import ClusterSide
+    from holdfast.node.slot_claim import SlotClaim
 
 BYTES_MOST = 64 << 20
 """What may be held aside of one gift: a source that sends more is not one of ours."""
@@ -69,22 +70,30 @@ class SlotTaker:
         raise CommandError("ERR syntax error")
 
     def taken(self, token: bytes, source_id: str, slots: int) -> Status:
-        """Say whether slots were claimed; if not, they will not be any more, and copies are deleted."""
+        """Say whether slots were claimed; if not, they will not be any more, and copies are deleted.
+
+        The epoch behind DROPPED and UNKNOWN is at or above the one of a claim that was begun: our replicas
+        may have heard of it.
+        """
         view = self._side.view
         source = view.node(source_id)
         if view.me.is_primary and source is not None and not slots & ~source.slots:
-            parcel = self._parcels.pop(token, None)
+            parcel = self._parcels.get(token)
+            if parcel is not None:
+                self._drop(parcel)
             self._throw_away(slots)
-            return Status("DROPPED" if parcel is not None else "UNKNOWN")
+            word = "DROPPED" if parcel is not None else "UNKNOWN"
+            return Status(f"{word} {view.me.config_epoch}")
         if not view.me.is_primary:
             raise CommandError("ERR This node is no primary")
+        if any(each.slots & slots for each in self._side.claims):
+            raise CommandError("TRYAGAIN They are, but a majority does not know it yet")
         return Status("CLAIMED")
 
     def session_ended(self, session: Session) -> None:
         """Throw away what a connection that ended has brought."""
         for parcel in [each for each in self._parcels.values() if each.session is session]:
-            del self._parcels[parcel.token]
-            self._throw_away(parcel.slots)
+            self._drop(parcel)
 
     def clean_up(self) -> None:
         """Throw away what is left of parcels from before this start."""
@@ -102,8 +111,7 @@ class SlotTaker:
         if source is None or view.me.is_replica or not slots or slots & ~source.slots:
             raise CommandError("ERR These slots are not the source's, or this node is no primary")
         for each in [each for each in self._parcels.values() if each.slots & slots and each.source is source]:
-            del self._parcels[each.token]  # it begins anew: what it sent before is over
-            self._throw_away(each.slots)
+            self._drop(each)  # it begins anew: what it sent before is over
         if slots & view.receiving or any(slot in view.importing for slot in chosen):
             raise CommandError("ERR Some of these slots are on their way already")
         if any(count_keys_in_slot(engine, slot) for slot in chosen):
@@ -141,14 +149,32 @@ class SlotTaker:
         return side.replicas_online()
 
     def _claim(self, parcel: Parcel) -> object:
+        """Claim; the reply comes when the claim is in force, see `slot_claim`."""
         side = self._side
-        if not parcel.is_stored or side.is_fenced:
+        if not parcel.is_stored or side.is_fenced or self._claim_of(parcel) is not None:
             raise CommandError("ERR Nothing is stored, or this node is fenced")
+        side.begin_claim(parcel.session, parcel.slots, parcel.source, lambda: self._take(parcel))
+        return NO_REPLY
+
+    def _take(self, parcel: Parcel) -> None:
+        side = self._side
+        if side.is_fenced or self._parcels.get(parcel.token) is not parcel:
+            raise CommandError("ERR This node is fenced, or it was too late")
         orders.take_slots(side.view, parcel.slots, parcel.source, side.now_ms())
         del self._parcels[parcel.token]
         side.view.log(f"{parcel.slots.bit_count()} slots taken from {parcel.source.id}")
         side.carry_out()
-        return OK
+
+    def _claim_of(self, parcel: Parcel) -> SlotClaim | None:
+        return next((each for each in self._side.claims if each.slots == parcel.slots), None)
+
+    def _drop(self, parcel: Parcel) -> None:
+        """Forget a parcel, and its claim if it is not made yet."""
+        self._parcels.pop(parcel.token, None)
+        claim = self._claim_of(parcel)
+        if claim is not None:
+            claim.cancel()
+        self._throw_away(parcel.slots)
 
     def _throw_away(self, slots: int) -> None:
         """Delete copies of slots that are another's. (A replica has what its primary has.)"""

@@ -1,6 +1,6 @@
 """How other commands reach a supervisor: a socket in its directory, a line of JSON each way.
 
-What it is: `serve` and `request`. What it is not: what is done (`supervisor` hands in `answer`).
+What it is: `listening` and `request`. What it is not: what is done (`supervisor` hands in `answer`).
 
 How to read it: a request is `{"do": NAME, ...}`, the answer `{"ok": true, ...}` or
 `{"ok": false, "error": TEXT}`.
@@ -12,12 +12,15 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from holdfast.ops.files_on_disk import Directory
 
 LINE_BYTES_MAX = 1 << 22
+LAST_WORDS_S = 1.0
+"""How long an answer may take to be read when the supervisor ends."""
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -29,11 +32,13 @@ class RequestFailed(Exception):
     """The supervisor answered with an error."""
 
 
-async def serve(directory: Directory, answer: Answer) -> asyncio.Server:
-    """Listen; whoever may write to the directory may ask."""
+@asynccontextmanager
+async def listening(directory: Directory, answer: Answer) -> AsyncIterator[None]:
+    """Answer for a block; whoever may write to the directory may ask."""
     path = directory.socket_path
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+    asking: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -49,9 +54,25 @@ async def serve(directory: Directory, answer: Answer) -> asyncio.Server:
         finally:
             writer.close()
 
-    server = await asyncio.start_unix_server(one, path, limit=LINE_BYTES_MAX)
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(one(reader, writer))
+        asking[task] = writer
+        task.add_done_callback(asking.pop)
+
+    server = await asyncio.start_unix_server(accept, path, limit=LINE_BYTES_MAX)
     os.chmod(path, 0o600)
-    return server
+    try:
+        yield
+    finally:
+        server.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        for writer in asking.values():
+            writer.close()  # after what was written; its reader then comes to an end, and its task with it
+        if asking and (await asyncio.wait(list(asking), timeout=LAST_WORDS_S))[1]:
+            for writer in asking.values():
+                writer.transport.abort()
+            await asyncio.wait(list(asking))
 
 
 async def request(directory: Directory, do: str, timeout_s: float = 60.0, **fields: object) -> dict[str, Any]:

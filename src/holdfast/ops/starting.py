@@ -47,6 +47,8 @@ class Slot:
     failures: int = 0
     restarts: int = 0
     note: str = ""
+    ending: str = ""
+    """How it ended last, in words; empty: it never did."""
     since: float = 0.0
     """When it was started, by the loop's clock."""
     was_found: bool = False

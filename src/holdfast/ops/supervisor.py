@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections import deque
@@ -29,7 +30,7 @@ from holdfast.ops.leadership import asked
 from holdfast.ops.model import Deployment, Engine
 from holdfast.ops.plan import Planned, sentinel_file
 from holdfast.ops.starting import Slot, Starter, State, is_taken
-from holdfast.ops.wire import Refused, WireError, info_fields
+from holdfast.ops.wire import info_fields
 
 READY_POLL_S = 0.02
 STOP_LIMIT_S = 30.0
@@ -77,6 +78,9 @@ class Supervisor:
                 slot.was_found = slot.was_started = True
                 self.tell(slot.planned.name, f"runs already (process {pid}), found again")
         to_start = [slot.planned for slot in self.slots.values() if slot.child is None]
+        for program in sorted({each.words[0] for each in to_start}):
+            if shutil.which(program) is None:
+                raise CannotStart(f"{program} is not installed, or not to be found on PATH")
         taken = [each for each in to_start if is_taken(each)]
         if taken:
             shown = ", ".join(f"{each.address} ({each.name})" for each in taken)
@@ -125,15 +129,6 @@ class Supervisor:
                         await task
         self.directory.write("run.json", {"supervisor": 0, "children": {}})
 
-    def leave_running(self) -> None:
-        """Watch no more; the processes go on."""
-        self.is_stopping = self._starter.is_stopping = True
-        for slot in self.slots.values():
-            if slot.keeper is not None:
-                slot.keeper.cancel()
-            if slot.child is not None:
-                slot.child.forget()
-
     def tell(self, source: str, text: str) -> None:
         """Note that something happened."""
         happening = Happening(time.time(), source, text)
@@ -147,7 +142,7 @@ class Supervisor:
         while not self.is_stopping:
             try:
                 await self._keep(slot)
-            except (OSError, ValueError, WireError, Refused) as error:
+            except Exception as error:  # whatever it is, the others go on, and it is tried again
                 slot.failures += 1
                 self.tell(slot.planned.name, f"cannot be looked after: {error}")
                 await asyncio.sleep(rules.pause_before_start_s(slot.failures))
@@ -183,7 +178,8 @@ class Supervisor:
             slot.failures = slot.failures + 1 if loop.time() - slot.since < rules.HEALTHY_AFTER_S else 1
             slot.restarts += 1
             pause_s = rules.pause_before_start_s(slot.failures)
-            slot.note = f"{how_it_ended(status)}; starts again in {pause_s:g} s"
+            slot.ending = how_it_ended(status)
+            slot.note = f"{slot.ending}; starts again in {pause_s:g} s"
             self.tell(name, slot.note)
             if slot.is_emptied_next:
                 slot.is_emptied_next = False
@@ -226,7 +222,8 @@ class Supervisor:
             if slot.failures >= 3:
                 lines = self.directory.read_text(self.directory.log_path(name)).splitlines()
                 tail = "\n".join(f"  {each}" for each in lines[-5:])
-                raise CannotStart(f"{name} {slot.note}\n{tail}")
+                why = f"{name} does not stay up, it {slot.ending}" if slot.ending else f"{name} {slot.note}"
+                raise CannotStart(f"{why}\n{tail}".rstrip())
 
     async def _leading(self, slots: Sequence[Slot]) -> list[Slot]:
         running = {each.planned.address: each for each in slots if each.child is not None}

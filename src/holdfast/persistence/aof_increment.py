@@ -30,6 +30,7 @@ class Increment:
         self.synced_offset = offset
         self.suspect = False
         self.syncing = False
+        self.is_closed = False
         self._file = file
         self._torn = False
 
@@ -84,7 +85,10 @@ class Increment:
         self._synced(self.size, self.offset)
 
     async def sync_later(self) -> None:
-        """The same beside the loop, for what was written up to now."""
+        """The same beside the loop, for what was written up to now; nothing if it is closed: nobody waits."""
+        if self.is_closed:
+            self.syncing = False
+            return
         size, offset = self.size, self.offset
         self.syncing = True
         try:
@@ -98,6 +102,7 @@ class Increment:
 
     def close(self) -> None:
         """Close without syncing."""
+        self.is_closed = True
         self._file.close()
 
     def _synced(self, size: int, offset: int) -> None:

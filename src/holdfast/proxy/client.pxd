@@ -5,7 +5,7 @@ from holdfast.engine.state cimport Call
 from holdfast.proxy.shapes cimport Client, Link
 from holdfast.proxy.slots cimport Slot
 
-cdef int client_made(Client client) except -1
+cdef int client_made(Client client, object transport) except -1
 cdef int client_take(Client client, const char* p, size_t n) except -1
 cdef int client_resume(Client client) except -1
 cdef int client_flush(Client client) except -1

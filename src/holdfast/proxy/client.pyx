@@ -18,7 +18,6 @@ PENDING_MOST requests are open; then it is not read from either.
 How to read it: requests, then replies, then the end.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memset
 from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
@@ -36,11 +35,6 @@ from holdfast.proxy.slots cimport (
     Slot, free_slot, new_slot)
 from holdfast.proxy.split cimport join_parts
 
-from holdfast.proxy.link import descriptor_of
-
-cdef extern from "unistd.h":
-    ssize_t write(int descriptor, const void* p, size_t n) nogil
-
 cdef enum:
     KEEP_OUTPUT = 64 * 1024     # an empty reply buffer larger than this is given back
     KEEP_INPUT = 64 * 1024
@@ -51,12 +45,10 @@ cdef enum:
 
 # ---- requests ----
 
-cdef int client_made(Client client) except -1:
-    client.transport.set_write_buffer_limits(0)
-    client.fd = descriptor_of(client.transport)
+cdef int client_made(Client client, object transport) except -1:
+    transport.set_write_buffer_limits(0)
+    client.met(transport)
     client.registry.connection_opened(client)
-    if client.fd >= 0 and not client.closed:
-        client.exchange.loop.call_soon(client.adopt)
     return 0
 
 
@@ -359,21 +351,13 @@ cdef int client_flush(Client client) except -1:
     """Hand the waiting replies to the transport; go on with requests that had to wait."""
     cdef Session s = client.session
     cdef size_t n = s.out.len
-    cdef ssize_t done = 0
     if client.closed:
         return 0
     if n and not client.blocked_writing:
-        if client.fd >= 0:
-            done = write(client.fd, s.out.ptr, n)
-            if done < 0:
-                done = 0        # of whatever kind: the transport will meet it again and tell
         s.bytes_out += n
         s.engine.net_output_bytes += n
         s.engine.writes += 1
-        if <size_t>done < n:
-            chunk = PyBytes_FromStringAndSize(s.out.ptr + done, n - done)
-            s.out.len = 0
-            client.transport.write(chunk)
+        client.put(s.out.ptr, n)
         s.out.len = 0
         if s.out.cap > KEEP_OUTPUT:
             buf_free(&s.out)
@@ -445,9 +429,7 @@ cdef int client_gone(Client client, object why) except -1:
     if client.closed:
         return 0
     client.closed = True
-    if client.polled:
-        client.polled = False
-        client.exchange.poller.forget(client.fd)
+    client.left()
     client.head = NULL
     client.tail = NULL
     while slot != NULL:

@@ -22,7 +22,7 @@ cdef int link_begin(Link link, Slot* slot) except -1
 cdef int link_add(Link link, const char* p, size_t n) except -1
 cdef int link_end(Link link, Slot* slot) except -1
 
-cdef int link_made(Link link) except -1
+cdef int link_made(Link link, object transport) except -1
 cdef int link_take(Link link, const char* p, size_t n) except -1
 cdef int link_flush(Link link) except -1
 cdef int link_mark(Link link) except -1

@@ -15,7 +15,6 @@ connection meanwhile (`retired`).
 How to read it: sending, then replies, then the end.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -31,8 +30,6 @@ from holdfast.proxy.slots cimport (
 import errno
 import os
 
-cdef extern from "unistd.h":
-    ssize_t write(int descriptor, const void* p, size_t n) nogil
 cdef extern from "errno.h":
     int errno_now "errno"
     int EAGAIN
@@ -165,35 +162,21 @@ cdef int link_mark(Link link) except -1:
     return 0
 
 
-cdef int link_made(Link link) except -1:
+cdef int link_made(Link link, object transport) except -1:
     link.connected = True
     link.lane.backend.server_connections += 1
-    link.transport.set_write_buffer_limits(0)
-    link.fd = descriptor_of(link.transport)
-    if link.fd >= 0:
-        link.exchange.loop.call_soon(link.adopt)
+    transport.set_write_buffer_limits(0)
+    link.met(transport)
     return link_mark(link)
-
-
-def descriptor_of(transport):
-    """Return the descriptor of a transport's socket, -1 where it has none (a simulated one)."""
-    socket = transport.get_extra_info("socket")
-    return -1 if socket is None or not hasattr(socket, "fileno") else socket.fileno()
 
 
 cdef int link_flush(Link link) except -1:
     cdef Backend backend = link.lane.backend
     cdef size_t n = link.out.len
-    cdef ssize_t done = 0
     if not n or not link.connected or link.closed or link.blocked_writing:
         return 0
-    if link.fd >= 0:
-        done = write(link.fd, link.out.ptr, n)
-        if done < 0:
-            done = 0        # of whatever kind: the transport will meet it again and tell
     link.written += n
-    if <size_t>done < n:
-        link.transport.write(PyBytes_FromStringAndSize(link.out.ptr + done, n - done))
+    link.put(link.out.ptr, n)
     link.out.len = 0
     if link.out.cap > KEEP_OUT:
         buf_free(&link.out)
@@ -382,9 +365,7 @@ cdef int link_fail(Link link, int errno_, bytes text) except -1:
         return 0
     memset(&again, 0, sizeof(Ring))
     link.closed = True
-    if link.polled:
-        link.polled = False
-        link.exchange.poller.forget(link.fd)
+    link.left()
     if link.transport is not None:
         link.transport.abort()
     if link.timer is not None:

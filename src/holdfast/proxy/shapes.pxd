@@ -7,9 +7,9 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from holdfast.engine.buf cimport Buf
 from holdfast.engine.state cimport Engine, Session
-from holdfast.proxy.poller cimport Poller
 from holdfast.proxy.scan cimport Scan
 from holdfast.proxy.slots cimport Ring, Slot
+from holdfast.server.poller cimport Poller, Polled
 
 cdef enum:
     PLAIN_PROTOCOL = 2
@@ -36,7 +36,6 @@ cdef class Exchange:
     cdef public object dial             # callable(link): connect it, in a task
     cdef public object hub              # subscriptions (hub.py)
     cdef Poller poller                  # None: the transports read
-    cdef bint in_poll                   # the poller reads: it ends the tick itself
     cdef bint end_scheduled             # the loop will end the tick
     cdef Verb* verbs
     cdef int verb_count
@@ -115,19 +114,9 @@ cdef class Lane:
     cdef list links                     # shared ones, by client number; None where there is none yet
     cdef list idle                      # private ones that nobody uses now
 
-cdef class Socket:
-    """A connection that is read by the poller, where there is one, else by its transport."""
-    cdef object __weakref__
-    cdef readonly Exchange exchange
-    cdef readonly object transport
-    cdef int fd                         # written to directly; -1: only through the transport
-    cdef readonly bint closed
-    cdef bint blocked_writing, paused_reading
-    cdef bint polled                    # read by the poller, not by the transport
-    cdef int read_on(self, bint on) except -1
-
-cdef class Link(Socket):
+cdef class Link(Polled):
     """One connection to a backend: requests of many clients joined, replies matched in order."""
+    cdef readonly Exchange exchange
     cdef readonly Lane lane
     cdef readonly bint connected, private, retired
     cdef bint dirty
@@ -155,8 +144,9 @@ cdef class Door:
     cdef public uint64_t client_eof, client_err, forward_error, fragments
     cdef public int64_t client_connections
 
-cdef class Client(Socket):
+cdef class Client(Polled):
     """One client: its session, and the requests that it waits for."""
+    cdef readonly Exchange exchange
     cdef readonly Session session
     cdef readonly Door door
     cdef object registry                # of clients: opened, closed, output waits

@@ -21,8 +21,8 @@ from holdfast.proxy.client cimport (
 from holdfast.proxy.hold cimport hold_release
 from holdfast.proxy.link cimport (
     lane_of, link_fail, link_flush, link_made, link_mark, link_room, link_take, link_timer_fired)
-from holdfast.proxy.poller cimport Poller
 from holdfast.proxy.slots cimport ring_free
+from holdfast.server.poller cimport Poller, Polled
 
 import errno
 
@@ -60,7 +60,7 @@ cdef class Exchange:
 
     def start_polling(self):
         """Read beside the loop, where that can be done."""
-        self.poller = Poller(self.loop, self)
+        self.poller = Poller(self.loop, self.round_over, self.give_up)
 
     def stop_polling(self):
         """Give the poller back: all connections are closed."""
@@ -73,9 +73,14 @@ cdef class Exchange:
         self.engine.tick_open = True
         self.now_ms = <int64_t>(self.loop.time() * 1000)
         self.engine.set_time(self.node.wall_ms())
-        if not self.in_poll:
+        if self.poller is None or not self.poller.in_round:
             self.end_scheduled = True
             self.loop.call_soon(self.end_tick)
+
+    def round_over(self):
+        """All that had sent something has been read."""
+        if self.engine.tick_open and not self.end_scheduled:
+            self.end_tick()
 
     def end_tick(self):
         """Go on with clients that waited, then write to backends, then to clients."""
@@ -247,40 +252,29 @@ cdef class Lane:
         self.idle = []
 
 
-cdef class Socket:
-    """A connection that is read by the poller, where there is one, else by its transport."""
-
-    def adopt(self):
-        """Let the poller read from now on, where there is one."""
-        if not self.closed and self.fd >= 0 and self.exchange.poller is not None:
-            if self.exchange.poller.watch(self.fd, self, self.paused_reading):
-                self.polled = True
-                self.transport.pause_reading()
-
-    cdef int read_on(self, bint on) except -1:
-        self.paused_reading = not on
-        if self.polled:
-            self.exchange.poller.change(self.fd, not on)
-        elif on:
-            self.transport.resume_reading()
-        else:
-            self.transport.pause_reading()
-        return 0
-
-
-cdef class Link(Socket):
+cdef class Link(Polled):
     """One connection to a backend: an `asyncio.BufferedProtocol`."""
 
     def __cinit__(self, Lane lane, bint private):
         self.lane = lane
         self.exchange = lane.backend.pool.exchange
         self.private = private
-        self.fd = -1
 
     def __dealloc__(self):
         buf_free(&self.out)
         buf_free(&self.line)
         ring_free(&self.ring)
+
+    # ---- the poller's ----
+
+    cdef int take(self, const char* p, size_t n) except -1:
+        return link_take(self, p, n)
+
+    cdef int ended(self) except -1:
+        return 0 if self.closed else link_fail(self, 0, None)
+
+    cdef int broken(self) except -1:
+        return 0 if self.closed else link_fail(self, errno.ECONNRESET, None)
 
     # ---- asyncio.BufferedProtocol ----
 
@@ -289,8 +283,8 @@ cdef class Link(Socket):
         if self.closed:
             transport.abort()
             return
-        self.transport = transport
-        link_made(self)
+        self.poller = self.exchange.poller
+        link_made(self, transport)
 
     def connection_refused(self, int errno_):
         """There is no connection to be had."""
@@ -311,8 +305,7 @@ cdef class Link(Socket):
 
     def eof_received(self):
         """The server will say no more: nothing that waits will be answered."""
-        if not self.closed:
-            link_fail(self, 0, None)
+        self.ended()
         return False
 
     def connection_lost(self, exc):
@@ -357,7 +350,7 @@ cdef class Door:
         self.listeners = []
 
 
-cdef class Client(Socket):
+cdef class Client(Polled):
     """One client: an `asyncio.BufferedProtocol` around a `Session`."""
 
     def __cinit__(self, Exchange exchange, Door door, registry):
@@ -366,14 +359,25 @@ cdef class Client(Socket):
         self.registry = registry
         self.session = Session(exchange.engine, self)
         self.number = <uint32_t>self.session.id
-        self.fd = -1
+
+    # ---- the poller's ----
+
+    cdef int take(self, const char* p, size_t n) except -1:
+        return client_take(self, p, n)
+
+    cdef int ended(self) except -1:
+        return 0 if self.closed else client_ended(self)
+
+    cdef int broken(self) except -1:
+        self.door.client_err += 1
+        return client_abort(self)
 
     # ---- asyncio.BufferedProtocol ----
 
     def connection_made(self, transport):
         """Take the transport; the registry decides whether the client may stay."""
-        self.transport = transport
-        client_made(self)
+        self.poller = self.exchange.poller
+        client_made(self, transport)
 
     def get_buffer(self, sizehint):
         """Return the buffer to read into."""
@@ -389,8 +393,7 @@ cdef class Client(Socket):
 
     def eof_received(self):
         """The client will send no more: close once what it sent is answered."""
-        if not self.closed:
-            client_ended(self)
+        self.ended()
         return True
 
     def connection_lost(self, exc):

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Stage(Enum):
@@ -41,8 +42,7 @@ class Stage(Enum):
         return Stage.WAITING.value if self is Stage.SNAPSHOTTING else self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(NamedTuple):
     """One replica as its primary knows it."""
 
     name: str

@@ -70,8 +70,9 @@ class Backlog:
             self._starts.append(self.next_byte)
             self._blocks.append(chunk if len(chunk) >= BLOCK_BYTES else bytearray(chunk))
         self.next_byte += len(chunk)
-        if self.kept_bytes > self.size_bytes:
-            self.trim()
+        starts = self._starts
+        if len(starts) > 1 and self.next_byte - starts[1] >= self.size_bytes:
+            self.trim()  # now the size alone does not keep the oldest block
 
     def has(self, byte: int) -> bool:
         """Tell whether the stream can be read from `byte` on."""

@@ -35,6 +35,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from holdfast.replication.set_record import MemberSet, SetRecord
 
@@ -58,8 +59,7 @@ class GateSettings:
     strict: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What is to be done now, in this order."""
 
     append: SetRecord | None = None
@@ -76,14 +76,12 @@ def committed_offset(record: SetRecord, held: Mapping[str, int], own_id: str, st
 
     `held` maps node ids to what they acknowledged; the primary holds its whole stream.
     """
-    lowest = stream_offset
-    for index, each in enumerate(record.sets):
-        needed = each.holders_needed(is_newest=index == 0)
+    lowest, newest = stream_offset, record.newest
+    for each in record.sets:
+        needed = each.holders_needed(is_newest=each is newest)
         if needed:
-            offsets = sorted(
-                (stream_offset if member == own_id else held.get(member, 0) for member in each.members),
-                reverse=True,
-            )
+            offsets = [stream_offset if member == own_id else held.get(member, 0) for member in each.members]
+            offsets.sort(reverse=True)
             lowest = min(lowest, offsets[needed - 1])
     return lowest
 
@@ -107,8 +105,7 @@ class _Member:
     gone_since_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     ticket: int
     offset: int
     deadline_ms: int | None
@@ -159,7 +156,7 @@ class AcknowledgementGate:
         self._waiting.append(_Waiting(ticket, offset, now_ms + timeout_ms if timeout_ms else None))
         if self._is_unpromised:
             return self._verdict(now_ms)
-        return Verdict(None, self.released_offset, self._time_out(now_ms))  # only acknowledgements commit
+        return Verdict(None, self.released_offset, self._time_out(now_ms))  # only members commit
 
     def read_hold_offset(self, promise: ReadPromise, probe_end: int) -> int | None:
         """Return the offset that a read must wait for, None if it need not.
@@ -257,10 +254,10 @@ class AcknowledgementGate:
         return self.is_promise_suspended or not self.record.newest.needed
 
     def _time_out(self, now_ms: int) -> tuple[int, ...]:
-        timed_out = []
+        timed_out: tuple[int, ...] = ()
         while self._waiting and (deadline := self._waiting[0].deadline_ms) is not None and deadline <= now_ms:
-            timed_out.append(self._waiting.popleft().ticket)
-        return tuple(timed_out)
+            timed_out += (self._waiting.popleft().ticket,)
+        return timed_out
 
     def _removal(self, now_ms: int) -> MemberSet | None:
         if (

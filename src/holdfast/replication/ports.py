@@ -44,6 +44,14 @@ class Connection(Protocol):
         """Close now."""
         ...
 
+    def send(self, chunk: bytes | memoryview) -> None:
+        """Write past the session."""
+        ...
+
+    def keep_more(self, high: int) -> None:
+        """Let the transport hold up to this before it says that it is full."""
+        ...
+
 
 class Snapshot(Protocol):
     """One copy of the data set as it was at the instant of `SnapshotSource.begin`."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import replace
 
 from holdfast.replication.attachments import Attachment, Stage
 from holdfast.replication.backlog import Backlog, Reader
@@ -59,7 +58,7 @@ class RemoteReplica:
 
     def note(self, **fields: object) -> None:
         """Change the attachment's fields."""
-        self.attachment = replace(self.attachment, **fields)  # type: ignore[arg-type]
+        self.attachment = self.attachment._replace(**fields)  # type: ignore[arg-type]
 
     @property
     def ip(self) -> str:
@@ -85,7 +84,7 @@ class RemoteReplica:
     def write(self, chunk: bytes) -> None:
         """Send bytes outside the stream: a reply, a snapshot's piece, a sign of life."""
         if not self.is_gone and not self.connection.is_closed:
-            self.connection.transport.write(chunk)
+            self.connection.send(chunk)
 
     def join(self, backlog: Backlog, next_byte: int) -> None:
         """Keep the stream from this byte on for it."""
@@ -119,7 +118,7 @@ class RemoteReplica:
             if not piece:
                 return
             reader.next_byte += len(piece)
-            self.connection.transport.write(piece)
+            self.connection.send(piece)
 
     def writable(self) -> None:
         """Go on: the transport has room again."""

@@ -285,16 +285,22 @@ class Replicator:
 
     def before_effects(self) -> None:
         """Add to the stream what asks for acknowledgements."""
-        if not self.stream.is_forwarding:
-            self.waiting.before_effects()
-            self.gate.before_effects()
+        if self.stream.is_forwarding:
+            return
+        if self.waiting.wants_acknowledgement:
+            self.waiting.ask()
+        if self.node.engine.gate_reads == 2:
+            self.gate.probe()
 
     def after_effects(self) -> None:
-        """Feed replicas, settle what is held, and acknowledge."""
-        self.stream.send()
-        self.gate.end_of_tick()
-        self.upstream.end_of_tick()
-        if not self.waiting.is_idle:
+        """Feed replicas, settle what is held, acknowledge. It runs each tick: calls where there is work."""
+        if self.stream.has_unsent:
+            self.stream.send()
+        if self.node.engine.gated:
+            self.gate.settle()
+        if self.upstream.acknowledges:
+            self.upstream.acknowledge()
+        if self.waiting.waiters:
             self.waiting.look()
 
     def every_beat(self) -> None:
@@ -682,7 +688,7 @@ class Replicator:
     def is_bound(self) -> bool:
         """Tell whether a member set that needs acknowledgements binds this copy."""
         record = self.standing.record
-        return record is not None and any(each.needed for each in record.sets)
+        return record is not None and record.is_binding
 
     def may_acknowledge(self) -> bool:
         """Tell whether acknowledgements may leave."""
@@ -692,7 +698,7 @@ class Replicator:
         """Note the newest set record of the copy."""
         self.standing.record = record
         self.record_changed()
-        if record is not None and any(each.needed for each in record.sets):
+        if record is not None and record.is_binding:
             self.standing.keep()
 
     def copy_known(self, is_known: bool) -> None:
@@ -746,7 +752,8 @@ class Replicator:
         """Note that a replica has acknowledged."""
         self.gate.acknowledged(replica)
         self.lease.acknowledged(replica)
-        self.waiting.look()
+        if self.waiting.waiters:
+            self.waiting.look()
         if self.hand_over.is_under_way:
             self.hand_over.look()
 

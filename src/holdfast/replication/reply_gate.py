@@ -7,7 +7,7 @@ replicas of ours that come online are taken in, records are written into the str
 
 What this is not: the counting (`gate`), the fence (`standing`).
 
-How to read it: `end_of_tick` is the hot end, `_obey` acts on a verdict, `refusal` says
+How to read it: `settle` and `acknowledged` are the hot ends, `_obey` acts on a verdict, `refusal` says
 why a write may not even run.
 
 With `min-replicas-to-ack` 0 and no set that binds there is no gate, no guard bit, and no
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from holdfast.engine import effects, held
 from holdfast.replication.attachments import Stage
@@ -42,8 +42,7 @@ TOO_FEW = b"NOREPLICAS Not enough good replicas to write."
 PROBE = b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(NamedTuple):
     ticket: int
     offset: int
     sessions: list[Session]
@@ -114,7 +113,7 @@ class ReplyGate:
         """Acknowledge nothing any more: what waits ends with an unknown outcome."""
         if self.gate is None:
             return
-        self._settle()
+        self.settle()
         self.gate.close()
         for each in self._held:
             self._fail(each)
@@ -162,25 +161,19 @@ class ReplyGate:
 
     # ---- the tick ----
 
-    def before_effects(self) -> None:
-        """Append the probe that a linearizable read waits for."""
-        engine = self._node.engine
-        if engine.gate_reads == 2 and engine.gated and self.gate is not None:
-            effects.append_command(engine, PROBE)
+    def probe(self) -> None:
+        """Append the probe that a linearizable read of this tick waits for, if there is one."""
+        if self._node.engine.gated and self.gate is not None:
+            effects.append_command(self._node.engine, PROBE)
 
-    def end_of_tick(self) -> None:
+    def settle(self) -> None:
         """Give this tick's held replies their ticket."""
-        if self._node.engine.gated:
-            self._settle()
-
-    def _settle(self) -> None:
         offset = self._stream.offset
         sessions = held.settle_held(self._node.engine, offset)
         if not sessions:
             return
         if self.gate is None:
-            for session in sessions:
-                held.release_held(session, offset)
+            held.release_all(sessions, offset)
             return
         self._ticket += 1
         self._held.append(_Held(self._ticket, offset, sessions))
@@ -274,8 +267,7 @@ class ReplyGate:
 
     def _let_go(self, entry: _Held) -> None:
         self._in_tick()
-        for session in entry.sessions:
-            held.release_held(session, entry.offset)
+        held.release_all(entry.sessions, entry.offset)
 
     def _fail(self, entry: _Held) -> None:
         self._in_tick()

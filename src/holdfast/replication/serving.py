@@ -186,9 +186,7 @@ class Serving:
 
     def _attach(self, session: Session, replica: RemoteReplica) -> None:
         session.flags |= S_REPLICA
-        limits = getattr(replica.connection.transport, "set_write_buffer_limits", None)
-        if limits is not None:
-            limits(high=HIGH_MARK_BYTES)
+        replica.connection.keep_more(HIGH_MARK_BYTES)
         replica.send_at_once(not self._node.configuration["repl-disable-tcp-nodelay"])
         self._stream.replicas.append(replica)
         if self._stream.backlog is not None:

@@ -95,6 +95,11 @@ class SetRecord:
         return len(self.sets) > 1
 
     @property
+    def is_binding(self) -> bool:
+        """Tell whether any of the sets needs acknowledgements."""
+        return any(each.needed for each in self.sets)
+
+    @property
     def everyone(self) -> frozenset[str]:
         """Return every node the record names: all members and the primary that wrote it."""
         return frozenset({self.primary}).union(*(each.members for each in self.sets))

@@ -193,10 +193,15 @@ class NodeStanding:
             self.node = replace(self.node, state=state)
 
     def under_lease(self, is_so: bool) -> None:
-        """Remember that this primary's writes hang on a lease, or do no more."""
+        """Remember that this primary's writes hang on a lease, or do no more.
+
+        Whoever obeyed an epoch waits for a leader after a restart in any case: nothing is written then.
+        """
         if self.node.state.under_lease is is_so:
             return
         self.node = replace(self.node, state=replace(self.node.state, under_lease=is_so))
+        if self.node.state.fence_epoch:
+            return
         self._is_kept = self._is_kept or is_so
         try:
             if self._is_kept:

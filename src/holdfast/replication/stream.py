@@ -181,6 +181,11 @@ class Stream:
         self.backlog.append(chunk)
         self._fresh = chunk if self._fresh is None else b""
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether anything came in since the last `send`."""
+        return self._fresh is not None
+
     def send(self) -> None:
         """Let replicas have what came in since the last call.
 

@@ -98,7 +98,8 @@ class Upstream:
         self._retry_ms = RETRY_FIRST_MS
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._acknowledges = False
+        self.acknowledges = False
+        """The end of this tick says how far this copy reaches: somebody may wait for it."""
         self._old_data_are_gone = False
 
     # ---- whom ----
@@ -403,7 +404,7 @@ class Upstream:
         node.engine.link_up = True
         self._overseer.upstream_changed(True)
         self._overseer.applied()
-        self._acknowledges = True
+        self.acknowledges = True
         if not node.engine.tick_open:
             node.open_tick()
 
@@ -442,7 +443,7 @@ class Upstream:
         if settled:
             self._overseer.applied()
             if self._overseer.is_bound():
-                self._acknowledges = True
+                self.acknowledges = True
 
     def _joined(self, chunk: bytes) -> bytes:
         """Join a long rest with what follows, growing one buffer instead of copying each time."""
@@ -459,27 +460,22 @@ class Upstream:
             return
         if record is not None:
             self._overseer.record_seen(record)
-            self._acknowledges = True
+            self.acknowledges = True
 
     def _end_session(self) -> None:
         self.session = None
         self._rest, self._unsettled, self._rest_needs = b"", b"", 0
-        self._acknowledges = False
+        self.acknowledges = False
 
     # ---- acknowledgements ----
 
     def acknowledge_soon(self) -> None:
         """Acknowledge at the end of this tick (REPLCONF GETACK)."""
-        self._acknowledges = True
-
-    def end_of_tick(self) -> None:
-        """Acknowledge what this tick has applied, if somebody waits for it."""
-        if self._acknowledges:
-            self.acknowledge()
+        self.acknowledges = True
 
     def acknowledge(self) -> None:
         """Say how far this copy reaches."""
-        self._acknowledges = False
+        self.acknowledges = False
         link, target = self._link, self.target
         if link is None or not self.is_up or target is None or target.until is not None:
             return
@@ -489,10 +485,11 @@ class Upstream:
         reached = self._stream.offset
         if self._overseer.syncs_first and fsynced is not None:
             reached = fsynced
-        words = [b"REPLCONF", b"ACK", str(reached).encode()]
-        if fsynced is not None:
-            words += [b"FACK", str(fsynced).encode()]
-        link.send(*words)
+        ack = b"%d" % reached
+        if fsynced is None:
+            link.write(b"*3\r\n$8\r\nREPLCONF\r\n$3\r\nACK\r\n$%d\r\n%b\r\n" % (len(ack), ack))
+        else:
+            link.send(b"REPLCONF", b"ACK", ack, b"FACK", b"%d" % fsynced)
 
     # ---- time ----
 
@@ -509,7 +506,7 @@ class Upstream:
             else:
                 self._link.close("Timeout connecting to the MASTER...")
             return
-        self._acknowledges = True
+        self.acknowledges = True
 
     def stop(self) -> None:
         """End everything."""

@@ -45,8 +45,9 @@ class Waiting:
     def __init__(self, node: Node, stream: Stream) -> None:
         self._node = node
         self._stream = stream
-        self._waiters: list[_Waiter] = []
+        self.waiters: list[_Waiter] = []
         self.wants_acknowledgement = False
+        """Replicas are to be asked at the end of this tick."""
         self.fsynced: Callable[[], int | None] = lambda: None
         """Tells up to where the own AOF is on stable storage; None without AOF."""
 
@@ -99,7 +100,7 @@ class Waiting:
         return int(self._node.engine.now_ms) + timeout_ms if timeout_ms else 0
 
     def _park(self, waiter: _Waiter, until_ms: int) -> object:
-        self._waiters.append(waiter)
+        self.waiters.append(waiter)
         self.wants_acknowledgement = True
         blocking.park_session(waiter.session, "wait", until_ms, self._timed_out)
         return NO_REPLY
@@ -111,24 +112,16 @@ class Waiting:
 
     # ---- acknowledgements ----
 
-    def before_effects(self) -> None:
+    def ask(self) -> None:
         """Ask all replicas to acknowledge, once a tick."""
-        if self.wants_acknowledgement:
-            self.wants_acknowledgement = False
-            if any(each.stage is Stage.ONLINE for each in self._stream.replicas):
-                effects.append_command(self._node.engine, GETACK)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody waits."""
-        return not self._waiters
+        self.wants_acknowledgement = False
+        if any(each.stage is Stage.ONLINE for each in self._stream.replicas):
+            effects.append_command(self._node.engine, GETACK)
 
     def look(self) -> None:
         """Free those whose replicas have acknowledged; must run inside a tick."""
-        if not self._waiters:
-            return
         kept = []
-        for each in self._waiters:
+        for each in self.waiters:
             if not each.session.flags & S_BLOCKED:
                 continue
             if self._is_served(each):
@@ -136,20 +129,20 @@ class Waiting:
                 blocking.unpark_session(each.session)
             else:
                 kept.append(each)
-        self._waiters = kept
+        self.waiters = kept
 
     def end_all(self, error: str) -> None:
         """End every wait with an error (this node became a replica)."""
-        waiters, self._waiters = self._waiters, []
+        waiters, self.waiters = self.waiters, []
         for each in waiters:
             if each.session.flags & S_BLOCKED:
                 send_value(each.session, CommandError(error))
                 blocking.unpark_session(each.session)
 
     def _timed_out(self, session: Session) -> None:
-        for each in self._waiters:
+        for each in self.waiters:
             if each.session is session:
-                self._waiters.remove(each)
+                self.waiters.remove(each)
                 send_value(session, self._answer(each))
                 return
 

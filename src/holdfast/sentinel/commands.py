@@ -137,10 +137,10 @@ def failover_(session: Session, args: Args) -> object:
     """SENTINEL FAILOVER name [FORCE]."""
     side = side_of(session)
     sentinel, now_ms = side.sentinel, side.now_ms()
-    primary = primary_of(session, args[2])
     force = len(args) == 4
     if len(args) > 4 or (force and args[3].lower() != b"force"):
         raise CommandError("ERR wrong number of arguments for 'sentinel|failover' command")
+    primary = primary_of(session, args[2])
     if primary.in_failover:
         raise CommandError("INPROG Failover already in progress")
     if selection.best_replica(primary, sentinel.times, now_ms) is None:

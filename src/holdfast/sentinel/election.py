@@ -33,6 +33,7 @@ def vote(sentinel: Sentinel, primary: Primary, epoch: int, candidate: str, now_m
     if primary.leader_epoch < epoch and sentinel.epoch <= epoch:
         primary.leader, primary.leader_epoch = candidate, epoch
         sentinel.persist()
+        granting.ask_tokens(primary)
         sentinel.tell_text("+vote-for-leader", f"{candidate} {epoch}", instance=primary)
         if candidate != sentinel.my_id:
             primary.failover_start_ms = now_ms + sentinel.luck.randrange(MAX_DESYNC_MS)

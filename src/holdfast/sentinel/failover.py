@@ -313,13 +313,13 @@ def _detect_end(sentinel: Sentinel, primary: Primary, target: Instance, now_ms: 
 
 
 def _is_gone(replica: Instance) -> bool:
-    return replica.is_sdown or replica.link.refused_since_ms is not None
+    return replica.is_sdown or replica.is_stranger or replica.link.refused_since_ms is not None
 
 
 def _switch(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
     assert primary.promoted is not None
     address = primary.promoted.address
     if address is not primary.address:
-        observation.tell_switch(sentinel, primary, address)
+        observation.tell_switch(sentinel, primary, primary.address, address)
     observation.change_address(sentinel, primary, address, now_ms)
     asking.publish_everywhere(sentinel, primary, now_ms)

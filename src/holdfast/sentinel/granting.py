@@ -103,13 +103,21 @@ def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     primary = node.group
     if node is primary:
         say_what_holds(sentinel, primary)
-    if node.role is Role.SENTINEL or not node.node_id or not node.link.is_up:
+    if node.role is Role.SENTINEL or not node.node_id or not node.link.is_up or node.is_stranger:
         return
+    if node.info_ms is None or node.info_ms < node.link.connected_ms:
+        return  # not before it has said who it is
     period_ms = sentinel.times.ping_period
     if node is leading(primary) and (duration_ms := lease_ms(primary)):
         period_ms = duration_ms // GRANTS_A_LEASE
     if now_ms - node.granted_ms >= period_ms:
         grant(sentinel, node, now_ms)
+
+
+def ask_tokens(primary: Primary) -> None:
+    """Have every node asked for a fresh token: whoever is promoted is granted as soon as we hear of it."""
+    for each in (primary, *primary.replicas.values()):
+        each.granted_ms = -(10**9)
 
 
 def may_grant(node: Instance) -> bool:

@@ -152,6 +152,10 @@ class Instance:
     # of a node of data
     node_id: str = ""
     """The durable name that nodes of ours tell; "" for stock nodes."""
+    kept_id: str = ""
+    """The same where the node has it on disk, as a fence or a lease has it do: a restart keeps it."""
+    is_stranger: bool = False
+    """Another node answers at its address: nothing of what it says counts, and it gets no orders."""
     rebooted_ms: int | None = None
     """When a primary was seen with another run id, and master-reboot-down-after-period is set."""
     lost_history: bool = False

@@ -27,6 +27,9 @@ def info_came(sentinel: Sentinel, instance: Instance, text: str, now_ms: int) ->
     """Take the reply to INFO."""
     told = parse_info(text)
     instance.info_text, instance.info_ms = text, now_ms
+    _note_stranger(sentinel, instance, told)
+    if instance.is_stranger:
+        return
     _note_identity(sentinel, instance, told, now_ms)
     if isinstance(instance, Primary):
         _note_replicas(sentinel, instance, told, now_ms)
@@ -54,6 +57,27 @@ def info_came(sentinel: Sentinel, instance: Instance, text: str, now_ms: int) ->
 
 
 # ---- what a node is ----
+
+
+def _note_stranger(sentinel: Sentinel, instance: Instance, told: InfoReply) -> None:
+    """Note whether another node answers where one of ours was: its address was given away.
+
+    What it says is not about our node, and no order or grant is for it. A node that lost its disk comes
+    back so, too: it is welcome as soon as it follows our primary, or holds nothing.
+    """
+    group = instance.group
+    is_other = bool(instance.kept_id and told.node_id) and told.node_id != instance.kept_id
+    if is_other and instance is not group:
+        joins = told.role == "slave" and group.address.is_at(told.primary_host or "", told.primary_port or 0)
+        is_other = not joins and not (told.role == "master" and not told.key_count)
+    if is_other and not instance.is_stranger:
+        sentinel.log(f"{told.node_id} answers where {instance.kept_id} was, {instance.name}", "warning")
+        if isinstance(instance, Primary):
+            _lost_history(sentinel, instance, "another node answers at its address")
+    instance.is_stranger = is_other
+    if not is_other:
+        leads_under_lease = isinstance(instance, Primary) and bool(instance.voter_list.ids)
+        instance.kept_id = told.node_id if told.fence_epoch or leads_under_lease else ""
 
 
 def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_ms: int) -> None:
@@ -158,23 +182,29 @@ def _replica_leads(sentinel: Sentinel, replica: Instance, now_ms: int) -> None:
 
 
 def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: int) -> None:
-    """The chosen replica leads: from here on it is where clients go."""
+    """The chosen replica leads: from here on it is where clients go.
+
+    It is granted, and the others are told, before the file is written: what both rest on, the votes of
+    this epoch, was on disk when they were given, and writes wait for nothing else. A primary whose writes
+    are paused follows first: it would hold a hello back, and all that is sent behind it.
+    """
     primary.config_epoch = primary.failover_epoch
     primary.failover, primary.failover_changed_ms = Failover.RECONF_REPLICAS, now_ms
+    if not sentinel.crash_after_promotion:
+        if replica.node_id:
+            granting.grant(sentinel, replica, now_ms)
+        if primary.hand_over is not None:
+            primary.converted_ms = now_ms
+            orders.follow(sentinel, primary, replica, now_ms)
+            hand_over.end(sentinel, primary)
+        asking.publish_everywhere(sentinel, primary, now_ms)
     sentinel.persist()
     sentinel.tell("+promoted-slave", replica)
     if sentinel.crash_after_promotion:
         sentinel.crash()
         return
     sentinel.tell("+failover-state-reconf-slaves", primary)
-    if replica.node_id:
-        granting.grant(sentinel, replica, now_ms)
     reconfigure_clients(sentinel, primary, "leader", primary.address, replica.address)
-    if primary.hand_over is not None:
-        primary.converted_ms = now_ms
-        orders.follow(sentinel, primary, replica, now_ms)
-        hand_over.end(sentinel, primary)
-    asking.publish_everywhere(sentinel, primary, now_ms)
     if primary.hand_over_sent:
         orders.close_clients(sentinel, primary)
         orders.close_clients(sentinel, replica)
@@ -252,7 +282,10 @@ def hello_came(sentinel: Sentinel, hello: Hello, now_ms: int) -> None:
         sentinel.tell_text("+new-epoch", str(sentinel.epoch), instance=primary)
     if hello.config_epoch > primary.config_epoch:
         primary.config_epoch = hello.config_epoch
-        if not primary.address.is_at(hello.primary_host, hello.primary_port):
+        # Our own failover is superseded even where the newer one gave the role back to the node that ours
+        # replaces: to end it now would set our choice against the others', in the same epoch, for good.
+        is_superseded = primary.in_failover and primary.failover_epoch < hello.config_epoch
+        if is_superseded or not primary.address.is_at(hello.primary_host, hello.primary_port):
             _follow_hello(sentinel, primary, other, hello, now_ms)
         sentinel.persist()
     other.hello_ms = now_ms
@@ -289,35 +322,48 @@ def _meet(sentinel: Sentinel, primary: Primary, hello: Hello, now_ms: int) -> In
 
 
 def _follow_hello(sentinel: Sentinel, primary: Primary, other: Instance, hello: Hello, now_ms: int) -> None:
-    old = primary.address
     new = Address(hello.primary_host, hello.primary_port, hello.primary_host)
+    told, known = primary.current_address, primary.address
+    leads_on = known.is_at(new.host, new.port)
+    old = told if leads_on else known
+    if leads_on:
+        hand_over.end(sentinel, primary)
     sentinel.tell("+config-update-from", other)
-    tell_switch(sentinel, primary, new)
+    if old is not known or not leads_on:
+        tell_switch(sentinel, primary, old, new)
     change_address(sentinel, primary, new, now_ms)
-    reconfigure_clients(sentinel, primary, "observer", old, primary.address)
+    for replica in primary.replicas.values():
+        if replica.address.is_at(told.host, told.port):
+            replica.led_before = True  # we had it lead
+    if old is not known or not leads_on:
+        reconfigure_clients(sentinel, primary, "observer", old, primary.address)
 
 
 # ---- another primary ----
 
 
-def tell_switch(sentinel: Sentinel, primary: Primary, new: Address) -> None:
+def tell_switch(sentinel: Sentinel, primary: Primary, old: Address, new: Address) -> None:
     """Publish the event that clients wait for."""
-    old = primary.address
     text = f"{primary.name} {sentinel.shown(old)} {old.port} {sentinel.shown(new)} {new.port}"
     sentinel.tell_text("+switch-master", text, instance=primary)
 
 
 def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: int) -> None:
-    """Let another node be the primary; the old one and all others become its replicas."""
+    """Let another node be the primary; the old one and all others become its replicas.
+
+    It was promoted in `config_epoch`, so it is granted at once, before the file is written (see `promoted`).
+    """
     old_link = primary.link
     successor = next(
         (each for each in primary.replicas.values() if each.address.is_at(new.host, new.port)), None
     )
-    keep = [each.address for each in primary.replicas.values() if each is not successor]
-    links = {id(each.address): each.link for each in primary.replicas.values()}
+    kept = [
+        (each.link, each.kept_id, each.is_stranger)
+        for each in primary.replicas.values()
+        if each is not successor
+    ]
     if not old_link.address.is_at(new.host, new.port):
-        keep.append(old_link.address)
-        links[id(old_link.address)] = old_link
+        kept.append((old_link, primary.kept_id, primary.is_stranger))
     primary.replicas = {}
     forget_failover(primary)
     primary.link = successor.link if successor is not None else sentinel.link_to(new, True, now_ms)
@@ -325,6 +371,7 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
         primary.link = old_link
     primary.run_id = successor.run_id if successor is not None else ""
     primary.node_id = successor.node_id if successor is not None else ""
+    primary.kept_id = successor.kept_id if successor is not None else ""
     primary.info_text = successor.info_text if successor is not None else ""
     primary.info_ms = successor.info_ms if successor is not None else None
     primary.info_sent_ms = -(10**9)
@@ -333,13 +380,13 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
         primary.fails_writes_since_ms = successor.fails_writes_since_ms
         primary.standing, primary.lease_lost = "", False  # what it said last, it said before it led
         primary.lease_token, primary.lease_run_id = successor.lease_token, successor.lease_run_id
-        primary.lease_epoch = successor.lease_epoch
+        primary.lease_epoch = max(successor.lease_epoch, primary.config_epoch)
         primary.token_ms, primary.restarted_in_epoch = successor.token_ms, successor.restarted_in_epoch
         primary.granted_ms = -(10**9)
     else:
         primary.standing, primary.lease_token, primary.lease_run_id, primary.lease_epoch = "", 0, "", 0
         primary.restarted_in_epoch = None
-    primary.is_leaving = False
+    primary.is_leaving = primary.is_stranger = False
     primary.fence_epoch = successor.fence_epoch if successor is not None else 0
     primary.sdown_since_ms = primary.odown_since_ms = None
     primary.rebooted_ms, primary.lost_history, primary.script_killed = None, False, False
@@ -349,12 +396,14 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     link.refused_since_ms = link.loading_since_ms = None
     for other in primary.sentinels.values():
         other.says_down = False
-    for address in keep:
-        replica = sentinel.add_replica(primary, address, now_ms)
+    for known, kept_id, is_stranger in kept:
+        replica = sentinel.add_replica(primary, known.address, now_ms)
         if replica is not None:
-            replica.link = links[id(address)]
+            replica.link, replica.kept_id, replica.is_stranger = known, kept_id, is_stranger
             replica.led_before = replica.link is old_link
             sentinel.tell("+slave", replica, level="notice")
+    if primary.node_id and link.is_up:
+        granting.grant(sentinel, primary, now_ms)
     sentinel.persist()
     asking.ask_info(sentinel, primary, now_ms)
     for replica in primary.replicas.values():

@@ -75,7 +75,7 @@ def _set_one(session: Session, primary: Primary, args: Args, place: int) -> int:
     if name == "rename-command" and left >= 2:
         new = text_of(args[place + 2])
         if not value or not new:
-            raise refused
+            raise CommandError(f"ERR Invalid argument '' for SENTINEL SET '{given}'")
         primary.options.renamed_commands.pop(value.upper(), None)
         if value.lower() != new.lower():
             primary.options.renamed_commands[value.upper()] = new

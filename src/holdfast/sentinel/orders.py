@@ -38,7 +38,7 @@ def replica_of(sentinel: Sentinel, node: Instance, address: Address | None, now_
 
 def follow(sentinel: Sentinel, node: Instance, target: Instance, now_ms: int) -> bool:
     """Have a node follow another, by the order that it understands; False: it cannot be reached."""
-    if not node.link.is_up:
+    if not node.link.is_up or node.is_stranger:
         return False
     group, words = node.group, sentinel.orders
     epoch = target.fence_epoch

@@ -18,6 +18,7 @@ def is_candidate(replica: Instance, primary: Primary, times: Times, now_ms: int)
     info_limit_ms = times.ping_period * 5 if primary.is_sdown else times.info_period * 3
     return (
         not replica.is_sdown
+        and not replica.is_stranger
         and replica.link.is_up
         and now_ms - replica.link.available_ms <= times.ping_period * 5
         and replica.priority != 0

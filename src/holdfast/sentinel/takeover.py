@@ -158,7 +158,7 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     state = primary.takeover
     if state is None or state.epoch != primary.failover_epoch:
         state = primary.takeover = Takeover(primary.failover_epoch, now_ms)
-    nodes = [each for each in (*primary.replicas.values(), primary) if each.node_id]
+    nodes = [each for each in (*primary.replicas.values(), primary) if each.node_id and not each.is_stranger]
     reachable = [each for each in nodes if each.link.is_up]
     for each in reachable:
         report = state.reports.get(each.node_id)

@@ -115,7 +115,7 @@ class BusyService:
         for connection, sock in zip(sorted(waiting, key=lambda each: each.session.id), found, strict=True):
             transport = _Adopted(sock)
             self._announced_later.append(transport)
-            connection.connection_made(transport)
+            connection.stand_in(transport)
             if not connection.is_closed:
                 self._watch(sock.fileno(), connection)
 
@@ -147,7 +147,7 @@ class BusyService:
         sock.setblocking(False)
         connection = self._accept()
         transport = _Adopted(sock)
-        connection.connection_made(transport)
+        connection.stand_in(transport)
         if connection.is_closed:
             return
         self._adopted.append((connection, transport))

@@ -1,9 +1,10 @@
-"""The connection: one client's transport and its session."""
+"""The connection: one client's socket and its session."""
 
 import asyncio
 from typing import Any
 
 from holdfast.engine.state import Engine, Session
+from holdfast.server.poller import Poller
 
 class Connection(asyncio.BufferedProtocol):
     """One client: an `asyncio.BufferedProtocol` around a `Session`."""
@@ -11,11 +12,19 @@ class Connection(asyncio.BufferedProtocol):
     session: Session
     transport: Any
 
-    def __init__(self, node: object, engine: Engine, read_buffer: bytearray) -> None: ...
+    def __init__(
+        self, node: object, engine: Engine, read_buffer: bytearray, poller: Poller | None = None
+    ) -> None: ...
+    def stand_in(self, transport: Any) -> None:
+        """Take what writes for a client that the loop has not announced yet."""
     def flush(self) -> None:
         """Hand the waiting replies to the transport; go on with requests that had to wait."""
     def abort(self) -> None:
         """Close now; what waits is dropped."""
+    def send(self, chunk: bytes | memoryview) -> None:
+        """Write past the session: the stream of a replica."""
+    def keep_more(self, high: int) -> None:
+        """Let the transport hold up to this before it says that it is full."""
     def refuse(self, message: bytes) -> None:
         """Say why the client may not stay, and close."""
     def serve_directly(self, descriptor: int, arrived: bool = True) -> bool:

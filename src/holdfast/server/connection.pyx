@@ -1,9 +1,10 @@
-"""The connection: one client's transport and its session.
+"""The connection: one client's socket and its session.
 
-What it is: the thin asyncio part between a transport and a `Session`. Bytes
-that arrive are executed in place out of one read buffer that all connections of
-a node share; replies leave at the end of the tick, by `flush`. What it is not:
-policy. Whom to accept, what to log and when to give up is the node's.
+What it is: the thin part between a socket and a `Session`. Bytes that arrive are
+executed in place out of one read buffer that all connections of a node share;
+replies leave at the end of the tick, by `flush`. Both go past the loop's transport
+where there is a poller. What it is not: policy. Whom to accept, what to log and when
+to give up is the node's.
 
 Back-pressure: while the transport holds more than its high mark, replies stay
 in the session, the session stops executing above OUTPUT_PAUSE, and reading
@@ -11,7 +12,6 @@ stops as soon as requests wait in the session's input.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyObject_GetBuffer, PyBuffer_Release, Py_buffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from holdfast.engine.buf cimport buf_consume, buf_free
 from holdfast.engine.effects cimport effects_before_unit
 from holdfast.engine.held cimport free_bytes, shift_held
@@ -21,7 +21,10 @@ from holdfast.engine.request cimport feed
 from holdfast.engine.state cimport (
     OUTPUT_PAUSE, S_BLOCKED, S_CLOSE_AFTER, S_CLOSING, S_ENDED, S_EXECUTING,
     S_PENDING, Engine, Session)
+from holdfast.server.poller cimport Poller, Polled
 
+cdef extern from "errno.h":
+    int ECONNRESET
 cdef extern from "unistd.h":
     ssize_t read(int descriptor, void* p, size_t n)
     ssize_t write(int descriptor, const void* p, size_t n)
@@ -32,10 +35,11 @@ cdef enum:
     INPUT_PAUSE = 1 << 20       # a session that may not run reads ahead no more than this
 
 
-cdef class Connection:
+cdef class Connection(Polled):
     """One client: an `asyncio.BufferedProtocol` around a `Session`."""
 
-    def __cinit__(self, node, Engine engine, read_buffer):
+    def __cinit__(self, node, Engine engine, read_buffer, Poller poller=None):
+        self.poller = poller
         cdef Py_buffer view
         self.node = node
         self.session = Session(engine, self)
@@ -49,11 +53,18 @@ cdef class Connection:
     def connection_made(self, transport):
         """Take the transport; the node decides whether the client may stay."""
         earlier = self.transport        # it was served before the loop had time for it
-        self.transport = transport
         if earlier is None:
+            self.met(transport)
             self.node.connection_opened(self)
         elif self.closed or peer_of(earlier) != peer_of(transport):
             transport.abort()           # sent away meanwhile, or another client's
+        else:
+            self.met(transport)
+
+    def stand_in(self, transport):
+        """Take what writes for a client that the loop has not announced yet."""
+        self.transport = transport
+        self.node.connection_opened(self)
 
     def get_buffer(self, sizehint):
         """Return the buffer to read into."""
@@ -93,6 +104,7 @@ cdef class Connection:
         """Forget the client."""
         if not self.closed:
             self.closed = True
+            self.left()
             self.node.connection_closed(self, exc)
 
     def pause_writing(self):
@@ -107,12 +119,22 @@ cdef class Connection:
             if self.session.replica is not None:
                 self.session.replica.writable()
 
+    # ---- the poller's ----
+
+    cdef int ended(self) except -1:
+        self.eof_received()
+        return 0
+
+    cdef int broken(self) except -1:
+        self.transport.abort()
+        self.connection_lost(ConnectionResetError(ECONNRESET, "Connection reset by peer"))
+        return 0
+
     # ---- for the node ----
 
     cdef void hold_reading(self) noexcept:
         if not self.paused_reading and not self.closed and self.transport is not None and self.must_hold():
-            self.paused_reading = True
-            self.transport.pause_reading()
+            self.read_on(False)
 
     cdef bint must_hold(self) noexcept:
         """Whether no more may be read: too many replies wait, or requests wait that may not run.
@@ -131,7 +153,7 @@ cdef class Connection:
             return
         n = free_bytes(s)
         if n and not self.blocked_writing:
-            chunk = PyBytes_FromStringAndSize(s.out.ptr, n)
+            self.put(s.out.ptr, n)
             s.bytes_out += n
             s.engine.net_output_bytes += n
             s.engine.writes += 1
@@ -142,7 +164,6 @@ cdef class Connection:
                 s.out.len = 0
                 if s.out.cap > KEEP_OUTPUT:
                     buf_free(&s.out)
-            self.transport.write(chunk)
         if s.flags & S_ENDED and not s.out.len:
             if s.input.len == self.left_at_end or s.flags & S_BLOCKED:
                 s.flags |= S_CLOSE_AFTER
@@ -156,19 +177,37 @@ cdef class Connection:
             self.abort()
         elif s.flags & S_CLOSE_AFTER and not s.out.len:
             self.closed = True
+            self.left()
             self.transport.close()
             self.node.connection_closed(self, None)
         elif self.paused_reading and not self.must_hold():
-            self.paused_reading = False
-            self.transport.resume_reading()
+            self.read_on(True)
 
     cpdef abort(self):
         """Close now; what waits is dropped."""
         if not self.closed:
             self.closed = True
+            self.left()
             if self.transport is not None:
                 self.transport.abort()
             self.node.connection_closed(self, None)
+
+    cpdef send(self, chunk):
+        """Write past the session: the stream of a replica."""
+        cdef Py_buffer view
+        if self.fd < 0 or self.blocked_writing:
+            self.transport.write(chunk)
+            return
+        PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
+        try:
+            self.put(<const char*>view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+
+    def keep_more(self, size_t high):
+        """Let the transport hold up to this before it says that it is full."""
+        self.keeps_more = True
+        self.transport.set_write_buffer_limits(high)
 
     cpdef refuse(self, bytes message):
         """Say why the client may not stay, and close."""

@@ -89,6 +89,13 @@ class Contact:
             self._gives_whole[name] = isinstance(reply, list) and any(reply)
         return self._gives_whole[name]
 
+    async def waits_for_replicas(self, name: str) -> bool:
+        """Return whether a node lets its replicas know before it claims a slot. Raises NodeLost, Refused."""
+        if not await self.gives_whole(name):
+            return False
+        (reply,) = await (await self.line(name)).ask_all([["CONFIG", "GET", "min-replicas-to-ack"]])
+        return isinstance(reply, list) and reply[1:] not in ([], [b"0"])
+
     async def close(self) -> None:
         """Hang up everywhere."""
         for line in self._lines.values():

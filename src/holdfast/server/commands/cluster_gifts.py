@@ -39,7 +39,7 @@ def take(session: Session, args: Args) -> object:
 
 
 def taken(session: Session, args: Args) -> object:
-    """CLUSTER TAKEN token source-id slot [slot ...]: +CLAIMED, +DROPPED or +UNKNOWN (it was not)."""
+    """CLUSTER TAKEN token source-id slot [slot ...]: +CLAIMED, or (it was not) +DROPPED or +UNKNOWN epoch."""
     return cluster_of(session).taken(args[2], text(args[3]), _slots(args[4:]))
 
 

@@ -66,7 +66,7 @@ def release_early(node: ServerNode) -> None:
         for session in held.settle_held(node.engine, offset):
             held.release_held(session, offset)
 
-    gate._settle = settle
+    gate.settle = settle
 
 
 class OneFewer(AcknowledgementGate):

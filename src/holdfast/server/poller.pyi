@@ -1,0 +1,32 @@
+"""Reading and writing without the loop's help: one epoll set for all connections of a node."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+class Polled:
+    """A connection that is read by the poller, where there is one, else by its transport."""
+
+    transport: Any
+
+    def adopt(self) -> None:
+        """Let the poller read from now on."""
+
+class Poller:
+    """The epoll set of one node."""
+
+    in_round: bool
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        over: Callable[[], None],
+        on_fault: Callable[[Any, BaseException], None],
+    ) -> None: ...
+    def close(self) -> None:
+        """Give the set back."""
+    def ready(self) -> None:
+        """Read from every connection that has bytes."""
+
+def descriptor_of(transport: Any) -> int:
+    """Return the descriptor of a transport's socket, -1 where it has none (a simulated one)."""

@@ -1,0 +1,215 @@
+"""Reading and writing without the loop's help: one epoll set for all connections of a node.
+
+What it is: a short cut. The loop calls a protocol through several layers for each
+connection that has bytes, and puts what is written off to its next turn; at pipeline 1
+that is a third of all work outside the kernel. So the descriptors stand in an epoll set
+of their own, the loop watches that set's descriptor, and one call of it reads from all
+that are ready: a round, at whose end the node ends its tick. Replies are written to the
+descriptor; what it does not take waits in the transport. What it is not: a loop.
+Connections are made and closed by asyncio's transports. Where there is no epoll or no
+descriptor (macOS, the simulator) the transport reads and writes.
+
+How to read it: `Polled` is what a connection inherits, `Poller.ready` a round.
+"""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdlib cimport free, malloc
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <string.h>
+    #include <unistd.h>
+    #if defined(__linux__)
+    #include <sys/epoll.h>
+    #define hf_poll_new() epoll_create1(EPOLL_CLOEXEC)
+    static int hf_poll_set(int set, int how, int descriptor, int reads) {
+        struct epoll_event event;
+        memset(&event, 0, sizeof(event));
+        event.events = reads ? EPOLLIN : 0;
+        event.data.fd = descriptor;
+        return epoll_ctl(set, how == 0 ? EPOLL_CTL_ADD : how == 1 ? EPOLL_CTL_MOD : EPOLL_CTL_DEL,
+                         descriptor, &event);
+    }
+    /* Who is ready: descriptors, and whether there is something to read (else the connection died). */
+    static int hf_poll_wait(int set, int* descriptors, int* reads, int most) {
+        struct epoll_event events[256];
+        int i, n = epoll_wait(set, events, most < 256 ? most : 256, 0);
+        for (i = 0; i < n; i++) {
+            descriptors[i] = events[i].data.fd;
+            reads[i] = (events[i].events & EPOLLIN) != 0;
+        }
+        return n;
+    }
+    #else
+    #define hf_poll_new() (-1)
+    static int hf_poll_set(int set, int how, int descriptor, int reads) { return -1; }
+    static int hf_poll_wait(int set, int* descriptors, int* reads, int most) { return 0; }
+    #endif
+    static ssize_t hf_read(int descriptor, void* to, size_t most) {
+        ssize_t n;
+        do n = read(descriptor, to, most); while (n < 0 && errno == EINTR);
+        return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? -2 : n;
+    }
+    """
+    int hf_poll_new() nogil
+    int hf_poll_set(int set, int how, int descriptor, int reads) nogil
+    int hf_poll_wait(int set, int* descriptors, int* reads, int most) nogil
+    ssize_t hf_read(int descriptor, void* to, size_t most) nogil
+cdef extern from "unistd.h":
+    int close_descriptor "close"(int descriptor) nogil
+    ssize_t write(int descriptor, const void* p, size_t n) nogil
+
+cdef enum:
+    READY_MOST = 256
+    READ_BYTES = 128 * 1024
+
+
+def descriptor_of(transport):
+    """Return the descriptor of a transport's socket, -1 where it has none (a simulated one)."""
+    socket = transport.get_extra_info("socket")
+    return -1 if socket is None or not hasattr(socket, "fileno") else socket.fileno()
+
+
+cdef class Polled:
+    """A connection that is read by the poller, where there is one, else by its transport."""
+
+    def __cinit__(self, *arguments):
+        self.fd = -1
+
+    cdef int take(self, const char* p, size_t n) except -1:
+        """Bytes arrived; they are in a buffer that others use next."""
+        raise NotImplementedError
+
+    cdef int ended(self) except -1:
+        """The other end will send no more."""
+        raise NotImplementedError
+
+    cdef int broken(self) except -1:
+        """The connection is lost."""
+        raise NotImplementedError
+
+    cdef int met(self, object transport) except -1:
+        self.transport = transport
+        if self.poller is not None and self.poller.fd >= 0:
+            self.fd = descriptor_of(transport)
+        if self.fd >= 0:
+            transport.set_write_buffer_limits(0)    # so `blocked_writing` tells whether it holds anything
+            self.poller.loop.call_soon(self.adopt)  # before that the transport would not let go
+        return 0
+
+    def adopt(self):
+        """Let the poller read from now on."""
+        if self.fd >= 0 and not self.closed and not self.transport.is_closing() and self.poller.watch(self):
+            self.polled = True
+            self.transport.pause_reading()
+
+    cdef int read_on(self, bint on) except -1:
+        self.paused_reading = not on
+        if self.polled:
+            self.poller.change(self)
+        elif on:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+        return 0
+
+    cdef int left(self) except -1:
+        if self.polled:
+            self.polled = False
+            self.poller.forget(self)
+        self.fd = -1
+        return 0
+
+    cdef int put(self, const char* p, size_t n) except -1:
+        cdef ssize_t done = 0
+        if self.fd >= 0 and not self.blocked_writing and not (
+                self.keeps_more and self.transport.get_write_buffer_size()):
+            done = write(self.fd, p, n)
+            if done < 0:
+                done = 0        # of whatever kind: the transport will meet it again and tell
+        if <size_t>done < n:
+            self.transport.write(PyBytes_FromStringAndSize(p + done, n - done))
+        return 0
+
+
+cdef class Poller:
+    """The epoll set of one node.
+
+    `over()` is called at the end of each round, `on_fault(connection, fault)` when the work on one
+    connection raises: it ends, all others go on.
+    """
+
+    def __cinit__(self, loop, over, on_fault):
+        self.loop = loop
+        self.over = over
+        self.on_fault = on_fault
+        self.watched = {}
+        self.buffer = <char*>malloc(READ_BYTES)
+        if self.buffer == NULL:
+            raise MemoryError
+        self.fd = hf_poll_new()
+        if self.fd >= 0:
+            try:
+                loop.add_reader(self.fd, self.ready)
+            except (NotImplementedError, AttributeError):
+                self.close()
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    def close(self):
+        """Give the set back."""
+        if self.fd >= 0:
+            try:
+                self.loop.remove_reader(self.fd)
+            except (NotImplementedError, AttributeError):
+                pass
+            close_descriptor(self.fd)
+            self.fd = -1
+        self.watched = {}
+
+    cdef bint watch(self, Polled connection) except -1:
+        if self.fd < 0 or hf_poll_set(self.fd, 0, connection.fd, not connection.paused_reading) < 0:
+            return False
+        self.watched[connection.fd] = connection
+        return True
+
+    cdef int change(self, Polled connection) except -1:
+        hf_poll_set(self.fd, 1, connection.fd, not connection.paused_reading)
+        return 0
+
+    cdef int forget(self, Polled connection) except -1:
+        if self.watched.get(connection.fd) is connection:
+            del self.watched[connection.fd]
+            hf_poll_set(self.fd, 2, connection.fd, 0)
+        return 0
+
+    def ready(self):
+        """Read from every connection that has bytes."""
+        cdef int descriptors[READY_MOST]
+        cdef int has_bytes[READY_MOST]
+        cdef int count = hf_poll_wait(self.fd, descriptors, has_bytes, READY_MOST)
+        cdef int i
+        self.in_round = True
+        for i in range(count):
+            connection = self.watched.get(descriptors[i])
+            if connection is not None:
+                try:
+                    self.read_from(<Polled>connection, has_bytes[i])
+                except Exception as fault:
+                    self.on_fault(connection, fault)
+        self.in_round = False
+        self.over()
+
+    cdef int read_from(self, Polled connection, bint has_bytes) except -1:
+        cdef ssize_t n = hf_read(connection.fd, self.buffer, READ_BYTES) if has_bytes else -1
+        if n > 0:
+            return connection.take(self.buffer, n)
+        if n == 0:
+            connection.polled = False
+            self.forget(connection)
+            return connection.ended()
+        if n == -1:
+            return connection.broken()
+        return 0

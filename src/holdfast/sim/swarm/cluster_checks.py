@@ -60,7 +60,7 @@ class ClusterChecks(Checks):
                 vote = message.sender, message.epoch
                 first = self._votes.setdefault(vote, link.node.id)
                 if first != link.node.id:
-                    self._say(f"{name} votes a second time in epoch {message.epoch}")
+                    self.object(f"{name} votes a second time in epoch {message.epoch}")
             send(link, message)
 
         bus.send = sent
@@ -73,13 +73,13 @@ class ClusterChecks(Checks):
         if replication.standing.node.state.intact and is_led:
             self._without_memory.discard(name)
         if node.engine.used_bytes > MEMORY_LIMIT_BYTES:
-            self._say(f"{name} uses {node.engine.used_bytes} bytes")
+            self.object(f"{name} uses {node.engine.used_bytes} bytes")
         me = side.view.me
         if not me.is_primary or not me.slots or replication.is_replica:
             return
         first = self._leaders.setdefault(me.config_epoch, me.id)
         if first != me.id:
-            self._say(f"{name} has slots by epoch {me.config_epoch}, and so has another")
+            self.object(f"{name} has slots by epoch {me.config_epoch}, and so has another")
         if (me.id, me.config_epoch) not in self._judged:
             self._judged.add((me.id, me.config_epoch))
             now = self.nodes.world.now
@@ -97,7 +97,7 @@ class ClusterChecks(Checks):
             if each.outcome is not Outcome.OK or not slots >> slot_of_key(key) & 1:
                 continue
             if digest_of_value(node.engine, 0, key) == NO_SUCH_KEY:
-                self._say(
+                self.object(
                     f"{name} lacks {each.key} {when}, which {each.node} acknowledged at {each.ended:.3f}"
                 )
                 return

@@ -44,9 +44,7 @@ def _observe_orders(checks: Checks, name: str, node: ServerNode) -> None:
         promote(order)
         if standing.node.state.term_epoch == before:
             return
-        promotion = Promotion(
-            world.now, name, standing.node_id, order.epoch, order.leader, order.accept_loss
-        )
+        promotion = Promotion(world.now, name, standing.node_id, order.epoch, order.leader, order.accept_loss)
         history.promotions.append(promotion)
         world.record(name, f"made the primary of epoch {order.epoch}")
         checks.promoted(promotion)

@@ -164,6 +164,7 @@ class Stage:
         try:
             self.world.run_until(lambda: bool(self.checks.violations) or condition(), within)
         except AssertionError:
+            self.raise_if_broken()  # a judge stopped the loop before the condition was looked at again
             return False
         self.raise_if_broken()
         return condition()

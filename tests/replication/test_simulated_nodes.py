@@ -483,3 +483,18 @@ def test_the_command_that_ends_a_pause_reaches_no_replica(nodes: Nodes) -> None:
     stream = b"".join(heard)
     assert b"SET" in stream
     assert b"UNPAUSE" not in stream
+
+
+def test_a_sentinel_that_knows_of_no_fence_does_not_lift_it(nodes: Nodes) -> None:
+    """REPLICAOF is obeyed as an operator's word; from whoever grants the lease an order needs an epoch."""
+    start_pair(nodes)
+
+    async def order() -> None:
+        sentinel, operator = Client("b"), Client("b")
+        await sentinel.ask("HOLDFAST", "LEASE", "s1", 0, 0, "-", 0, 0, 0)
+        assert await sentinel.ask("REPLICAOF", "a", 7000) == "OK Already connected to specified master"
+        await operator.ask("HOLDFAST", "FENCE", 1, "s2")
+        assert "FENCED" in str(await sentinel.ask("REPLICAOF", "a", 7000))
+        assert await operator.ask("REPLICAOF", "a", 7000) == "OK"
+
+    nodes.world.run(order())

@@ -1,6 +1,6 @@
 """The swarm: seeds keep every promise, equal seeds are equal runs, mistakes are seen.
 
-Options by environment: HOLDFAST_SWARM_SEEDS (100), HOLDFAST_SENTINEL_SEEDS (6),
+Options by environment: HOLDFAST_SWARM_SEEDS (100), HOLDFAST_SENTINEL_SEEDS (4),
 HOLDFAST_DETERMINISM_SEEDS (3), HOLDFAST_CLUSTER_CATCHES (2).
 """
 
@@ -28,7 +28,7 @@ from holdfast.sim.swarm.story import picture, told
 
 ROOT = Path(__file__).parents[2]
 SEEDS = int(os.environ.get("HOLDFAST_SWARM_SEEDS", "100"))
-SENTINEL_SEEDS = int(os.environ.get("HOLDFAST_SENTINEL_SEEDS", "6"))
+SENTINEL_SEEDS = int(os.environ.get("HOLDFAST_SENTINEL_SEEDS", "4"))
 CHUNK = 10
 DETERMINISM_SEEDS = int(os.environ.get("HOLDFAST_DETERMINISM_SEEDS", "3"))
 CATCHES = {
@@ -78,8 +78,13 @@ def test_no_seed_breaks_a_promise(first: int) -> None:
         assert not outcome.problem, f"seed {seed}: {outcome.problem}\n{outcome.scenario}"
 
 
-@pytest.mark.parametrize("seed", range(SENTINEL_SEEDS))
+@pytest.mark.parametrize("seed", [*range(SENTINEL_SEEDS), 1002, 1051])
 def test_no_seed_with_sentinels_breaks_a_promise(seed: int) -> None:
+    """What the last two once saw.
+
+    1002: writes that had waited for the lease were answered without acknowledgements. 1051: a Sentinel that
+    did not know of a fence lifted it with REPLICAOF.
+    """
     outcome = run_seed(seed, kind="sentinel")
     assert not outcome.problem, f"seed {seed}: {outcome.problem}\n{outcome.scenario}"
 

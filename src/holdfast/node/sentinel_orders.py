@@ -7,10 +7,12 @@ need not know each other. What it is not: when an order is sent.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from holdfast.replication.fence import FenceOrder, FenceReport, FetchOrder, FollowOrder, PromoteOrder
 from holdfast.replication.orders import OrderError, order_words, read_report
 from holdfast.replication.promotion import FetchFirst, Promote, choose_promotion
+from holdfast.replication.set_record import NOWHERE
 from holdfast.sentinel.takeover import Fetch, Lead, Wait
 
 PORT_PLACE = 1
@@ -48,6 +50,11 @@ class SentinelOrders:
         """Return whether the node has lost nothing that it acknowledged."""
         assert isinstance(report, FenceReport)
         return report.intact and report.is_known
+
+    def without_history(self, report: object) -> FenceReport:
+        """Return the report as of a copy that holds nothing."""
+        assert isinstance(report, FenceReport)
+        return replace(report, position=NOWHERE, record=None, intact=False)
 
     def granted_ms(self, report: object) -> int:
         """Return how long the lease still lasts that the node itself granted."""

@@ -37,6 +37,9 @@ class ClientCommands:
             raise CommandError("ERR REPLICAOF not allowed in cluster mode.")
         if replicator.hand_over.is_under_way:
             raise CommandError("ERR REPLICAOF not allowed while failing over.")
+        if replicator.standing.is_managed and replicator.lease.is_manager(session):
+            # A Sentinel that does not know yet that another has fenced us: obeyed, it would lift the fence.
+            raise CommandError("FENCED a Sentinel's order to a managed node carries an epoch")
         host, port = arguments[1].decode("latin-1"), arguments[2].decode("latin-1")
         if (host.lower(), port.lower()) == ("no", "one"):
             if replicator.is_replica:

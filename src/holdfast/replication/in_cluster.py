@@ -44,6 +44,8 @@ class InCluster:
         if not replicator.standing.is_managed and not replicator.is_bound():
             replicator.standing.by_hand(False)
             replicator.follow_by_hand(host, port)
+            if not replicator.key_count:
+                replicator.standing.holds_nothing()  # nobody need wait for what it might hold
             return
         epoch, named = state.fence_epoch, state.fence_leader or leader
         if replicator.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:

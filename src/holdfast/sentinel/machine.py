@@ -50,8 +50,7 @@ class Machine:
     def may_rest(self, now_ms: int) -> bool:
         """Tell whether what was just heard can wait for the next beat.
 
-        So it is while all is well: most replies say that nothing has changed, and there are hundreds a
-        second.
+        So it is while all is well: most replies say that nothing has changed.
         """
         sentinel = self.sentinel
         if self._has_news or sentinel.effects or sentinel.tilt_since_ms is not None:

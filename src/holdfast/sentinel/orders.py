@@ -48,6 +48,8 @@ def follow(
         return False
     group, words = node.group, sentinel.orders
     epoch = target.fence_epoch
+    if node.node_id and node.fence_epoch > epoch:
+        return False  # by a leader that goes on, or came to nothing: only a higher epoch lets it follow
     if words is None or not node.node_id or not epoch:
         return replica_of(sentinel, node, target.address, now_ms, closes_clients=closes_clients)
     leader = group.leader if group.leader_epoch == epoch else sentinel.my_id

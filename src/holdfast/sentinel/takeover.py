@@ -84,6 +84,10 @@ class Orders(Protocol):
         """Return whether the node has lost nothing that it acknowledged."""
         ...
 
+    def without_history(self, report: object) -> object:
+        """Return the report of a node whose copy counts for nothing, and which has answered nevertheless."""
+        ...
+
     def granted_ms(self, report: object) -> int:
         """Return how long the lease still lasts that the node itself granted."""
         ...
@@ -173,12 +177,15 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     wanted = _wanted(primary, reachable, state, now_ms)
     if has_time and not (_has_best(primary, state, orders) and wanted <= state.reports.keys()):
         return False
+    reports = dict(state.reports)
     if primary.lost_history and len(nodes) > 1:
         # Its offsets are those of another history, which only replicas' refusal tells: they compare with
-        # nobody's. It follows whoever is chosen among the others.
+        # nobody's. It follows whoever is chosen among the others, who need not wait for it either.
         nodes = [each for each in nodes if each is not primary]
-    able = {each.node_id for each in nodes}
-    told = [report for node_id, report in state.reports.items() if node_id in able]
+        if primary.node_id in reports:
+            reports[primary.node_id] = orders.without_history(reports[primary.node_id])
+    able = {each.node_id for each in (*nodes, primary)}
+    told = [report for node_id, report in reports.items() if node_id in able]
     goes_on = [primary.node_id] if waits_for_leader(primary) and not primary.must_change else []
     ranked = goes_on + [each.node_id for each in selection.ranked(primary, sentinel.times, now_ms)]
     choice = orders.choose(

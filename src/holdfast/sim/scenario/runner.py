@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from holdfast.replication.promotion import choose_promotion
 from holdfast.sim.nodes import Adapt
 from holdfast.sim.scenario.conditions import CONDITIONS
+from holdfast.sim.scenario.doors import door_lines
 from holdfast.sim.scenario.form import ScenarioError
 from holdfast.sim.scenario.stage import Broken, Stage
 from holdfast.sim.scenario.vocabulary import STEPS, Unmet, do
@@ -141,4 +142,4 @@ def standings(stage: Stage) -> list[str]:
             )
             words.append(f"acknowledged {gate.released_offset}, waiting {gate.waiting_count}")
         lines.append(f"{name}: {', '.join(words)}")
-    return lines
+    return lines + door_lines(stage)

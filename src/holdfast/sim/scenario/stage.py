@@ -14,17 +14,21 @@ from typing import Any
 
 from holdfast.node.server import ServerNode
 from holdfast.replication.promotion import choose_promotion
+from holdfast.sim.addresses import Agents
 from holdfast.sim.client import Client, ReplyError, connect
 from holdfast.sim.nodes import PORT, Adapt, Nodes
+from holdfast.sim.proxies import Proxies
 from holdfast.sim.sentinels import AdaptSentinel, Sentinels
 from holdfast.sim.swarm import files
 from holdfast.sim.swarm.checks import Checks, Promise
 from holdfast.sim.swarm.history import History
 from holdfast.sim.swarm.manager import Choose, Epochs, Manager
 from holdfast.sim.swarm.observers import observe
+from holdfast.sim.swarm.sentinel_checks import Elections
 from holdfast.sim.swarm.slot_mover import SlotMover
 from holdfast.sim.swarm.workload import Workload
 from holdfast.sim.world import World
+from holdfast.sim.writer import Writer
 
 WATCH_SECONDS = 0.2
 ANSWER_SECONDS = 30.0
@@ -54,12 +58,17 @@ class Stage:
         self.nodes = Nodes(self.world, (*adapt, self._observe))
         self.checks = Checks(self.nodes, self.history, self.epochs, Promise())
         self.managers: dict[str, Manager] = {}
-        self.sentinels = Sentinels(self.world, adapt_sentinels)
+        self.elections = Elections(self._object)
+        self.sentinels = Sentinels(self.world, (*adapt_sentinels, self.elections.observe))
         self.by_address = False
         """Nodes are told of each other by address, as Sentinels do it."""
         self.behind: dict[str, str] = {}
         self.clients: list[Workload] = []
         self.movers: dict[str, SlotMover] = {}
+        self.proxies = Proxies(self.world)
+        self.agents: Agents | None = None
+        """Who keeps the virtual address, where there is one."""
+        self.writers: dict[str, Writer] = {}
         self.answer: Any = None
         self._choose = choose
         self._connections: dict[tuple[str, str], Client] = {}
@@ -67,6 +76,9 @@ class Stage:
 
     def _observe(self, name: str, node: ServerNode) -> None:
         observe(self.checks, name, node, orders=self.by_address)
+
+    def _object(self, violation: str) -> None:
+        self.checks.object(violation)
 
     def close(self) -> None:
         """End the world."""
@@ -154,26 +166,27 @@ class Stage:
         try:
             self.world.run_until(lambda: bool(self.checks.violations) or condition(), within)
         except AssertionError:
+            self.raise_if_broken()  # a judge stopped the loop before the condition was looked at again
             return False
         self.raise_if_broken()
         return condition()
 
     # ---- speaking ----
 
-    def ask(self, name: str, *words: object, lane: str = "driver") -> Any:
+    def ask(self, name: str, *words: object, lane: str = "driver", port: int = PORT) -> Any:
         """Send a command to a node and wait for the answer; an error is returned, never raised."""
         try:
-            self.answer = self.world.run(self._ask(lane, name, words))
+            self.answer = self.world.run(self._ask(lane, name, words, port))
         except RuntimeError:  # a judge has stopped the loop
             self.raise_if_broken()
             raise
         return self.answer
 
-    async def _ask(self, lane: str, name: str, words: tuple[object, ...]) -> Any:
+    async def _ask(self, lane: str, name: str, words: tuple[object, ...], port: int) -> Any:
         try:
             client = self._connections.get((lane, name))
             if client is None or client.is_closed:
-                client = self._connections[(lane, name)] = await connect(name, PORT, within=5)
+                client = self._connections[(lane, name)] = await connect(name, port, within=5)
             return await client.ask(*words, within=ANSWER_SECONDS)
         except (OSError, TimeoutError) as error:
             return ReplyError(f"{type(error).__name__} ({error})")
@@ -195,8 +208,8 @@ class Stage:
 
     def start_again(self, name: str) -> None:
         """Start what has ended, with power if there was none; a torn log is mended as an operator would."""
-        host = self.world.hosts[name]
-        self.world.power_on(name, start=False)
+        host = self.world.processes[name].host
+        self.world.power_on(host.name, start=False)
         if not self.world.processes[name].running:
             try:
                 dropped = files.mend_tail(host.disk)
@@ -212,6 +225,9 @@ class Stage:
                 if host_name == name:
                     del self._connections[(lane, host_name)]
             self.world.start(name)
+        for other, process in host.processes.items():
+            if other != name and not process.running:
+                process.start()
 
     def mend(self) -> None:
         """End every fault: links, pauses, power, disks, clocks; start what has ended."""

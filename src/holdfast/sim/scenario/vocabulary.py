@@ -26,6 +26,8 @@ from holdfast.sim.swarm.slot_mover import SlotMover
 
 Does = Callable[..., str | None]
 STEPS: Table[Does] = Table("step")
+MAKES_HOSTS = ("start", "manager", "slot", "proxy", "writer")
+"""Steps that name a host which need not be there yet."""
 
 
 class Unmet(AssertionError):
@@ -252,7 +254,7 @@ def kill(stage: Stage, name: str) -> None:
 @STEPS.form("restart {name:NAME}")
 def restart(stage: Stage, name: str) -> None:
     """Kill a process if it runs, and start it again."""
-    if not stage.world.hosts[name].interface.down:
+    if not stage.world.processes[name].host.interface.down:
         stage.kill(name)
     stage.start_again(name)
 
@@ -439,13 +441,8 @@ def do(stage: Stage, line: str) -> str | None:
     form, places = STEPS.match(line)
     for place in ("name", "one"):
         name = places.get(place)
-        known = (
-            form.act in (start, manager, slot_mover)
-            or name is None
-            or name in stage.world.hosts
-            or name == "driver"
-        )
-        if not known:
+        known = name in (None, "driver", *stage.world.hosts, *stage.world.processes)
+        if not known and form.template.split(" ", 1)[0] not in MAKES_HOSTS:
             raise ScenarioError(f"there is no {name!r}: there are {', '.join(stage.world.hosts)}")
     return form.act(stage, **{name: value for name, value in places.items() if value is not None})
 

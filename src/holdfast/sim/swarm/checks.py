@@ -30,6 +30,7 @@ from holdfast.sim.swarm import files
 from holdfast.sim.swarm.history import History, Operation, Outcome, Promotion
 from holdfast.sim.swarm.linearizability import first_violation
 from holdfast.sim.swarm.manager import Epochs
+from holdfast.sim.swarm.sentinel_checks import lease_was_broken
 
 NO_SUCH_KEY = "0" * 40
 MEMORY_LIMIT_BYTES = 64 << 20
@@ -74,6 +75,8 @@ class Checks:
         self._errors_read = 0
         self._operations_read = 0
         self._digests: dict[str, tuple[float, int, str]] = {}
+        self._leased_since: float | None = None
+        """Since when every write hangs on a lease: the first primary was under one before any other led."""
 
     # ---- all along ----
 
@@ -90,23 +93,25 @@ class Checks:
         if state.intact and replication.upstream.is_up:
             self._without_memory.discard(name)
         if state.fence_epoch < self.epochs.fences.get(name, 0):
-            self._say(
+            self.object(
                 f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
                 f"and reported {self.epochs.fences[name]}"
             )
         if replication.standing.node.standing is Standing.PRIMARY and state.term_epoch:
             first = self._primaries.setdefault(state.term_epoch, state.node_id)
             if first != state.node_id:
-                self._say(f"two primaries in epoch {state.term_epoch}: {name} is the second")
+                self.object(f"two primaries in epoch {state.term_epoch}: {name} is the second")
+        if self._leased_since is None and not self.history.promotions and replication.lease.word == "held":
+            self._leased_since = self.nodes.world.now
         backlog, gate = replication.stream.backlog, replication.gate.gate
         if backlog is not None:
             limit = node.configuration["repl-backlog-size"] + STREAM_SLACK_BYTES + HIGH_MARK_BYTES
             if backlog.kept_bytes > limit:
-                self._say(f"{name} keeps {backlog.kept_bytes} bytes of stream, more than {limit}")
+                self.object(f"{name} keeps {backlog.kept_bytes} bytes of stream, more than {limit}")
         if gate is not None and gate.waiting_count > WAITING_LIMIT:
-            self._say(f"{gate.waiting_count} requests wait at {name}")
+            self.object(f"{gate.waiting_count} requests wait at {name}")
         if node.engine.used_bytes > MEMORY_LIMIT_BYTES:
-            self._say(f"{name} uses {node.engine.used_bytes} bytes")
+            self.object(f"{name} uses {node.engine.used_bytes} bytes")
 
     def _read_warnings(self) -> None:
         warnings = self.nodes.warnings
@@ -127,12 +132,12 @@ class Checks:
                 continue
             if isinstance(error, LoadFailed) and "No space left" in str(error):
                 continue
-            self._say(f"{who}: {message}: {error!r}")
+            self.object(f"{who}: {message}: {error!r}")
         self._errors_read = len(errors)
 
     def _read_warning(self, name: str, text: str) -> None:
         if any(word in text for word in FAULT_WORDS):
-            self._say(f"{name} logs: {text[:1500]}")
+            self.object(f"{name} logs: {text[:1500]}")
 
     def _read_operations(self) -> None:
         """An older primary acknowledges nothing that was asked after a newer one has acknowledged."""
@@ -140,7 +145,7 @@ class Checks:
         for each in operations[self._operations_read :]:
             is_known = each.error.startswith((*KNOWN_ERRORS, "WRONGTYPE"))
             if each.error and each.outcome is Outcome.UNKNOWN and not is_known:
-                self._say(f"{each.client} was told by {each.node}: {each.error}")
+                self.object(f"{each.client} was told by {each.node}: {each.error}")
         self._operations_read = len(operations)
 
     # ---- moments ----
@@ -165,15 +170,15 @@ class Checks:
         lost_power = self.nodes.world.hosts[name].interface.down
         may_tear = lost_power and self.nodes.settings[name].get("appendfsync") != "always"
         for wrong in files.wrong_files(self.nodes.world.hosts[name].disk, may_tear=may_tear):
-            self._say(f"after a crash of {name}: {wrong}")
+            self.object(f"after a crash of {name}: {wrong}")
 
     def was_wiped(self, name: str, keys: int, reason: str) -> None:
         """A replica has let a primary without history wipe its data."""
-        self._say(f"{name} had {keys} keys and was wiped by {reason}")
+        self.object(f"{name} had {keys} keys and was wiped by {reason}")
 
     def synced_in_full(self, name: str, reason: str) -> None:
         """A replica was sent a whole copy though the stream would have done."""
-        self._say(f"{name} sent a whole copy where the stream would have done: {reason}")
+        self.object(f"{name} sent a whole copy where the stream would have done: {reason}")
 
     # ---- the end ----
 
@@ -248,7 +253,7 @@ class Checks:
         if self.promise.is_linearizable and not self.losses_allowed:
             key = first_violation(self.history.operations)
             if key is not None:
-                self._say(f"the history of {key} is not linearizable")
+                self.object(f"the history of {key} is not linearizable")
 
     def judge_loss(self, name: str, operations: Iterable[Operation], when: str) -> None:
         """Every acknowledged write must be there."""
@@ -258,7 +263,7 @@ class Checks:
                 continue
             key = each.key if each.kind == "write" else f"x:{each.key}"
             if digest_of_value(engine, 0, key.encode()) == NO_SUCH_KEY:
-                self._say(
+                self.object(
                     f"{name} lacks {key} {when}, which {each.node} acknowledged "
                     f"at {each.ended:.3f} in epoch {each.epoch}"
                 )
@@ -272,12 +277,16 @@ class Checks:
                     for half in "xy"
                 ]
                 if there[0] != there[1]:
-                    self._say(f"{name} holds half of the transaction {each.key}")
+                    self.object(f"{name} holds half of the transaction {each.key}")
                     return
 
     def _judge_epochs(self) -> None:
         """No write asked after a newer primary has acknowledged is acknowledged by an older one."""
         if not self.promise.keeps_acknowledged:
+            if self.sentinels is not None and not self.promise.needed and self._leased_since is not None:
+                writes = self.history.acknowledged("write", "pair", "set", "incr")
+                if broken := lease_was_broken(writes, self._leased_since):
+                    self.object(broken)
             return
         writes = [each for each in self.history.acknowledged("write", "pair", "set", "incr") if each.epoch]
         earliest: dict[int, float] = {}
@@ -286,7 +295,7 @@ class Checks:
         for each in writes:
             for epoch, when in earliest.items():
                 if epoch > each.epoch and each.began > when:
-                    self._say(
+                    self.object(
                         f"{each.node} acknowledged {each.key} in epoch {each.epoch}, "
                         f"asked at {each.began:.3f}, when epoch {epoch} had acknowledged since {when:.3f}"
                     )
@@ -301,10 +310,11 @@ class Checks:
         }
         for each in self.history.acknowledged("get", "replica get"):
             if each.value is not None and written.get((each.key, each.value), each.ended + 1) > each.ended:
-                self._say(f"{each.node} returned {each.value} for {each.key}, which nobody had written")
+                self.object(f"{each.node} returned {each.value} for {each.key}, which nobody had written")
                 return
 
-    def _say(self, violation: str) -> None:
+    def object(self, violation: str) -> None:
+        """Note what must not be; the first violation ends the run."""
         if violation not in self.violations:
             self.violations.append(violation)
             self.nodes.world.record("checks", violation.split("\n", 1)[0])

@@ -68,7 +68,7 @@ class ClusterChecks(Checks):
                 vote = message.sender, message.epoch
                 first = self._votes.setdefault(vote, link.node.id)
                 if first != link.node.id:
-                    self._say(f"{name} votes a second time in epoch {message.epoch}")
+                    self.object(f"{name} votes a second time in epoch {message.epoch}")
             send(link, message)
 
         bus.send = sent
@@ -81,7 +81,7 @@ class ClusterChecks(Checks):
         if replication.standing.node.state.intact and is_led:
             self._without_memory.discard(name)
         if node.engine.used_bytes > MEMORY_LIMIT_BYTES:
-            self._say(f"{name} uses {node.engine.used_bytes} bytes")
+            self.object(f"{name} uses {node.engine.used_bytes} bytes")
         me = side.view.me
         if not me.is_primary or not me.slots or replication.is_replica:
             return
@@ -89,7 +89,7 @@ class ClusterChecks(Checks):
         held[me.id] = held.get(me.id, 0) | me.slots
         for other, theirs in held.items():
             if other != me.id and (theirs & me.slots or not self.slots_move):
-                self._say(f"{name} has slots by epoch {me.config_epoch}, and so has another")
+                self.object(f"{name} has slots by epoch {me.config_epoch}, and so has another")
         if (me.id, me.config_epoch) not in self._judged:
             self._judged.add((me.id, me.config_epoch))
             now = self.nodes.world.now
@@ -109,7 +109,7 @@ class ClusterChecks(Checks):
             if each.outcome is not Outcome.OK or not own >> slot_of_key(key) & 1:
                 continue
             if digest_of_value(node.engine, 0, key) == NO_SUCH_KEY:
-                self._say(
+                self.object(
                     f"{name} lacks {each.key} {when}, which {each.node} acknowledged at {each.ended:.3f}"
                 )
                 return
@@ -160,7 +160,7 @@ class ClusterChecks(Checks):
             if me is not None and me.is_primary and me.slots:
                 first = seen.setdefault(me.config_epoch, name)
                 if first != name:
-                    self._say(f"{first} and {name} both have slots by epoch {me.config_epoch} at the end")
+                    self.object(f"{first} and {name} both have slots by epoch {me.config_epoch} at the end")
 
     def _judge_strays(self, name: str, node: ServerNode) -> None:
         """A primary has no key of a slot that is another's."""
@@ -169,4 +169,4 @@ class ClusterChecks(Checks):
         for slot in TAGGED if self.slots_move else ():
             count = count_keys_in_slot(node.engine, slot)
             if count and not own >> slot & 1:
-                self._say(f"{name} has {count} keys of slot {slot}, which is another's")
+                self.object(f"{name} has {count} keys of slot {slot}, which is another's")

@@ -139,6 +139,18 @@ def keep_old_acknowledgements(node: ServerNode) -> None:
     gate.went_online = wrong
 
 
+@of_nodes("answer-reads-at-once", "`ack-reads` is ignored: a read is answered though nobody confirmed it")
+def answer_reads_at_once(node: ServerNode) -> None:
+    gate: Any = node.replication.gate
+    set_guards = gate._set_guards
+
+    def wrong() -> None:
+        set_guards()
+        node.engine.gate_reads = 0
+
+    gate._set_guards = wrong
+
+
 # ---- fences and promotion ----
 
 

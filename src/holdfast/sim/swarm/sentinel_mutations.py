@@ -1,8 +1,9 @@
 """Deliberate faults of Sentinels: each must be seen by the judges of a run with Sentinels.
 
 What this is: the entries of `SENTINEL_MUTATIONS`, mistakes put into each Sentinel of a run
-before it starts. What it is not: faults of nodes (`mutations`), or of the lease, which
-`tests/sentinel/lease_swarm.py` judges by the moment.
+before it starts, and one of nodes that only Sentinels bring to light. What it is not: other
+faults of nodes (`mutations`), or those of the lease that only a judge of each moment sees
+(`tests/sentinel/lease_swarm.py`).
 
 How to read it: one function a mistake, its summary in the decorator.
 """
@@ -10,13 +11,16 @@ How to read it: one function a mistake, its summary in the decorator.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from holdfast.node.sentinel import SentinelNode
 from holdfast.node.sentinel_orders import SentinelOrders
-from holdfast.replication.fence import FenceReport, PromoteOrder
+from holdfast.node.server import ServerNode
+from holdfast.replication.fence import FenceReport, PromoteOrder, Standing
 from holdfast.replication.orders import order_words
-from holdfast.sentinel.model import Instance, Primary
+from holdfast.sentinel.hello import parse_hello
+from holdfast.sentinel.model import Failover, Instance, Primary, VoterList
 from holdfast.sentinel.takeover import Fetch, Lead, Wait
 from holdfast.sim.sentinels import GROUP
 from holdfast.sim.swarm.mutations import Mutation
@@ -31,6 +35,9 @@ def of_sentinels(name: str, summary: str) -> Callable[[Callable[[SentinelNode], 
         SENTINEL_MUTATIONS[name] = Mutation(summary, adapt_sentinels=(change,))
 
     return declare
+
+
+# ---- whom to promote ----
 
 
 class Stalest(SentinelOrders):
@@ -52,6 +59,110 @@ def promotes_stalest(node: SentinelNode) -> None:
     node.sentinel.orders = Stalest()
 
 
+class Hasty(SentinelOrders):
+    """Orders by which the set of members counts for nothing."""
+
+    def choose(self, epoch: int, leader: str, reports: Any, *more: Any) -> Lead | Fetch | Wait:
+        """Choose among those who have answered."""
+        told = [replace(each, record=None) for each in reports if isinstance(each, FenceReport)]
+        known = [each.node_id for each in told if each.is_known]
+        return super().choose(epoch, leader, told, known, *more[1:])
+
+
+@of_sentinels("sentinel-promotes-hastily", "the leader counts no members: who has answered will do")
+def promotes_hastily(node: SentinelNode) -> None:
+    node.sentinel.orders = Hasty()
+
+
+class Trusting(SentinelOrders):
+    """Orders by which every copy is whole."""
+
+    def choose(self, epoch: int, leader: str, reports: Any, *more: Any) -> Lead | Fetch | Wait:
+        """Choose as if nobody had lost anything."""
+        told = [replace(each, intact=each.is_known) for each in reports if isinstance(each, FenceReport)]
+        return super().choose(epoch, leader, told, *more)
+
+
+@of_sentinels("sentinel-trusts-the-lost", "a copy that has lost what it acknowledged counts as whole")
+def trusts_the_lost(node: SentinelNode) -> None:
+    node.sentinel.orders = Trusting()
+
+
+# ---- votes ----
+
+
+@of_sentinels("sentinel-votes-twice", "a vote is forgotten as soon as it is given: the next has it too")
+def votes_twice(node: SentinelNode) -> None:
+    sentinel: Any = node.sentinel
+    tell = sentinel.tell_text
+
+    def forget(epoch: int) -> None:
+        primary = sentinel.primaries[GROUP]
+        primary.leader_epoch = min(primary.leader_epoch, epoch - 1)
+
+    def wrong(event: str, text: str, *more: Any, **named: Any) -> None:
+        tell(event, text, *more, **named)
+        if event == "+vote-for-leader":
+            node.loop.call_soon(forget, int(text.rpartition(" ")[2]))
+
+    sentinel.tell_text = wrong
+
+
+@of_sentinels("sentinel-counts-silence", "a candidate counts everybody's vote as its own")
+def counts_silence(node: SentinelNode) -> None:
+    sentinel: Any = node.sentinel
+    machine: Any = node.machine
+    look = machine.look
+
+    def wrong(now_ms: int) -> None:
+        primary = sentinel.primaries[GROUP]
+        if primary.failover is Failover.WAIT_START:
+            for each in primary.sentinels.values():
+                each.vote, each.vote_epoch = sentinel.my_id, primary.failover_epoch
+        look(now_ms)
+
+    machine.look = wrong
+
+
+@of_sentinels("sentinel-drops-the-dead", "a Sentinel that is down drops out of the count")
+def drops_the_dead(node: SentinelNode) -> None:
+    sentinel: Any = node.sentinel
+    machine: Any = node.machine
+    look = machine.look
+
+    def wrong(now_ms: int) -> None:
+        primary = sentinel.primaries[GROUP]
+        primary.voter_list = VoterList()
+        for name in [name for name, each in primary.sentinels.items() if each.is_sdown]:
+            del primary.sentinels[name]
+        look(now_ms)
+
+    machine.look = wrong
+
+
+@of_sentinels("sentinel-skips-fsync", "a vote is given before it is on stable storage")
+def skips_fsync(node: SentinelNode) -> None:
+    disk: Any = node.host.disk
+
+    class Careless:
+        """The host's disk, whose syncs do nothing."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(disk, name)
+
+        def open(self, path: str, mode: str) -> Any:
+            """Open a file that is never synced."""
+            file = disk.open(path, mode)
+            file.sync = lambda: None
+            return file
+
+        def sync_dir(self, path: str) -> None:
+            """Do nothing."""
+
+    changed: Any = node.host
+    changed.disk = Careless()
+
+
 @of_sentinels("sentinel-forgets", "nothing that a Sentinel learns is written to its file")
 def forgets(node: SentinelNode) -> None:
     sentinel: Any = node.sentinel
@@ -71,3 +182,57 @@ def leaves_strays(node: SentinelNode) -> None:
         take(instance, text, now_ms)
 
     sentinel.on_info = wrong
+
+
+@of_sentinels("sentinel-takes-older-news", "whatever another Sentinel says of the primary is believed")
+def takes_older_news(node: SentinelNode) -> None:
+    sentinel: Any = node.sentinel
+    machine: Any = node.machine
+    take = machine.hello
+
+    def wrong(text: str, now_ms: int) -> None:
+        hello, primary = parse_hello(text), sentinel.primaries[GROUP]
+        if hello is not None and hello.config_epoch < primary.config_epoch and not primary.in_failover:
+            text = replace(hello, config_epoch=primary.config_epoch + 1).encode()
+        take(text, now_ms)
+
+    machine.hello = wrong
+
+
+# ---- the lease ----
+
+
+@of_sentinels("sentinel-skips-the-lease", "a leader promotes before the lease of the old primary has run out")
+def skips_the_lease(node: SentinelNode) -> None:
+    sentinel: Any = node.sentinel
+    machine: Any = node.machine
+    look = machine.look
+
+    def wrong(now_ms: int) -> None:
+        primary = sentinel.primaries[GROUP]
+        primary.granted_until_ms = 0
+        for each in primary.sentinels.values():
+            each.vote_wait_until_ms = 0
+        if primary.takeover is not None:
+            primary.takeover.wait_until_ms = 0
+        look(now_ms)
+
+    machine.look = wrong
+
+
+def leads_on(name: str, node: ServerNode) -> None:
+    """Let a primary that was started again lead as if nobody could have taken its place."""
+    standing: Any = node.replication.standing
+    start = standing.start
+
+    def wrong(*arguments: Any) -> None:
+        start(*arguments)
+        if standing.node.standing is Standing.CANDIDATE:
+            standing.node = replace(standing.node, standing=Standing.PRIMARY)
+
+    standing.start = wrong
+
+
+SENTINEL_MUTATIONS["restarted-primary-leads-on"] = Mutation(
+    "a primary keeps its lease over a restart", adapt=(leads_on,)
+)

@@ -20,7 +20,6 @@ congestion windows; keep-alive probes.
 from __future__ import annotations
 
 import errno
-from heapq import heappush
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class Flow:
         if link.cut:
             self._lose()
         else:
-            heappush(loop.heap, (arrival, loop.next_number(), self.deliver, None))
+            loop.push(arrival, self.deliver, None)
 
     def deliver(self, _: None) -> None:
         """Hand what has arrived to the receiving kernel."""

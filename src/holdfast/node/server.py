@@ -37,7 +37,7 @@ from holdfast.server.host import Host
 from holdfast.server.info import InfoSections
 from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
-from holdfast.server.memory_report import resident_bytes
+from holdfast.server.memory_report import allocated_bytes, resident_bytes
 from holdfast.server.node import Doors
 from holdfast.server.pauses import LEASE, Pauses
 from holdfast.server.poller import Poller
@@ -271,7 +271,7 @@ class ServerNode:
         traffic.output.sample(engine.net_output_bytes, now_us)
         traffic.ticks.sample(traffic.tick_count, now_us)
         sessions.note_peak(engine)
-        self.peak_bytes = max(self.peak_bytes, engine.used_bytes + self.startup_bytes)
+        self.peak_bytes = max(self.peak_bytes, allocated_bytes(self) + self.startup_bytes)
 
     # ---- for the parts ----
 

@@ -37,10 +37,15 @@ class ServerSections:
     def __init__(self, node: Node) -> None:
         self.node = node
 
+    @property
+    def _is_on_a_machine(self) -> bool:
+        """Whether there is one to tell of: a simulated host uses no processor and is the same everywhere."""
+        return hasattr(self.node.host, "resident_bytes")
+
     def server(self) -> Fields:
         node = self.node
         uptime_s = (node.host.clock.boot_us() - node.started_us) // 1_000_000
-        system = platform.uname()
+        system, is_on_a_machine = platform.uname(), self._is_on_a_machine
         configuration = node.configuration
         fields: list[tuple[str, object]] = [
             ("redis_version", REDIS_VERSION),
@@ -48,7 +53,7 @@ class ServerSections:
             ("redis_git_dirty", 0),
             ("redis_build_id", "0"),
             ("redis_mode", "cluster" if configuration["cluster-enabled"] else "standalone"),
-            ("os", f"{system.system} {system.release} {system.machine}"),
+            ("os", f"{system.system} {system.release} {system.machine}" if is_on_a_machine else "simulated"),
             ("arch_bits", sys.maxsize.bit_length() + 1),
             ("monotonic_clock", "POSIX clock_gettime"),
             ("multiplexing_api", type(node.loop).__module__.partition(".")[0]),
@@ -64,7 +69,7 @@ class ServerSections:
             ("hz", configuration["hz"]),
             ("configured_hz", configuration["hz"]),
             ("lru_clock", sessions.keyspace_facts(node.engine)["lru_clock"]),
-            ("executable", sys.argv[0] if sys.argv else ""),
+            ("executable", sys.argv[0] if sys.argv and is_on_a_machine else ""),
             ("config_file", configuration.config_file),
             ("io_threads_active", 0),
         ]
@@ -158,6 +163,8 @@ class ServerSections:
         tables = sessions.used_by_tables(engine)
         commands_us = (
             sum((command_stats(engine, name) or (0, 0, 0, 0))[1] for name in command_names(engine)) // 1000
+            if self._is_on_a_machine
+            else 0
         )
         return [
             ("total_connections_received", engine.stat_connections),
@@ -288,8 +295,9 @@ class ServerSections:
             who.append(("_main_thread", resource.RUSAGE_THREAD))
         for suffix, whose in who:
             usage = resource.getrusage(whose)
-            fields.append((f"used_cpu_sys{suffix}", f"{usage.ru_stime:.6f}"))
-            fields.append((f"used_cpu_user{suffix}", f"{usage.ru_utime:.6f}"))
+            system_s, user_s = (usage.ru_stime, usage.ru_utime) if self._is_on_a_machine else (0.0, 0.0)
+            fields.append((f"used_cpu_sys{suffix}", f"{system_s:.6f}"))
+            fields.append((f"used_cpu_user{suffix}", f"{user_s:.6f}"))
         return fields
 
     def modules(self) -> Fields:

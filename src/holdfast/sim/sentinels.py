@@ -54,7 +54,9 @@ class Sentinels:
         self.warnings: list[tuple[float, str, str]] = []
         """What they have logged as warnings: time, host, text."""
 
-    def start(self, name: str, primary: str, quorum: int, down_after_ms: int) -> None:
+    def start(
+        self, name: str, primary: str, quorum: int, down_after_ms: int, lease_ms: int | None = None
+    ) -> None:
         """Start one on the host of this name, told of the primary on the host `primary`."""
         self.names.append(name)
         address = self.world.host(primary).interface.addresses[0]
@@ -63,6 +65,8 @@ class Sentinels:
             f"sentinel down-after-milliseconds {GROUP} {down_after_ms}\n"
             f"sentinel failover-timeout {GROUP} {FAILOVER_TIMEOUT_MS}\n"
         )
+        if lease_ms is not None:
+            text += f"sentinel primary-lease-ms {GROUP} {lease_ms}\n"
         self.world.start(name, self._program(text))
 
     def named(self) -> dict[str, str]:

@@ -106,12 +106,12 @@ class Stage:
         self.managers[name] = manager
         self.world.start(name, manager.main)
 
-    def start_sentinels(self, count: int, down_after_ms: int) -> None:
+    def start_sentinels(self, count: int, down_after_ms: int, lease_ms: int | None = None) -> None:
         """Start s1, s2 ... around the nodes there are; clients ask them for the primary."""
         self.history.sentinels = [f"s{number}" for number in range(1, count + 1)]
         self.checks.sentinels = self.sentinels
         for name in self.history.sentinels:
-            self.sentinels.start(name, self.history.primary, count // 2 + 1, down_after_ms)
+            self.sentinels.start(name, self.history.primary, count // 2 + 1, down_after_ms, lease_ms)
 
     def start_clients(self, count: int, rate: float, make: type[Workload] = Workload) -> None:
         """Start so many clients, each on a host of its own, and the judges."""

@@ -55,10 +55,11 @@ def by_address(stage: Stage) -> None:
     stage.by_address = True
 
 
-@STEPS.form("sentinels {count:COUNT} with down-after {time:TIME}")
-def sentinels(stage: Stage, count: str, time: str) -> None:
+@STEPS.form("sentinels {count:COUNT} with down-after {time:TIME}[ and lease {lease:TIME}]")
+def sentinels(stage: Stage, count: str, time: str, lease: str | None = None) -> None:
     """Start s1, s2 ... around the nodes there are."""
-    stage.start_sentinels(int(count), int(seconds(time) * 1000))
+    lease_ms = None if lease is None else int(seconds(lease) * 1000)
+    stage.start_sentinels(int(count), int(seconds(time) * 1000), lease_ms)
 
 
 @STEPS.form("clients {count:COUNT} at {rate:NUMBER} a second")

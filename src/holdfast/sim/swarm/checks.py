@@ -70,6 +70,7 @@ class Checks:
         self._without_memory: set[str] = set()
         self.losses_allowed = 0
         """Promotions that lost history openly: all that was acknowledged had lost its memory."""
+        self._lossy_epochs: set[int] = set()
         self._primaries: dict[int, str] = {}
         self._warnings_read = 0
         self._errors_read = 0
@@ -153,13 +154,18 @@ class Checks:
     def promoted(self, promotion: Promotion) -> None:
         """A manager has made a primary: it must hold all that was ever acknowledged."""
         if promotion.may_lose_writes:
-            if self.history.acknowledged("write", "pair", "set", "incr"):
-                self.losses_allowed += 1
+            self.lost_openly(promotion.epoch)
             return
         if self.promise.keeps_acknowledged and not self.losses_allowed:
             self.judge_loss(
                 promotion.node, self.history.operations, f"when it was promoted in epoch {promotion.epoch}"
             )
+
+    def lost_openly(self, epoch: int) -> None:
+        """A node leads in an epoch by an order that says aloud that acknowledged writes may be lost."""
+        if epoch not in self._lossy_epochs and self.history.acknowledged("write", "pair", "set", "incr"):
+            self._lossy_epochs.add(epoch)
+            self.losses_allowed += 1
 
     def crashed(self, name: str) -> None:
         """A process or its machine has gone: its files must be valid."""

@@ -97,15 +97,18 @@ def draw_with_sentinels(seed: int, *, fault_seconds: float = SENTINEL_FAULT_SECO
     starts = ["nodes know each other by address", f"start a with {settings}"]
     starts += [f"start {name} from a with {settings}" for name in names[1:]]
     count = luck.choice((3, 3, 5))
+    lone = "min-replicas-to-ack 0" in settings
+    # A lease that is longer than down-after: every wait for its end is needed.
+    lease = " and lease 4 s" if lone and random.Random(f"swarm/sentinel/{seed}/lease").random() < 0.5 else ""
     begins = (
-        f"sentinels {count} with down-after {luck.choice(('1 s', '1 s', '3 s'))}",
+        f"sentinels {count} with down-after {luck.choice(('1 s', '1 s', '3 s'))}{lease}",
         f"at {BEGIN_SECONDS:g} s clients 4 at 10 a second",
     )
     everybody = (*names, *(f"s{number}" for number in range(1, count + 1)))
     hosts = names if luck.random() < 0.4 else everybody
     faults = drawn_faults(luck, hosts, ["c1", "c2", *everybody[len(names) :]], True, fault_seconds)
     faults += drawn_breaks(luck, everybody, fault_seconds)
-    if "min-replicas-to-ack 0" in settings:  # a lease alone promises nothing on clocks that are further apart
+    if lone:  # a lease alone promises nothing on clocks that are further apart
         faults = [replace(each, do=nearly_true(each.do)) for each in faults]
     return Drawn(seed, names, tuple(starts), True, begins, tuple(faults), fault_seconds, 120)
 

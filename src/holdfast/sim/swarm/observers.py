@@ -27,6 +27,22 @@ def observe(checks: Checks, name: str, node: ServerNode, *, orders: bool = False
     _observe_serving(checks, name, node)
     if orders:
         _observe_orders(checks, name, node)
+    else:
+        _observe_losses(checks, node)
+
+
+def _observe_losses(checks: Checks, node: ServerNode) -> None:
+    """Hear of a promotion with loss from the node: its manager may never hear that it was obeyed."""
+    standing: Any = node.replication.standing
+    promote = standing.promote
+
+    def promoted(order: PromoteOrder) -> None:
+        before = standing.node.state.term_epoch
+        promote(order)
+        if order.accept_loss and standing.node.state.term_epoch != before:
+            checks.lost_openly(order.epoch)
+
+    standing.promote = promoted
 
 
 def _observe_orders(checks: Checks, name: str, node: ServerNode) -> None:

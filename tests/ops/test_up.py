@@ -25,7 +25,7 @@ def running() -> Iterator[Running]:
 
 def test_it_is_ready_within_three_seconds_and_tells_how_to_connect(running: Running) -> None:
     # Three seconds is the promise; tests that run beside others on few cores get a little more.
-    assert running.ready_s < (3.0 if os.environ.get("HOLDFAST_TIMED") else 9.0)
+    assert running.ready_s < (3.0 if os.environ.get("HOLDFAST_TIMED") else 20.0)
     asked = running.ask("status", "--json")
     told = json.loads(asked.stdout)
     assert asked.returncode == 0 and told["health"] == "ok" and told["leaders"] == ["node-1"]

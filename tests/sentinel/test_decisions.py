@@ -323,6 +323,15 @@ def test_an_old_primary_is_left_alone_until_the_new_one_has_told_its_history():
     assert ("SLAVEOF", "10.0.1.1", "6379") in scene.sent(scene.sentinel.take_effects(), old)
 
 
+def test_an_old_primary_of_ours_is_left_alone_until_the_epoch_of_the_new_one_is_known():
+    scene = Scene()
+    old = switch(scene)
+    scene.primary.history = ""
+    told = f"role:master\r\nnode_id:{'7' * 40}\r\nfence_epoch:2\r\n"
+    observation.info_came(scene.sentinel, old, told, scene.now_ms)
+    assert not scene.sent(scene.sentinel.take_effects(), old), "its clients would be cut off"
+
+
 def test_an_old_primary_is_left_alone_while_nobody_tells_us_news():
     scene = Scene()
     old = switch(scene)

@@ -195,10 +195,12 @@ def _replica_leads(sentinel: Sentinel, replica: Instance, now_ms: int) -> None:
 def _leads_out_of_date(node: Instance, leader: Instance) -> bool:
     """Tell whether a node that claims to lead has surely not followed the leader that we know of.
 
-    If it has, it was promoted since: its claim is the newer truth. A node of ours obeys no order of an
-    older epoch, so that nothing has to be known of it.
+    If it has, it was promoted since: its claim is the newer truth. Of nodes of ours epochs tell, as soon as
+    the leader has told its own: without one it would be ordered as a stock node is, and its clients cut off.
     """
-    return bool(node.node_id) or bool(leader.history and node.history_before != leader.history)
+    if node.node_id and leader.fence_epoch and leader.fence_epoch >= node.fence_epoch:
+        return True
+    return bool(leader.history) and node.history_before != leader.history
 
 
 def promoted(sentinel: Sentinel, primary: Primary, replica: Instance, now_ms: int) -> None:

@@ -30,9 +30,11 @@ PACE_S = 0.02
 DRAIN_LOOK_S = 0.002
 PULSE_S = 0.01
 """Between two PINGs to an old primary that still owes answers."""
-SILENT_S = 0.06
-"""An old primary that answered nothing for so long, not even PING, will not."""
-DRAIN_MOST_S = 1.0
+SILENT_S = 0.2
+"""An old primary that answered nothing for so long, not even PING, will not: it lives, but gets no
+processor, for less. What a stopped one costs is this much more of a pause."""
+DRAIN_MOST_S = 1.5
+"""Longer than a node without a lease holds a write (lease-hold-ms, 1000) before it refuses it."""
 
 
 class Follower:

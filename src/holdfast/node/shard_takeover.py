@@ -141,7 +141,7 @@ class ShardTakeover:
         return node.replication.standing.position >= choice.position
 
     async def _let_primary_lead(self, choice: FetchFirst) -> bool:
-        """Let the primary lead again, if its copy is the best, and the others follow; return whether it does."""
+        """Let the primary lead again, if its copy is the best, and others follow; return whether it does."""
         best = self._reports[choice.source][0]
         if best.node_id != self._primary_id:
             return False

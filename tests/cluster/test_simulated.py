@@ -183,30 +183,6 @@ def test_a_primary_that_restarts_unseen_is_led_again_by_its_replica() -> None:
         stage.close()
 
 
-def test_a_shard_that_came_back_from_files_is_led_by_its_best_copy_though_that_has_no_tail_to_give() -> None:
-    stage = Stage(15)
-    try:
-        files = {"appendonly": "yes", "appendfsync": "everysec"}
-        form_cluster(stage, "a, b, c", "d, e, f", SHARD_SETTINGS | files)
-        stage.world.run(3.0)
-        assert stage.ask("a", "SET", "{06S}", "one") in OK
-        stage.world.cut("a", "d")
-        assert "NOACK" in str(stage.ask("a", "SET", "{06S}", "two"))  # so the old primary is ahead
-        stage.world.run(0.3)
-        stage.kill("a")
-        stage.kill("d")
-        stage.world.heal_all()
-        stage.start_again("a")
-        stage.start_again("d")
-        assert stage.await_true(lambda: agrees(stage), 60)
-        assert not stage.nodes.latest["a"].replication.is_replica
-        stage.world.run(1.0)
-        assert stage.ask("a", "GET", "{06S}") in ("two", b"two")
-        assert stage.ask("a", "SET", "{06S}", "three") in OK
-    finally:
-        stage.close()
-
-
 def _begin_move_of_slot_0(stage: Stage) -> tuple[str, str]:
     """Let a move slot 0, with a key, to b; return their ids."""
     form_cluster(stage, "a, b, c", "d, e, f", SHARD_SETTINGS)

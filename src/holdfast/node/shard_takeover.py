@@ -6,8 +6,9 @@ of the shard over their client ports, the old primary too, fetches the tail of t
 copy, and is promoted. What it is not: the choice (`replication.promotion`), or the claim
 of the slots, which comes after (`cluster.election`).
 
-Where the tail of the best copy cannot be fetched any more, and that copy is the shard's primary as it
-was (all came back from their files), it is told to lead again, by rule 8, and the others to follow it.
+Where this node cannot lead, as its own copy is not intact or the tail of the best cannot be fetched any
+more, and the best is the shard's primary as it was, that one is told to lead again, by rule 8, and the
+others to follow it.
 
 It applies where a member set binds this copy (`min-replicas-to-ack`). Stock nodes know no
 fence: their refusal is as good as silence.
@@ -78,10 +79,12 @@ class ShardTakeover:
                         self._lead(choice)
                         return True
                     case FetchFirst():
-                        if not await self._fetch(choice) and await self._let_primary_lead(choice):
+                        if not await self._fetch(choice) and await self._let_primary_lead(own):
                             return False
                         own = self._fence_self()
                     case Wait():
+                        if await self._let_primary_lead(own):
+                            return False
                         waiting = [each for each in asking if not each.done()]
                         if not waiting:
                             node.log.warning(f"Nobody may lead this shard yet: {choice.reason}")
@@ -100,7 +103,8 @@ class ShardTakeover:
         self._open_tick()
         return self._node.replication.in_cluster.fence(FenceOrder(self._epoch, self._leader))
 
-    def _choose(self, own: FenceReport) -> Promote | FetchFirst | Wait:
+    def _choose(self, own: FenceReport, or_else: str = "") -> Promote | FetchFirst | Wait:
+        """Choose ourselves, if the rules let us lead; `or_else` names another who may lead, too."""
         reports = [own, *(report for _, report in self._reports.values())]
         known = {each.node_id for each in reports} | self._silent
         return choose_promotion(
@@ -109,7 +113,7 @@ class ShardTakeover:
             reports,
             known,
             preference=(own.node_id,),
-            may_lead={own.node_id},
+            may_lead={own.node_id, or_else} - {""},
         )
 
     def _lead(self, choice: Promote) -> None:
@@ -140,17 +144,20 @@ class ShardTakeover:
             await asyncio.sleep(FETCH_LOOK_S)  # the stream comes in by itself
         return node.replication.standing.position >= choice.position
 
-    async def _let_primary_lead(self, choice: FetchFirst) -> bool:
-        """Let the primary lead again, if its copy is the best, and the others follow; tell whether."""
-        best = self._reports[choice.source][0]
-        if best.node_id != self._primary_id:
+    async def _let_primary_lead(self, own: FenceReport) -> bool:
+        """Let the primary lead again, if its copy is the best, and others follow; return whether it does."""
+        found = (name for name, (each, _) in self._reports.items() if each.node_id == self._primary_id)
+        chosen = next(found, "")
+        choice = self._choose(own, chosen)
+        if not chosen or not isinstance(choice, Promote) or choice.node_id != chosen:
             return False
+        best = self._reports[chosen][0]
         promote = PromoteOrder(self._epoch, self._leader, choice.position, choice.may_lose_writes)
         if isinstance(reply := await self._order(best, promote), ReplyError):
             self._node.log.warning(f"Node {best.node_id} does not lead: {reply}")
             return False
         self._node.log.notice(f"{best.node_id} leads again in epoch {self._epoch}: its copy is the best")
-        follow = FollowOrder(self._epoch, self._leader, best.host, best.port, choice.source)
+        follow = FollowOrder(self._epoch, self._leader, best.host, best.port, chosen)
         for member, _ in self._reports.values():
             if member is not best:
                 await self._order(member, follow)

@@ -1,4 +1,4 @@
-"""`holdfast up` with data nodes of another make, redis-server or valkey-server, behind our Sentinels and proxy."""
+"""`holdfast up` with data nodes of another make, redis-server or valkey-server: killed, replaced, back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`holdfast up` with data nodes of another make, redis-server or valkey-server; the rest is ours."""
+"""`holdfast up` with data nodes of another make, redis-server or valkey-server: killed, replaced, back."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.replication.processes import PAIRS, Server, await_true, contents
 from tests.replication.writer import Writer
 
 KEYS = int(os.environ.get("HOLDFAST_KEYS", "1000000"))
-SYNC_LIMIT_S = 240.0
+SYNC_LIMIT_S = 600.0
 DEBUGS = ("--enable-debug-command", "local")
 WAYS = {"diskless": ("--repl-diskless-sync", "yes"), "disk": ("--repl-diskless-sync", "no")}
 large = pytest.mark.skipif(os.environ.get("HOLDFAST_LARGE") != "1", reason="HOLDFAST_LARGE=1")
@@ -49,7 +49,7 @@ def digest(server: Server) -> object:
 
 
 @large
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)  # a machine may be busy
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kinds", PAIRS, ids="→".join)
 def test_a_million_keys_arrive_while_they_are_written_to(

@@ -1,7 +1,7 @@
 """The swarm: seeds keep every promise, equal seeds are equal runs, mistakes are seen.
 
 Options by environment: HOLDFAST_SWARM_SEEDS (100), HOLDFAST_SENTINEL_SEEDS (4),
-HOLDFAST_DETERMINISM_SEEDS (3), HOLDFAST_CLUSTER_CATCHES (2).
+HOLDFAST_DETERMINISM_SEEDS (3), HOLDFAST_CLUSTER_CATCHES (2), HOLDFAST_SENTINEL_MUTATIONS (unset: a sample).
 """
 
 from __future__ import annotations
@@ -52,12 +52,20 @@ CATCHES = {
     "promote-hastily": 216,
     "expire-on-replica": 18,
     "acknowledge-inside-multi": 3,
+    "answer-reads-at-once": 165,
 }
 """Mutation to a seed that sees it. All of them are here."""
 SENTINEL_CATCHES = {
     "sentinel-promotes-stalest": 6,
     "sentinel-forgets": 20,
     "sentinel-leaves-strays": 2,
+    "sentinel-skips-fsync": 287,
+    "sentinel-votes-twice": 287,
+    "sentinel-counts-silence": 287,
+    "sentinel-promotes-hastily": 46,
+    "sentinel-trusts-the-lost": 314,
+    "sentinel-drops-the-dead": 469,
+    "restarted-primary-leads-on": 389,
 }
 """The same of the kind sentinel."""
 CLUSTER_CATCHES = {
@@ -75,6 +83,14 @@ CLUSTER_UNSEEN = {
 }
 """Put in, and not seen by the few seeds that were tried with them: work to be done."""
 CLUSTER_TRIED = int(os.environ.get("HOLDFAST_CLUSTER_CATCHES", "2"))
+SENTINEL_SAMPLE = (
+    "sentinel-promotes-stalest",
+    "sentinel-leaves-strays",
+    "sentinel-skips-fsync",
+    "sentinel-votes-twice",
+)
+"""Those that are tried in every run; HOLDFAST_SENTINEL_MUTATIONS=1: all of them."""
+EVERY_MUTATION = os.environ.get("HOLDFAST_SENTINEL_MUTATIONS") == "1"
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -101,7 +117,7 @@ def test_every_deliberate_fault_has_a_seed_that_sees_it() -> None:
     assert CLUSTER_CATCHES.keys() | CLUSTER_UNSEEN == CLUSTER_MUTATIONS.keys()
 
 
-@pytest.mark.parametrize("name", SENTINEL_CATCHES)
+@pytest.mark.parametrize("name", SENTINEL_CATCHES if EVERY_MUTATION else SENTINEL_SAMPLE)
 def test_a_deliberate_fault_of_sentinels_is_seen(name: str) -> None:
     seeds = (SENTINEL_CATCHES[name], *(SENTINEL_CATCHES[name] + more for more in (1, 2)))
     seen = any(run_seed(seed, mutation=name, kind="sentinel").problem for seed in seeds)

@@ -14,7 +14,6 @@ client-output-buffer-limit.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 
 from holdfast.replication.attachments import Attachment, Stage
@@ -83,7 +82,7 @@ class RemoteReplica:
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, at_once)
 
     def write(self, chunk: bytes) -> None:
-        """Send bytes outside the stream: a reply, a snapshot's piece, a sign of life."""
+        """Send bytes now: what the socket does not take waits in the transport."""
         if not self.is_gone and not self.connection.is_closed:
             self.connection.send(chunk)
 
@@ -105,7 +104,7 @@ class RemoteReplica:
             return
         if reader.next_byte == backlog.next_byte - len(chunk) and not self.connection.is_full:
             reader.next_byte = backlog.next_byte
-            self._send(chunk)
+            self.write(chunk)
         else:
             self.pump()
 
@@ -120,25 +119,6 @@ class RemoteReplica:
                 return
             reader.next_byte += len(piece)
             self.connection.send(piece)
-
-    def _send(self, chunk: bytes) -> None:
-        """Hand the kernel what it takes of the stream, the transport the rest.
-
-        A transport of uvloop would keep it until this turn of the loop ends, behind the own log's fsync,
-        and let it leave after the replies or before them, as chance has it.
-        """
-        connection, sent = self.connection, 0
-        if self.is_gone or connection.is_closed:
-            return
-        transport = connection.transport
-        link = transport.get_extra_info("socket")
-        if link is not None and not transport.is_closing() and not transport.get_write_buffer_size():
-            try:
-                sent = os.write(link.fileno(), chunk)
-            except OSError:  # full, or broken: the transport will see
-                sent = 0
-        if sent < len(chunk):
-            transport.write(chunk[sent:] if sent else chunk)
 
     def writable(self) -> None:
         """Go on: the transport has room again."""

@@ -52,7 +52,8 @@ def follow(
         return False  # by a leader that goes on, or came to nothing: only a higher epoch lets it follow
     if words is None or not node.node_id or not epoch:
         return replica_of(sentinel, node, target.address, now_ms, closes_clients=closes_clients)
-    leader = group.leader if group.leader_epoch == epoch else sentinel.my_id
+    # A restart remembers the epoch in which it voted, and not for whom.
+    leader = group.leader if group.leader and group.leader_epoch == epoch else sentinel.my_id
 
     def ordered(reply: Reply, at_ms: int) -> None:
         if isinstance(reply, ReplyError):

@@ -19,7 +19,6 @@ from holdfast.node.sentinel_orders import SentinelOrders
 from holdfast.node.server import ServerNode
 from holdfast.replication.fence import FenceReport, PromoteOrder, Standing
 from holdfast.replication.orders import order_words
-from holdfast.sentinel.hello import parse_hello
 from holdfast.sentinel.model import Failover, Instance, Primary, VoterList
 from holdfast.sentinel.takeover import Fetch, Lead, Wait
 from holdfast.sim.sentinels import GROUP
@@ -184,40 +183,7 @@ def leaves_strays(node: SentinelNode) -> None:
     sentinel.on_info = wrong
 
 
-@of_sentinels("sentinel-takes-older-news", "whatever another Sentinel says of the primary is believed")
-def takes_older_news(node: SentinelNode) -> None:
-    sentinel: Any = node.sentinel
-    machine: Any = node.machine
-    take = machine.hello
-
-    def wrong(text: str, now_ms: int) -> None:
-        hello, primary = parse_hello(text), sentinel.primaries[GROUP]
-        if hello is not None and hello.config_epoch < primary.config_epoch and not primary.in_failover:
-            text = replace(hello, config_epoch=primary.config_epoch + 1).encode()
-        take(text, now_ms)
-
-    machine.hello = wrong
-
-
 # ---- the lease ----
-
-
-@of_sentinels("sentinel-skips-the-lease", "a leader promotes before the lease of the old primary has run out")
-def skips_the_lease(node: SentinelNode) -> None:
-    sentinel: Any = node.sentinel
-    machine: Any = node.machine
-    look = machine.look
-
-    def wrong(now_ms: int) -> None:
-        primary = sentinel.primaries[GROUP]
-        primary.granted_until_ms = 0
-        for each in primary.sentinels.values():
-            each.vote_wait_until_ms = 0
-        if primary.takeover is not None:
-            primary.takeover.wait_until_ms = 0
-        look(now_ms)
-
-    machine.look = wrong
 
 
 def leads_on(name: str, node: ServerNode) -> None:

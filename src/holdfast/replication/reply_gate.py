@@ -114,6 +114,8 @@ class ReplyGate:
         if self.gate is None:
             return
         self.settle()
+        if self.gate is None:  # the acknowledgement that made it needless had come: nothing is held any more
+            return
         self.gate.close()
         for each in self._held:
             self._fail(each)

@@ -48,8 +48,8 @@ class Stalest(SentinelOrders):
         told = [each for each in reports if isinstance(each, FenceReport) and each.is_known]
         if isinstance(choice, Wait) or not told:
             return choice
-        worst = min(told, key=lambda each: each.position)
-        order = PromoteOrder(epoch, leader, worst.position, True)
+        worst = min([each for each in told if each.intact] or told, key=lambda each: each.position)
+        order = PromoteOrder(epoch, leader, worst.position, not worst.intact)
         return Lead(worst.node_id, order_words(order), "", True)
 
 

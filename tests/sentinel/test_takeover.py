@@ -99,6 +99,32 @@ def test_a_primary_that_has_its_data_leads_when_its_stream_has_come_furthest() -
     assert attempt.told_to_lead(attempt.step(1)) == ["node0"]
 
 
+def test_a_primary_that_hands_over_is_fenced_when_what_it_has_executed_is_acknowledged() -> None:
+    attempt = Attempt()
+    attempt.primary.must_change = True
+    attempt.primary.info_text = "ack_waiting:3\r\n"
+    pause, asked = (each for each in attempt.step() if isinstance(each, Send))
+    assert pause.words[:2] == ("CLIENT", "PAUSE") and pause.words[-1] == "WRITE" and not attempt.asked
+    for waiting in (2, 0):
+        assert asked.on_reply is not None
+        asked.on_reply(f"ack_waiting:{waiting}\r\n", attempt.scene.now_ms)
+        sent = [each.words for each in attempt.step(1) if isinstance(each, Send)]
+        fenced = ("HOLDFAST", "FENCE", str(EPOCH), ME)
+        assert sent == ([fenced, ("CLIENT", "UNPAUSE")] if not waiting else [("INFO", "replication")])
+    assert list(attempt.asked) == [attempt.primary]
+
+
+def test_a_primary_whose_replicas_keep_silent_is_not_waited_for() -> None:
+    attempt = Attempt()
+    attempt.primary.must_change = True
+    attempt.primary.info_text = "ack_waiting:3\r\n"
+    attempt.step()
+    attempt.step(takeover.SETTLE_WAIT_MS - 1)
+    assert not attempt.asked
+    attempt.step(1)
+    assert list(attempt.asked) == [attempt.primary]
+
+
 def test_a_primary_that_hands_over_waits_for_the_replica_that_priority_prefers() -> None:
     attempt = Attempt()
     preferred = attempt.nodes[2]

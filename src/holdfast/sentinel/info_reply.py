@@ -48,6 +48,8 @@ class InfoReply:
     fence_epoch: int = 0
     lease: str = ""
     """Of a primary of ours: off, held or lost."""
+    ack_waiting: int = 0
+    """How many ticks' replies wait for acknowledgements (`min-replicas-to-ack`)."""
 
 
 def parse_info(text: str) -> InfoReply:
@@ -96,6 +98,7 @@ def parse_info(text: str) -> InfoReply:
         standing=fields.get("standing", ""),
         lease=fields.get("lease", ""),
         fence_epoch=_integer(fields.get("fence_epoch")) or 0,
+        ack_waiting=_integer(fields.get("ack_waiting")) or 0,
     )
 
 

@@ -19,10 +19,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from holdfast.sentinel import asking, down, granting, observation, selection
+from holdfast.sentinel.info_reply import parse_info
 from holdfast.sentinel.model import Instance, Primary, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
 
 REPORTS_WAIT_MS = 150
+SETTLE_WAIT_MS = 50
+PAUSE_MS = 500
 FENCE_AGAIN_MS = 500
 WANTED_WAIT_MS = 1000
 
@@ -115,6 +118,9 @@ class Takeover:
     """When the replicas were fenced."""
     alone_until_ms: int = 0
     """Until then a primary that hands over is fenced alone."""
+    settles_until_ms: int = 0
+    """Until then a primary that hands over may wait for acknowledgements; 0: it was not asked."""
+    has_settled: bool = False
     reports: dict[str, object] = field(default_factory=dict)
     """By node id, the latest of each."""
     asked_ms: dict[str, int] = field(default_factory=dict)
@@ -161,6 +167,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
     state = primary.takeover
     if state is None or state.epoch != primary.failover_epoch:
         state = primary.takeover = Takeover(primary.failover_epoch, now_ms, now_ms + REPORTS_WAIT_MS)
+    if _settles(sentinel, primary, state, now_ms):
+        return False
     nodes = [each for each in (*primary.replicas.values(), primary) if each.node_id and not each.is_stranger]
     reachable = [each for each in nodes if each.link.is_up]
     for each in [primary] if _goes_first(primary, reachable, state, now_ms) else reachable:
@@ -220,6 +228,30 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
             return _lead(sentinel, primary, choice, by_id, state, now_ms)
 
 
+def _settles(sentinel: Sentinel, primary: Primary, state: Takeover, now_ms: int) -> bool:
+    """Tell whether the primary that hands over still waits for acknowledgements of what it has executed.
+
+    If it were fenced meanwhile it would have to answer that the outcome is unknown. New writes wait: they
+    go on when it is fenced, to be refused, or when the pause ends by itself.
+    """
+    if not primary.must_change or not primary.link.is_up or "ack_waiting:" not in primary.info_text:
+        return False
+
+    def told(reply: Reply, at_ms: int) -> None:
+        if primary.takeover is state and isinstance(reply, str):
+            state.has_settled = not parse_info(reply).ack_waiting
+            if not state.has_settled and at_ms < state.settles_until_ms:
+                sentinel.send(primary, "INFO", "replication", on_reply=told)
+
+    if not state.settles_until_ms:
+        state.settles_until_ms = now_ms + SETTLE_WAIT_MS
+        state.alone_until_ms += SETTLE_WAIT_MS
+        sentinel.send(primary, "CLIENT", "PAUSE", str(PAUSE_MS), "WRITE")
+        sentinel.send(primary, "INFO", "replication", on_reply=told)
+        sentinel.look_again(SETTLE_WAIT_MS)
+    return not state.has_settled and now_ms < state.settles_until_ms
+
+
 def _goes_first(primary: Primary, reachable: list[Instance], state: Takeover, now_ms: int) -> bool:
     """Tell whether the primary that hands over is fenced alone for now.
 
@@ -273,6 +305,8 @@ def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover
                 state.wait_until_ms = max(state.wait_until_ms, at_ms + orders.granted_ms(report))
 
     sentinel.send(node, *orders.fence(state.epoch, sentinel.my_id), on_reply=answered)
+    if node is primary and state.settles_until_ms:
+        sentinel.send(node, "CLIENT", "UNPAUSE")
 
 
 def _watch_fetch(sentinel: Sentinel, reachable: list[Instance], state: Takeover, now_ms: int) -> None:

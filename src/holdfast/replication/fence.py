@@ -209,10 +209,12 @@ def started(
     loaded: Position,
     is_replica: bool,
     acknowledges_after_fsync: bool,
+    is_bound_in_cluster: bool = False,
 ) -> Decision:
     """Begin a process: `loaded` is where the copy stands that was read back from files.
 
     `is_replica` is what the configuration file says; it counts only where no manager was ever seen.
+    `is_bound_in_cluster`: others of its shard hold what it acknowledged, and can elect a leader.
     """
     if state is None:
         fresh = NodeState(
@@ -225,7 +227,8 @@ def started(
         stopped_cleanly=False,
         acknowledges_after_fsync=acknowledges_after_fsync,
     )
-    if not state.fence_epoch and state.under_lease and state.is_primary and not is_replica:
+    waits = state.under_lease or (is_bound_in_cluster and not running.intact)
+    if not state.fence_epoch and waits and state.is_primary and not is_replica:
         standing = Standing.CANDIDATE
     elif not state.fence_epoch:
         running = replace(running, is_primary=not is_replica)

@@ -164,7 +164,17 @@ class NodeStanding:
         state = self.node.state if self._is_kept else None
         if state is not None and not position_is_known:
             state = replace(state, stopped_cleanly=False, acknowledges_after_fsync=False)
-        decision = fence.started(state, self.node_id, self.position, is_replica, acknowledges_after_fsync)
+        settings, record = self._node.configuration, self.record
+        # A copy that was lost does not tell what bound it; the setting does.
+        is_bound = bool(settings["min-replicas-to-ack"]) or (record is not None and record.is_binding)
+        decision = fence.started(
+            state,
+            self.node_id,
+            self.position,
+            is_replica,
+            acknowledges_after_fsync,
+            is_bound and settings["cluster-enabled"],
+        )
         try:
             self._run(decision)
         except OrderRefused as refusal:

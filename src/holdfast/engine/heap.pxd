@@ -20,13 +20,13 @@ cdef extern from *:
     /* glibc keeps small freed blocks apart until a large request makes it join all of them at once:
        seconds, after ten million keys were deleted. Joined at once they cost little each. Large
        blocks are always mapped: zeros need no writing, and freed they go back to the system. What is
-       free at the heap's end stays up to 4 MB: reply buffers come and go there, and to give each back
+       free at the heap's end stays up to 16 MB: reply buffers come and go there, and to give each back
        would cost a page fault for every four kilobytes sent. */
     static inline void hf_prepare_allocator(void) {
     #ifdef __GLIBC__
         mallopt(M_MXFAST, 0);
         mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-        mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
+        mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
     #endif
     }
     """

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.commands.slot_keys import keys_in_slot
+from holdfast.node.cluster import ClusterSide
 from holdfast.sim.client import connect
 from holdfast.sim.nodes import PORT
 from holdfast.sim.scenario.cluster import agrees, form_cluster
@@ -183,11 +184,25 @@ def test_a_primary_that_restarts_unseen_is_led_again_by_its_replica() -> None:
         stage.close()
 
 
+def _side(stage: Stage, name: str) -> ClusterSide:
+    """Return a node's part in the cluster."""
+    side = stage.nodes.latest[name].cluster
+    assert side is not None
+    return side
+
+
+def _owner_of_slot_0(stage: Stage, name: str) -> str:
+    """Return the id of whom a node takes for the owner."""
+    owner = _side(stage, name).owner(0)
+    assert owner is not None
+    return owner.id
+
+
 def _begin_move_of_slot_0(stage: Stage) -> tuple[str, str]:
     """Let a move slot 0, with a key, to b; return their ids."""
     form_cluster(stage, "a, b, c", "d, e, f", SHARD_SETTINGS)
     stage.world.run(3.0)
-    ids = {name: stage.nodes.latest[name].cluster.me.id for name in "ab"}  # type: ignore[union-attr]
+    ids = {name: _side(stage, name).me.id for name in "ab"}
     assert stage.ask("a", "SET", "{06S}", "kept") in OK
     assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "IMPORTING", ids["a"]) in OK
     assert stage.ask("a", "CLUSTER", "SETSLOT", 0, "MIGRATING", ids["b"]) in OK
@@ -218,9 +233,7 @@ def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_
         assert stage.ask("a", "MIGRATE", stage.world.hosts["b"].address, PORT, "{06S}", 0, 2000) in OK
         stage.world.pause("e")
         assert str(stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target)).startswith("NOREPLICAS")
-        side = stage.nodes.latest["c"].cluster
-        assert side is not None
-        assert side.owner(0).id != target, "no announcement"  # type: ignore[union-attr]
+        assert _owner_of_slot_0(stage, "c") != target, "no announcement"
         stage.world.resume("e")
         stage.world.run(1.0)
         stage.world.partition(["b"], list("acdf"))  # what is announced reaches only the replica
@@ -281,16 +294,15 @@ def test_a_slot_that_came_as_a_whole_is_the_heirs_though_its_taker_dies_right_be
         form_cluster(stage, *FIVE, {**SHARD_SETTINGS, "cluster-node-timeout": "2000"})
         stage.world.run(3.0)
         assert stage.ask("a", "SET", "{06S}", "kept") in OK
-        node = stage.nodes.latest["b"]
-        assert node.cluster is not None
-        log = node.cluster.view.log
+        view: Any = _side(stage, "b").view
+        log = view.log
 
         def die(text: str, level: str = "notice") -> None:
             log(text, level)
             if "slots taken from" in text:  # claimed, and not yet announced to anybody
                 stage.world.loop.call_soon(stage.kill, "b")
 
-        node.cluster.view.log = die  # type: ignore[method-assign]
+        view.log = die
         given = _give_slot_0(stage)
         assert not stage.nodes.runs("b")
         assert stage.await_true(lambda: not stage.nodes.latest["g"].replication.is_replica, 30)
@@ -299,11 +311,7 @@ def test_a_slot_that_came_as_a_whole_is_the_heirs_though_its_taker_dies_right_be
         assert stage.ask(leader, "GET", "{06S}") in ("kept", b"kept"), given
         stage.start_again("b")
         assert stage.await_true(lambda: agrees(stage), 60)
-        side = stage.nodes.latest["c"].cluster
-        assert side is not None
-        owner = side.owner(0)
-        assert owner is not None
-        assert owner.id == stage.nodes.latest[leader].cluster.me.id  # type: ignore[union-attr]
+        assert _owner_of_slot_0(stage, "c") == _side(stage, leader).me.id
     finally:
         stage.close()
 
@@ -313,14 +321,14 @@ def test_a_node_that_is_killed_right_behind_the_reply_remembers_which_slots_it_g
     try:
         form_cluster(stage, "a, b, c", None, {})
         stage.world.run(3.0)
-        target = stage.nodes.latest["b"].cluster.me.id  # type: ignore[union-attr]
+        target = _side(stage, "b").me.id
         for slot in range(20):
             assert stage.ask("a", "CLUSTER", "SETSLOT", slot, "MIGRATING", target) in OK
         assert stage.ask("a", "CLUSTER", "SETSLOT", 7, "STABLE") in OK
         stage.kill("a")
         stage.start_again("a")
         assert stage.await_true(lambda: agrees(stage), 20)
-        view = stage.nodes.latest["a"].cluster.view  # type: ignore[union-attr]
+        view = _side(stage, "a").view
         assert set(view.migrating) == set(range(20)) - {7}
         assert all(each.id == target for each in view.migrating.values())
     finally:

@@ -13,18 +13,7 @@ import redis
 from redis.crc import key_slot
 
 from tests.cluster_jobs.stage import Stage, holdfast, own_cluster, until
-from tests.cluster_jobs.test_stock_clusters import AOF, KEYS, Traffic, assert_whole, slow_move
-
-
-def filled(made: Stage) -> Stage:
-    client = made.cluster_client()
-    pipe = client.pipeline()
-    for number in range(KEYS):
-        pipe.set(f"key:{number}", number)
-    pipe.execute()
-    client.rpush("list", *range(1000))
-    client.close()
-    return made
+from tests.cluster_jobs.test_stock_clusters import AOF, KEYS, Traffic, assert_whole, filled, slow_move
 
 
 @pytest.fixture(scope="module")

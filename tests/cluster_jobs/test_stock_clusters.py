@@ -19,18 +19,23 @@ AOF = ("--appendonly", "yes", "--appendfsync", "always")
 """Nodes that are killed come back with all that they said. With `everysec` up to two seconds may lack."""
 
 
+def filled(made: Stage) -> Stage:
+    """Put `KEYS` strings and a list into a cluster."""
+    client = made.cluster_client()
+    pipe = client.pipeline()
+    for number in range(KEYS):
+        pipe.set(f"key:{number}", number)
+    pipe.execute()
+    client.rpush("list", *range(1000))
+    client.close()
+    return made
+
+
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     require_peer("redis-server")
     with stock_cluster(3, 0, *AOF) as made:
-        client = made.cluster_client()
-        pipe = client.pipeline()
-        for number in range(KEYS):
-            pipe.set(f"key:{number}", number)
-        pipe.execute()
-        client.rpush("list", *range(1000))
-        client.close()
-        yield made
+        yield filled(made)
 
 
 class Traffic:

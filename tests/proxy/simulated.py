@@ -13,10 +13,9 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
-from holdfast.node.proxy import ProxyNode
 from holdfast.server.host import Host
-from holdfast.server.log import Log
 from holdfast.sim import World
+from holdfast.sim.proxies import Proxies
 from tests.sentinel.simulated import PORT as SENTINEL_PORT
 from tests.sentinel.simulated import SimulatedGroup
 from tests.wire import encode
@@ -31,7 +30,6 @@ class Proxied:
         """Start all; `to_ack`: min-replicas-to-ack of the nodes, `directives` of the pool."""
         self.world = world
         self.group = SimulatedGroup(world, **({"min-replicas-to-ack": str(to_ack)} if to_ack else {}))
-        self.node: ProxyNode | None = None
         world.run_until(lambda: self.group.knows_all() and self.group.lease_held(), 60)
         sentinels = [self.address(each) for each in sorted(self.group.sentinels)]
         lines = ["cache:", f"  listen: 0.0.0.0:{PORT}", "  redis: true"]
@@ -39,24 +37,13 @@ class Proxied:
         lines += ["  sentinels:", *(f"   - {each}:{SENTINEL_PORT}" for each in sentinels)]
         self.text = "\n".join([*lines, "  masters:", "   - mymaster"]) + "\n"
         world.host("p")
-        world.start("p", self._proxy)
+        Proxies(world).run("p", self.text)
         world.run(2.0)
 
     def address(self, name: str) -> str:
         """Return a host's address."""
         address: str = self.world.hosts[name].interface.addresses[0]
         return address
-
-    async def _proxy(self, host: Host) -> None:
-        host.disk.makedirs("/etc")
-        file = host.disk.open("/etc/proxy.yml", "wb")
-        file.write(self.text.encode())
-        file.close()
-        log = Log(host.clock, host.disk, host.pid, lambda line: None)
-        self.node = ProxyNode("/etc/proxy.yml", host, log)
-        await self.node.start()
-        assert self.node.stopped is not None
-        await self.node.stopped.wait()
 
     def start(self, name: str, main: Callable[[Host], Awaitable[object]]) -> None:
         """Run a client on a host of its own."""

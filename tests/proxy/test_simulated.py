@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from holdfast.node.proxy import ProxyNode
 from holdfast.server.host import Host
-from holdfast.server.log import Log
 from holdfast.sim import World
+from holdfast.sim.proxies import Proxies
 from tests.proxy.peers import pool_text
 from tests.replication.simulated import Nodes
 from tests.wire import encode
@@ -27,24 +26,13 @@ class Simulated:
             self.nodes.start(name, bind="0.0.0.0")
         lines = [f"{self.address(name)}:7000:1 {name}" for name in ("n0", "n1")]
         self.text = pool_text("p", f"0.0.0.0:{PORT}", lines, hash="md5", **directives)
-        world.start("p", self._proxy)
+        Proxies(world).run("p", self.text)
         self.heard: list[bytes] = []
 
     def address(self, name: str) -> str:
         """Return a host's address."""
         address: str = self.world.hosts[name].interface.addresses[0]
         return address
-
-    async def _proxy(self, host: Host) -> None:
-        host.disk.makedirs("/etc")
-        file = host.disk.open("/etc/proxy.yml", "wb")
-        file.write(self.text.encode())
-        file.close()
-        log = Log(host.clock, host.disk, host.pid, lambda line: None)
-        node = ProxyNode("/etc/proxy.yml", host, log)
-        await node.start()
-        assert node.stopped is not None
-        await node.stopped.wait()
 
     def speak(self, rounds: int, pause_s: float = 0.01) -> None:
         """Let the client set a key of each server again and again, one connection for all."""

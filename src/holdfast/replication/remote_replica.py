@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 from holdfast.replication.attachments import Attachment, Stage
 from holdfast.replication.backlog import Backlog, Reader
@@ -56,9 +57,9 @@ class RemoteReplica:
         """Where it stands."""
         return self.attachment.stage
 
-    def note(self, **fields: object) -> None:
+    def note(self, **fields: Any) -> None:
         """Change the attachment's fields."""
-        self.attachment = self.attachment._replace(**fields)  # type: ignore[arg-type]
+        self.attachment = self.attachment._replace(**fields)
 
     @property
     def ip(self) -> str:

@@ -72,7 +72,10 @@ def descriptor_of(transport):
 
 
 cdef class Polled:
-    """A connection that is read by the poller, where there is one, else by its transport."""
+    """A connection that is read by the poller, where there is one, else by its transport.
+
+    `take`, `ended` and `broken` are each connection's own: what stands here only says that it lacks one.
+    """
 
     def __cinit__(self, *arguments):
         self.fd = -1
@@ -152,7 +155,7 @@ cdef class Poller:
         if self.fd >= 0:
             try:
                 loop.add_reader(self.fd, self.ready)
-            except (NotImplementedError, AttributeError):
+            except (NotImplementedError, AttributeError):   # a loop without descriptors: the simulator's
                 self.close()
 
     def __dealloc__(self):
@@ -163,7 +166,7 @@ cdef class Poller:
         if self.fd >= 0:
             try:
                 self.loop.remove_reader(self.fd)
-            except (NotImplementedError, AttributeError):
+            except (NotImplementedError, AttributeError):   # it was refused when this began
                 pass
             close_descriptor(self.fd)
             self.fd = -1

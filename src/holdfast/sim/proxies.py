@@ -4,7 +4,7 @@ What this is: the program of such a host, and the book of the proxies that run. 
 what stands behind them (`nodes`, `sentinels`).
 
 How to read it: `Proxies.start` starts one; it listens where nodes do, so that clients of the
-simulator speak to it as to a node.
+simulator speak to it as to a node. `Proxies.run` takes any file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ class Proxies:
         lines += [f"   - {address}:{SENTINEL_PORT}" for address in voters]
         lines += ["  masters:", f"   - {GROUP}"]
         lines += [f"  {key}: {value}" for key, value in directives.items()]
-        self.world.start(name, self._program("\n".join(lines) + "\n"))
+        self.run(name, "\n".join(lines) + "\n")
+
+    def run(self, name: str, text: str) -> None:
+        """Start one on the host of this name by the text of its nutcracker.yml."""
+        self.world.start(name, self._program(text))
 
     def primary_of(self, name: str) -> str | None:
         """Return the address of the primary that a living proxy sends to, empty while it knows none."""

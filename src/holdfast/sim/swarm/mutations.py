@@ -370,25 +370,29 @@ def reply_before_fsync(node: ServerNode) -> None:
     writer.flush = wrong
 
 
+class CarelessDisk:
+    """A host's disk on which the syncs of some files do nothing."""
+
+    def __init__(self, disk: Any, forgets: Callable[[str, str], bool]) -> None:
+        """`forgets(path, mode)`: whether this file's syncs are left out."""
+        self._disk, self._forgets = disk, forgets
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._disk, name)
+
+    def open(self, path: str, mode: str) -> Any:
+        """Open a file, with its syncs or without them."""
+        file = self._disk.open(path, mode)
+        if self._forgets(path, mode):
+            file.sync = lambda: None
+            file.sync_later = nothing
+        return file
+
+
+async def nothing() -> None:
+    """Sync nothing."""
+
+
 @of_nodes("rename-unsynced", "a snapshot takes the old one's place before it is on stable storage")
 def rename_unsynced(node: ServerNode) -> None:
-    disk: Any = node.host.disk
-
-    class Careless:
-        """The host's disk with files whose syncs do nothing."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(disk, name)
-
-        def open(self, path: str, mode: str) -> Any:
-            """Open a file; snapshots are never synced."""
-            file = disk.open(path, mode)
-            if mode == "wb" and "rdb" in path:
-                file.sync = lambda: None
-                file.sync_later = nothing
-            return file
-
-    async def nothing() -> None:
-        return None
-
-    node.host.disk = Careless()
+    node.host.disk = CarelessDisk(node.host.disk, lambda path, mode: mode == "wb" and "rdb" in path)

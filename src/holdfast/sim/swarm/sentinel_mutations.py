@@ -22,7 +22,7 @@ from holdfast.replication.orders import order_words
 from holdfast.sentinel.model import Failover, Instance, Primary, VoterList
 from holdfast.sentinel.takeover import Fetch, Lead, Wait
 from holdfast.sim.sentinels import GROUP
-from holdfast.sim.swarm.mutations import Mutation
+from holdfast.sim.swarm.mutations import CarelessDisk, Mutation
 
 SENTINEL_MUTATIONS: dict[str, Mutation] = {}
 
@@ -141,25 +141,9 @@ def drops_the_dead(node: SentinelNode) -> None:
 
 @of_sentinels("sentinel-skips-fsync", "a vote is given before it is on stable storage")
 def skips_fsync(node: SentinelNode) -> None:
-    disk: Any = node.host.disk
-
-    class Careless:
-        """The host's disk, whose syncs do nothing."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(disk, name)
-
-        def open(self, path: str, mode: str) -> Any:
-            """Open a file that is never synced."""
-            file = disk.open(path, mode)
-            file.sync = lambda: None
-            return file
-
-        def sync_dir(self, path: str) -> None:
-            """Do nothing."""
-
     changed: Any = node.host
-    changed.disk = Careless()
+    changed.disk = CarelessDisk(node.host.disk, lambda path, mode: True)
+    changed.disk.sync_dir = lambda path: None
 
 
 @of_sentinels("sentinel-forgets", "nothing that a Sentinel learns is written to its file")

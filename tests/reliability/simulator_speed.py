@@ -43,8 +43,8 @@ def main() -> None:
     stage, problem = perform(TOPOLOGY.format(seconds=chosen.seconds))
     spent = time.process_time() - began
     assert not problem, problem
-    virtual, asked = stage.world.now, len(stage.history.operations)
-    print(f"topology: {virtual:.0f} virtual s, {asked} requests: {spent:.2f} s, {virtual / spent:.0f} a second")
+    virtual, count = stage.world.now, len(stage.history.operations)
+    print(f"topology: {virtual:.0f} virtual s, {count} requests: {spent:.2f} s, {virtual / spent:.0f} a second")
     for kind in KINDS if chosen.seeds else ():
         began = time.process_time()
         played = [run_seed(chosen.first + number, kind=kind) for number in range(chosen.seeds)]

@@ -45,7 +45,7 @@ async def facts_of(contact: Contact, picture: Picture) -> dict[str, Facts]:
 async def keys_of(contact: Contact, picture: Picture, *, strays: bool) -> dict[str, dict[int, int]]:
     """Count the keys of each primary in open slots, and (`strays`) in all that are not its own.
 
-    Returns node: slot: count, without zeros. Raises NodeLost.
+    Returns node: slot: count, without zeros. Raises NodeLost, and Refused where a node cannot say it.
     """
     open_slots = {slot for view in picture.views.values() for slot in (*view.migrating, *view.importing)}
 
@@ -57,6 +57,8 @@ async def keys_of(contact: Contact, picture: Picture, *, strays: bool) -> dict[s
             some = slots[start : start + COUNTED_AT_A_TIME]
             replies = await line.ask_all([["CLUSTER", "COUNTKEYSINSLOT", slot] for slot in some])
             for slot, reply in zip(some, replies, strict=True):
+                if isinstance(reply, Refusal):
+                    raise Refused(line.address, "CLUSTER COUNTKEYSINSLOT", reply)
                 if isinstance(reply, int) and reply:
                     counts[slot] = reply
         return counts
@@ -66,7 +68,7 @@ async def keys_of(contact: Contact, picture: Picture, *, strays: bool) -> dict[s
 
 
 async def cases_of(contact: Contact, picture: Picture, *, strays: bool) -> list[Case]:
-    """Return slots with which something is wrong, stray keys if asked for. Raises NodeLost."""
+    """Return slots with which something is wrong, stray keys if asked for. Raises NodeLost, Refused."""
     return cases(picture, await keys_of(contact, picture, strays=strays))
 
 

@@ -29,7 +29,7 @@ MIGRATE_MS_LEAST = 1000
 """How long a source waits for a silent target. It serves nobody meanwhile, so it is short."""
 FRUITLESS_ROUNDS = 100
 PASSING = ("IOERR", "LOADING", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "READONLY", "MASTERDOWN", "BUSY",
-           "UNBLOCKED", "NOREPLICAS", "NOACK", "NOLEASE")  # fmt: skip
+           "UNBLOCKED", "NOREPLICAS", "NOACK", "NOLEASE", "FENCED")  # fmt: skip
 """Codes that say "not now": look again after a moment."""
 THROUGH_TARGET = "Target instance replied with error: "
 

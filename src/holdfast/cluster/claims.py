@@ -25,7 +25,7 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
     current = me if me.is_primary else me.primary
     view.not_claiming = (view.not_claiming & ~(claimed & claimant.slots)) | (claimant.slots & ~claimed)
     wanted = claimed & ~claimant.slots
-    if view.importing:
+    if view.importing and claimant.shard_id != me.shard_id:  # an heir of ours has what we were importing
         wanted &= ~of_slots(view.importing)
     gained = _gained(view, claimant, epoch, wanted) if wanted else 0
     lost = me.slots & gained
@@ -35,16 +35,29 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
         # Who forgets another's claim hears of it again; but our primary may count on us to know its own.
         view.save(synced=claimant is me.primary)
         view.must_judge = True
-    may_follow = view.settings.allow_replica_migration or claimed == taken_from_us
-    if taken_from_us and current is not None and not current.slots and may_follow:
-        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {claimant.id}")
-        table.follow(view, claimant)
+    leader = None
+    if taken_from_us and current is not None and not current.slots:
+        leader = _heir(view, current)
+        if leader is None and (view.settings.allow_replica_migration or claimed == taken_from_us):
+            leader = claimant
+    if leader is not None:
+        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {leader.id}")
+        table.follow(view, leader)
     elif me.primary is not None and me.primary.primary not in (None, me):
         view.log("I'm a sub-replica! Reconfiguring myself as a replica of the grandmaster")
         assert me.primary.primary is not None
         table.follow(view, me.primary.primary)
     elif lost:
         view.do(ForgetKeys(lost))
+
+
+def _heir(view: View, former: Node) -> Node | None:
+    """Return who leads a shard in the stead of its former primary, whose slots are all gone by now.
+
+    Some may have gone to other shards, before or after: that makes nobody of this shard one of theirs.
+    """
+    heirs = (each for each in view.nodes.values() if each.is_primary and each.slots and each is not view.me)
+    return next((each for each in heirs if each.shard_id == former.shard_id), None)
 
 
 def _gained(view: View, claimant: Node, epoch: int, wanted: int) -> int:

@@ -116,7 +116,8 @@ def set_migrating(view: View, slot: int, node_id: str) -> None:
     if view.owners[slot] is not view.me:
         raise CommandError(f"ERR I'm not the owner of hash slot {slot}")
     target, first = _target(view, node_id, "I don't know about node"), view.migrating.get(slot)
-    if first is not None and first is not target and first.is_primary and not first.is_failed:
+    works = first is not None and first is not view.me and first.is_primary and not first.is_failed
+    if first is not None and first is not target and works:
         raise CommandError(f"ERR Slot {slot} is on its way already to {first.id}: SETSLOT STABLE ends that")
     view.open_slot(view.migrating, slot, target)
     view.save()

@@ -356,6 +356,7 @@ def _meant(line: Line, request: str, reply: Refusal) -> Exception:
     if (
         code in PASSING
         or "on their way already" in reply
+        or "is on its way already" in reply
         or "I'm not the owner" in reply
         or "already the owner" in reply
     ):

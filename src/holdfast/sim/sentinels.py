@@ -70,7 +70,7 @@ class Sentinels:
         self.world.start(name, self._program(text))
 
     def named(self) -> dict[str, str]:
-        """Return the address that each living Sentinel gives to clients; empty: it has forgotten the group."""
+        """Return the address that each living Sentinel gives to clients; "": it has forgotten the group."""
         groups = {
             name: self.latest[name].sentinel.primaries.get(GROUP)
             for name in self.names

@@ -21,6 +21,7 @@ cdef extern from *:
     """
     #include <errno.h>
     #include <string.h>
+    #include <sys/socket.h>
     #include <unistd.h>
     #if defined(__linux__)
     #include <sys/epoll.h>
@@ -48,21 +49,25 @@ cdef extern from *:
     static int hf_poll_set(int set, int how, int descriptor, int reads) { return -1; }
     static int hf_poll_wait(int set, int* descriptors, int* reads, int most) { return 0; }
     #endif
+    /* recv and send, not read and write: the kernel's way to a socket is shorter by the layer of files. */
     static ssize_t hf_read(int descriptor, void* to, size_t most) {
         ssize_t n;
-        do n = read(descriptor, to, most); while (n < 0 && errno == EINTR);
+        do n = recv(descriptor, to, most, 0); while (n < 0 && errno == EINTR);
         return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? -2 : n;
+    }
+    static ssize_t hf_write(int descriptor, const void* p, size_t n) {
+        return send(descriptor, p, n, 0);
     }
     """
     int hf_poll_new() nogil
     int hf_poll_set(int set, int how, int descriptor, int reads) nogil
     int hf_poll_wait(int set, int* descriptors, int* reads, int most) nogil
     ssize_t hf_read(int descriptor, void* to, size_t most) nogil
+    ssize_t hf_write(int descriptor, const void* p, size_t n) nogil
 cdef extern from "errno.h":
     int ECONNRESET
 cdef extern from "unistd.h":
     int close_descriptor "close"(int descriptor) nogil
-    ssize_t write(int descriptor, const void* p, size_t n) nogil
 
 cdef enum:
     READY_MOST = 256
@@ -132,7 +137,7 @@ cdef class Polled:
         cdef ssize_t done = 0
         if self.fd >= 0 and not self.blocked_writing and not (
                 self.keeps_more and self.transport.get_write_buffer_size()):
-            done = write(self.fd, p, n)
+            done = hf_write(self.fd, p, n)
             if done < 0:
                 done = 0        # of whatever kind: the transport will meet it again and tell
         if <size_t>done < n:

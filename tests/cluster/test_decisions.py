@@ -230,6 +230,18 @@ def test_a_higher_epoch_takes_slots_and_a_lower_one_is_told_better() -> None:
     assert view.owners[10_000] is a
 
 
+def test_a_replica_tells_nobody_of_slots_that_perhaps_only_its_shard_knows_to_be_claimed() -> None:
+    view = as_replica(a_view())
+    a, b = view.nodes[A], view.nodes[B]
+    machine = Machine(view)
+    claiming = from_node(view, a, slots=a.slots | 1 << 10_000, config_epoch=7)
+    machine.received(a.link or Link(a, True, NOW), claiming, NOW)
+    assert view.owners[10_000] is a
+    view.take_effects()
+    machine.received(b.link or Link(b, True, NOW), from_node(view, b, slots=b.slots | 1 << 10_000), NOW)
+    assert not sent(view, messages.UPDATE)
+
+
 def test_keys_of_slots_that_were_lost_are_forgotten_unless_all_were_lost() -> None:
     view = a_view()
     lost = of_range(0, 99)

@@ -85,9 +85,13 @@ def _gained(view: View, claimant: Node, epoch: int, wanted: int) -> int:
 
 
 def tell_newer(view: View, sender: Node, message: Message) -> None:
-    """Send UPDATE about those who hold slots by a higher epoch than the sender claims them."""
+    """Send UPDATE about those who hold slots by a higher epoch than the sender claims them.
+
+    Our own primary speaks for itself: what it told us may be a claim that only its shard knows yet, and
+    that it takes back where too few of us answer (`orders.begin_claim`).
+    """
     for each in view.nodes.values():
-        if each is sender or not each.slots & message.slots & ~view.not_claiming:
+        if each is sender or each is view.me.primary or not each.slots & message.slots & ~view.not_claiming:
             continue
         if each.config_epoch > message.config_epoch:
             update = outgoing.make(

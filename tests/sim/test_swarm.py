@@ -61,7 +61,7 @@ SENTINEL_CATCHES = {
     "sentinel-skips-fsync": 287,
     "sentinel-votes-twice": 287,
     "sentinel-counts-silence": 287,
-    "sentinel-promotes-hastily": 46,
+    "sentinel-promotes-hastily": 489,
     "sentinel-trusts-the-lost": 314,
     "sentinel-drops-the-dead": 469,
     "restarted-primary-leads-on": 389,

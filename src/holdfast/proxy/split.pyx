@@ -23,8 +23,8 @@ from holdfast.proxy.route cimport send
 from holdfast.proxy.scan cimport Scan, scan_reply, whole_bulk
 from holdfast.proxy.shapes cimport Client, Exchange, Shard, Target, Verb
 from holdfast.proxy.slots cimport (
-    JOIN_CURSOR, JOIN_EVERY, JOIN_LISTS, JOIN_SOME, JOIN_SUM, JOIN_VALUES, PARTS_AT_HAND, SLOT_PART, SLOT_WHOLE,
-    Slot, Split, new_slot, new_split)
+    JOIN_CURSOR, JOIN_EVERY, JOIN_LISTS, JOIN_SOME, JOIN_SUM, JOIN_VALUES, PARTS_AT_HAND, SLOT_PART,
+    SLOT_WHOLE, Slot, Split, new_slot, new_split)
 
 cdef bytes REFUSED_LINE = b"-ERR Connection refused\r\n"
 cdef bytes BAD_CURSOR = b"-ERR invalid cursor\r\n"
@@ -133,7 +133,7 @@ cdef void compose_part(Buf* out, Call* c, Verb* verb, Split* split, int place, i
     cdef const char* end
     cdef int i = 0, last
     out.len = 0
-    buf_reserve(out, c.raw.len + 32)        # a part is no longer than the whole, but for the numbers at its head
+    buf_reserve(out, c.raw.len + 32)        # a part is hardly longer than the whole
     head(out, c'*', 1 + count * verb.step)
     bulk(out, c.argv[0].ptr, c.argv[0].len)
     while i < split.key_count:

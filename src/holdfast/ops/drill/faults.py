@@ -22,9 +22,10 @@ from typing import Any
 from holdfast.ops import control
 from holdfast.ops.drill import namespaces
 from holdfast.ops.leadership import named_primary
-from holdfast.ops.orders import OrderFailed, cluster_view, switch_over
+from holdfast.ops.orders import OrderFailed, cluster_view
 from holdfast.ops.picture import Health, take
 from holdfast.ops.shard_changes import owner_of
+from holdfast.ops.switchover import switch_over
 from holdfast.ops.topology import Form, Topology
 from holdfast.ops.wire import Address, Refused, WireError, connected
 

@@ -56,9 +56,7 @@ async def drill(topology: Topology, fault: Fault, scope: Scope, tell: Callable[[
     reason = faults.refusal(fault, topology)
     if reason:
         raise DrillFailed(reason)
-    picture = await take(topology)
-    if picture.health is not Health.OK:
-        raise DrillFailed(f"not healthy before the drill: {'; '.join(picture.problems)}")
+    picture = await _healthy(topology)
     run = f"{os.getpid()}-{int(time.time())}"
     workload = Workload(topology, run, scope.writers, scope.readers)
     heard: list[Happening] = []
@@ -122,6 +120,16 @@ async def drill(topology: Topology, fault: Fault, scope: Scope, tell: Callable[[
     )
 
 
+async def _healthy(topology: Topology) -> Picture:
+    """Wait until all is well, as a drill just before may still be mending. Raises `DrillFailed`."""
+    deadline = time.monotonic() + BEGIN_LIMIT_S
+    while (picture := await take(topology)).health is not Health.OK:
+        if time.monotonic() > deadline:
+            raise DrillFailed(f"not healthy before the drill: {'; '.join(picture.problems)}")
+        await asyncio.sleep(POLL_S)
+    return picture
+
+
 async def _recovered(
     topology: Topology,
     workload: Workload,
@@ -129,7 +137,7 @@ async def _recovered(
     healing: asyncio.Future[None] | None,
     limit_s: float,
 ) -> str:
-    """Wait until all members are well and all writers write; return what is still wrong."""
+    """Wait until all members that come back are well and all writers write; return what is still wrong."""
     wrong = ""
     try:
         async with asyncio.timeout(limit_s):
@@ -139,7 +147,11 @@ async def _recovered(
                 picture = await take(topology)
                 wrong = "; ".join(picture.problems) or "not all clients can write"
                 all_write = workload.all_write(STEADY_WRITES, max(since, time.time() - 1.0))
-                if all_write and picture.health is Health.OK:
+                # What has no supervisor of ours and does not heal is not started again by us.
+                is_well = picture.health is Health.OK or (
+                    topology.own is None and healing is None and picture.health is Health.DEGRADED
+                )
+                if all_write and is_well:
                     return ""
                 await asyncio.sleep(POLL_S)
     except TimeoutError:

@@ -222,9 +222,7 @@ class Clients:
         for each in leaving:
             each.session.guard |= sessions.SENT_AWAY
         leaving = {each: size for each, size in leaving.items() if each.session.lib_name != PROXY}
-        self._node.loop.call_later(
-            QUIET_MS / 1000, self._look_for_quiet, leaving, LOOKS_MOST, self._partings
-        )
+        self._node.loop.call_later(QUIET_MS / 1000, self._look_for_quiet, leaving, LOOKS_MOST, self._partings)
 
     def keep(self) -> None:
         """Let all clients stay: the node leads."""

@@ -203,6 +203,7 @@ svg text{fill:var(--ink);font-size:12px}.tick,.lane{fill:var(--dim)!important}
 table{border-collapse:collapse;width:100%;font-size:14px}
 td{padding:4px 8px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.events .n{width:90px;padding-right:18px}.events td:nth-child(2){width:110px;color:var(--dim)}
+.events .n{width:90px;padding-right:18px}
+.events td:nth-child(2){width:1%;min-width:110px;padding-right:18px;white-space:nowrap;color:var(--dim)}
 footer{margin-top:32px;font-size:13px}
 """

@@ -105,10 +105,9 @@ def made_of(
     usual_ms = statistics.median(pauses) * 1000 if pauses else 0.0
     writes = [each for writer in writers for each in writer.writes]
     if worst.is_over and "promoted" in phases:
-        promoted_at = fault_at + phases["promoted"] / 1000
-        waited = zip(writers, gaps, strict=True)
-        hit = [writer for writer, gap in waited if gap.began <= promoted_at <= gap.ended]
-        phases = {**phases, "first write": _first_write_ms(hit or writers, fault_at, promoted_at, worst)}
+        first_ms = _first_write_ms(phases, writers, gaps, fault_at)
+        # Who acknowledges leads, even if most others have not heard of it.
+        phases = {**phases, "promoted": min(phases["promoted"], first_ms), "first write": first_ms}
     return Report(
         fault=fault,
         what=what,
@@ -134,18 +133,23 @@ def made_of(
     )
 
 
-def _first_write_ms(writers: Sequence[Writer], fault_at: float, promoted_at: float, worst: Gap) -> float:
+def _first_write_ms(
+    phases: dict[str, float], writers: Sequence[Writer], gaps: Sequence[Gap], fault_at: float
+) -> float:
     """Return when the first write was answered OK by the node that leads now, as far as can be told.
 
-    `writers` are those that waited for it: others, of other shards, went on.
+    It ends the pause of those who waited for that node; others, of other shards, went on.
     """
+    promoted_at = fault_at + phases["promoted"] / 1000
+    elected_at = fault_at + phases.get("leader", phases["promoted"]) / 1000
+    waited = [gap.ended for gap in gaps if gap.began <= promoted_at and gap.ended >= elected_at]
     after = [
         each.answered
         for writer in writers
         for each in writer.writes
         if each.outcome is Outcome.OK and each.answered >= promoted_at
     ]
-    return (min(after, default=worst.ended) - fault_at) * 1000
+    return (min(waited or after, default=promoted_at) - fault_at) * 1000
 
 
 def _strip(

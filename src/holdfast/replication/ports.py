@@ -20,6 +20,8 @@ from holdfast.server.cron import Cron
 from holdfast.server.host import Host
 from holdfast.server.log import Log
 from holdfast.server.pauses import Pauses
+from holdfast.server.poller import Poller
+from holdfast.server.traffic import Traffic
 
 Engine = Any
 """`holdfast.engine.state.Engine`, a compiled class."""
@@ -120,6 +122,8 @@ class Node(Protocol):
     run_id: str
     client_pauses: Pauses
     clients: Clients
+    poller: Poller | None
+    traffic: Traffic
 
     @property
     def port(self) -> int:

@@ -108,6 +108,10 @@ class Cluster(Protocol):
     def failed_for_minority(self) -> bool:
         """Whether `is_ok` is false because no majority is in reach."""
 
+    @property
+    def is_fenced(self) -> bool:
+        """Whether this node waits for a leader: what it holds may not be all that its shard holds."""
+
     def nodes(self) -> Sequence[ClusterNode]:
         """Return all known nodes, those in handshake too."""
 
@@ -116,6 +120,12 @@ class Cluster(Protocol):
 
     def owner(self, slot: int) -> ClusterNode | None:
         """Return the owner of a slot."""
+
+    def owners_among(self, slots: int) -> Iterable[tuple[int, int, ClusterNode | None]]:
+        """Go through runs of these slots (a bit a slot): first, last, owner."""
+
+    def open_slots(self) -> Iterable[int]:
+        """Return the slots that are being moved from us or to us."""
 
     def migrating_to(self, slot: int) -> ClusterNode | None:
         """Return where a slot of ours is being moved."""

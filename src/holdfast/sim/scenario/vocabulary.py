@@ -99,8 +99,16 @@ def read(stage: Stage, key: str, name: str) -> str:
 
 @STEPS.form("ask {name:NAME}: {words:TEXT}")
 def ask(stage: Stage, name: str, words: str) -> str:
-    """Send any command to a node."""
-    return shown(stage.ask(name, *shlex.split(words)))
+    """Send any command to a node; `id:NAME` stands for the id of a cluster's node."""
+    said = [_node_id(stage, each[3:]) if each.startswith("id:") else each for each in shlex.split(words)]
+    return shown(stage.ask(name, *said))
+
+
+def _node_id(stage: Stage, name: str) -> str:
+    node = stage.nodes.latest.get(name)
+    if node is None or node.cluster is None:
+        raise ScenarioError(f"{name!r} is no node of a cluster")
+    return node.cluster.me.id
 
 
 @STEPS.form("cluster of {primaries:NAMES}[ with replicas {replicas:NAMES}][ set {words:TEXT}]")
@@ -152,10 +160,8 @@ def slots_in_order(stage: Stage, time: str) -> str:
 @STEPS.form("give slots {first:COUNT} to {last:COUNT} from {name:NAME} to {other:NAME}")
 def give_slots(stage: Stage, first: str, last: str, name: str, other: str) -> str:
     """Let a node give slots to another as a whole."""
-    side = stage.nodes.latest[other].cluster
-    if side is None:
-        raise ScenarioError(f"{other!r} is no node of a cluster")
-    return shown(stage.ask(name, "CLUSTER", "GIVE", side.me.id, *range(int(first), int(last) + 1)))
+    target = _node_id(stage, other)
+    return shown(stage.ask(name, "CLUSTER", "GIVE", target, *range(int(first), int(last) + 1)))
 
 
 @STEPS.form("write to every shard")

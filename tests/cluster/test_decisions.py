@@ -228,6 +228,18 @@ def test_a_higher_epoch_takes_slots_and_a_lower_one_is_told_better() -> None:
     assert view.owners[10_000] is a
 
 
+def test_a_replica_tells_nobody_of_slots_that_perhaps_only_its_shard_knows_to_be_claimed() -> None:
+    view = as_replica(a_view())
+    a, b = view.nodes[A], view.nodes[B]
+    machine = Machine(view)
+    claiming = from_node(view, a, slots=a.slots | 1 << 10_000, config_epoch=7)
+    machine.received(a.link or Link(a, True, NOW), claiming, NOW)
+    assert view.owners[10_000] is a
+    view.take_effects()
+    machine.received(b.link or Link(b, True, NOW), from_node(view, b, slots=b.slots | 1 << 10_000), NOW)
+    assert not sent(view, messages.UPDATE)
+
+
 def test_keys_of_slots_that_were_lost_are_forgotten_unless_all_were_lost() -> None:
     view = a_view()
     lost = of_range(0, 99)
@@ -244,6 +256,47 @@ def test_a_slot_that_we_import_is_not_taken() -> None:
     view.open_slot(view.importing, 5000, view.nodes[A])
     claims.claim(view, b, 7, b.slots | 1 << 5000)
     assert view.owners[5000] is view.nodes[A]
+
+
+def test_a_slot_is_imported_from_the_heir_of_whom_it_was_imported_from() -> None:
+    view = a_view()
+    heir = view.nodes[R]
+    heir.shard_id = view.nodes[A].shard_id
+    view.open_slot(view.importing, 5000, view.nodes[A])
+    table.turn_primary(view, heir)
+    claims.claim(view, heir, 7, view.nodes[A].slots)
+    assert view.owners[5000] is heir
+    assert view.importing == {5000: heir}
+
+
+def test_a_slot_is_sent_elsewhere_where_its_first_target_leads_no_more() -> None:
+    view = a_view()
+    orders.set_migrating(view, 1, A)
+    view.nodes[A].flags |= flags.FAIL
+    orders.set_migrating(view, 1, B)
+    assert view.migrating == {1: view.nodes[B]}
+
+
+def test_our_heir_has_what_we_were_importing_and_is_followed_though_others_took_the_last_slot() -> None:
+    view = a_view()
+    view.settings.allow_replica_migration = False
+    b, heir = view.nodes[B], view.nodes[S]
+    heir.shard_id = view.me.shard_id
+    view.open_slot(view.importing, 5000, view.nodes[A])
+    table.turn_primary(view, heir)
+    claims.claim(view, heir, 7, (view.me.slots | 1 << 5000) & ~1)
+    assert view.owners[5000] is heir
+    claims.claim(view, b, 8, b.slots | 1)
+    assert view.me.primary is heir
+
+
+def test_a_claim_takes_a_new_epoch_though_its_own_is_the_highest() -> None:
+    view = a_view()
+    view.me.config_epoch = view.epoch
+    orders.begin_claim(view, 1 << 5000, NOW)
+    assert view.me.config_epoch == 10
+    orders.take_slots(view, 1 << 5001, view.nodes[A], NOW)
+    assert view.me.config_epoch == 11
 
 
 def test_of_two_primaries_with_one_epoch_the_smaller_id_moves_on() -> None:
@@ -433,6 +486,7 @@ def test_shards_with_stock_nodes_are_named() -> None:
         (lambda view: orders.replicate(view, A, False), "the node must be empty"),
         (lambda view: orders.add_slots(view, 1), "Slot 0 is already busy"),
         (lambda view: orders.set_migrating(view, 5000, A), "I'm not the owner of hash slot 5000"),
+        (lambda view: orders.set_migrating(view, 1, B), f"Slot 1 is on its way already to {A}"),
         (lambda view: orders.set_importing(view, 0, A), "I'm already the owner"),
         (lambda view: orders.set_importing(view, 5000, R), "Target node is not a master"),
         (lambda view: orders.set_owner(view, 0, A, lambda slot: 1, NOW), "while I still hold keys"),
@@ -443,6 +497,7 @@ def test_shards_with_stock_nodes_are_named() -> None:
 )
 def test_orders_that_are_refused_change_nothing(order: object, text: str) -> None:
     view = a_view()
+    view.migrating[1] = view.nodes[A]
     before = list(view.owners), list(view.nodes)
     with pytest.raises(CommandError, match=text):
         order(view)  # type: ignore[operator]

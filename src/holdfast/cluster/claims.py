@@ -4,7 +4,7 @@ What it is: what is done with the slots that a message claims. What it is not: e
 or orders of an operator.
 
 Invariants: a slot changes hands only to a claim of a higher config epoch, or when nobody
-claims it; never while we import it. A primary that lost its last slot follows whoever took
+claims it; while we import it, only to an heir. A primary that lost its last slot follows whoever took
 it. Equal epochs of two primaries are told apart by their ids: the smaller id moves on.
 """
 
@@ -26,25 +26,51 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
     view.not_claiming = (view.not_claiming & ~(claimed & claimant.slots)) | (claimant.slots & ~claimed)
     wanted = claimed & ~claimant.slots
     if view.importing:
-        wanted &= ~of_slots(view.importing)
+        wanted &= ~_still_imported(view, claimant)
     gained = _gained(view, claimant, epoch, wanted) if wanted else 0
     lost = me.slots & gained
     taken_from_us = current.slots & gained if current is not None else 0
     if gained:
         view.give_slots(gained, claimant)
+        for slot in [slot for slot in view.importing if gained >> slot & 1]:
+            view.open_slot(view.importing, slot, claimant)
         # Who forgets another's claim hears of it again; but our primary may count on us to know its own.
         view.save(synced=claimant is me.primary)
         view.must_judge = True
-    may_follow = view.settings.allow_replica_migration or claimed == taken_from_us
-    if taken_from_us and current is not None and not current.slots and may_follow:
-        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {claimant.id}")
-        table.follow(view, claimant)
+    leader = None
+    if taken_from_us and current is not None and not current.slots:
+        leader = _heir(view, current)
+        if leader is None and (view.settings.allow_replica_migration or claimed == taken_from_us):
+            leader = claimant
+    if leader is not None:
+        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {leader.id}")
+        table.follow(view, leader)
     elif me.primary is not None and me.primary.primary not in (None, me):
         view.log("I'm a sub-replica! Reconfiguring myself as a replica of the grandmaster")
         assert me.primary.primary is not None
         table.follow(view, me.primary.primary)
     elif lost:
         view.do(ForgetKeys(lost))
+
+
+def _still_imported(view: View, claimant: Node) -> int:
+    """Return slots of which we believe no claim, as we import them and are to claim them ourselves.
+
+    Beyond Redis, an heir is believed: ours has what we were importing, and who leads in the stead of the
+    node that we import from is the one to import from. (Else a slot would be a dead node's for us.)
+    """
+    if claimant.shard_id == view.me.shard_id:
+        return 0
+    return of_slots(slot for slot, peer in view.importing.items() if peer.shard_id != claimant.shard_id)
+
+
+def _heir(view: View, former: Node) -> Node | None:
+    """Return who leads a shard in the stead of its former primary, whose slots are all gone by now.
+
+    Some may have gone to other shards, before or after: that makes nobody of this shard one of theirs.
+    """
+    heirs = (each for each in view.nodes.values() if each.is_primary and each.slots and each is not view.me)
+    return next((each for each in heirs if each.shard_id == former.shard_id), None)
 
 
 def _gained(view: View, claimant: Node, epoch: int, wanted: int) -> int:
@@ -59,9 +85,13 @@ def _gained(view: View, claimant: Node, epoch: int, wanted: int) -> int:
 
 
 def tell_newer(view: View, sender: Node, message: Message) -> None:
-    """Send UPDATE about those who hold slots by a higher epoch than the sender claims them."""
+    """Send UPDATE about those who hold slots by a higher epoch than the sender claims them.
+
+    Our own primary speaks for itself: what it told us may be a claim that only its shard knows yet, and
+    that it takes back where too few of us answer (`orders.begin_claim`).
+    """
     for each in view.nodes.values():
-        if each is sender or not each.slots & message.slots & ~view.not_claiming:
+        if each is sender or each is view.me.primary or not each.slots & message.slots & ~view.not_claiming:
             continue
         if each.config_epoch > message.config_epoch:
             update = outgoing.make(

@@ -107,11 +107,19 @@ def _check_primary(view: View) -> None:
 
 
 def set_migrating(view: View, slot: int, node_id: str) -> None:
-    """SETSLOT MIGRATING."""
+    """SETSLOT MIGRATING.
+
+    Beyond Redis: not towards a second node while the first works. Keys may be there already, and whoever
+    moves the slot to the second would take them for moved.
+    """
     _check_primary(view)
     if view.owners[slot] is not view.me:
         raise CommandError(f"ERR I'm not the owner of hash slot {slot}")
-    view.open_slot(view.migrating, slot, _target(view, node_id, "I don't know about node"))
+    target, first = _target(view, node_id, "I don't know about node"), view.migrating.get(slot)
+    works = first is not None and first is not view.me and first.is_primary and not first.is_failed
+    if first is not None and first is not target and works:
+        raise CommandError(f"ERR Slot {slot} is on its way already to {first.id}: SETSLOT STABLE ends that")
+    view.open_slot(view.migrating, slot, target)
     view.save()
 
 
@@ -165,11 +173,12 @@ def begin_claim(view: View, slots: int, now_ms: int) -> Told:
     """Begin to take slots whose keys are here: tell our replicas, and nobody else yet.
 
     Whoever of them leads after us then claims the slots. `claim_known` says how many know. A
-    heartbeat may tell of the new epoch meanwhile, but of no slot.
+    heartbeat may tell of the new epoch meanwhile, but of no slot. The epoch is always a new one: a replica
+    that does not know of the slots has an older one then, and gets no vote of those who know.
     """
     _check_primary(view)
     view.claiming |= slots
-    table.bump_epoch(view)
+    table.bump_epoch(view, always=True)
     told = Told()
     told.tell(view, _own_replicas(view), now_ms)
     return told
@@ -202,7 +211,7 @@ def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
     view.claiming &= ~slots
     view.give_slots(slots, me)
     view.receiving &= ~slots
-    table.bump_epoch(view)
+    table.bump_epoch(view, always=True)
     view.must_judge = True
     view.save(synced=True)
     outgoing.pong_all(view, now_ms)

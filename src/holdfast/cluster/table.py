@@ -118,10 +118,10 @@ def end_manual_failover(view: View) -> None:
     view.manual = ManualFailover()
 
 
-def bump_epoch(view: View) -> bool:
-    """Take the next epoch for ourselves without a vote, unless ours is the highest."""
+def bump_epoch(view: View, *, always: bool = False) -> bool:
+    """Take the next epoch for ourselves without a vote; unless ours is the highest, if not `always`."""
     me = view.me
-    if me.config_epoch and me.config_epoch == view.highest_epoch():
+    if me.config_epoch and me.config_epoch == view.highest_epoch() and not always:
         return False
     view.epoch = view.highest_epoch() + 1
     me.config_epoch = view.epoch

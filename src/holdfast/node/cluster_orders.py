@@ -115,6 +115,8 @@ class ClusterOrders(ClusterQuestions):
             return OK
         if session.flags & DENY_BLOCKING:
             raise CommandError("ERR SETSLOT NODE waits for replicas: not inside a transaction or script")
+        if self.is_fenced:
+            raise CommandError("FENCED This node waits for a leader")
         source = view.importing[slot]
         self.begin_claim(session, 1 << slot, source, lambda: self._set_owner(slot, node_id))
         return NO_REPLY
@@ -218,11 +220,6 @@ class ClusterOrders(ClusterQuestions):
     def engine(self) -> Engine:
         """The node's engine."""
         return self._node.engine
-
-    @property
-    def is_fenced(self) -> bool:
-        """Whether this node must not claim or serve anything."""
-        return self._node.replication.in_cluster.is_fenced
 
     def open_tick(self) -> None:
         """Begin a tick, if none has begun."""

@@ -50,6 +50,11 @@ class ClusterQuestions:
         """Whether it does not, for want of a majority."""
         return not self.view.is_ok and self.view.in_minority
 
+    @property
+    def is_fenced(self) -> bool:
+        """Whether this node waits for a leader: it claims nothing, and may lack what its shard holds."""
+        return self._node.replication.in_cluster.is_fenced
+
     def nodes(self) -> Sequence[Node]:
         """Return all known nodes."""
         return list(self.view.nodes.values())

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.cluster import orders, table
 from holdfast.cluster.model import Node
-from holdfast.cluster.slots import members
+from holdfast.cluster.slots import members, of_slots
 from holdfast.cluster.told import Told
 from holdfast.commands.dump import payload_of
 from holdfast.commands.parked import answer, waits_for
@@ -259,7 +259,7 @@ class Gift:
             for node in self._who_knows():
                 with contextlib.suppress(OSError, EOFError, TimeoutError, GiftError):
                     return await self._ask_outcome(node)
-            if self._slots & ~view.me.slots and not self._is_claimed_there():
+            if self._slots & ~view.me.slots and not self._claimed_there():
                 return True  # a third shard has them
             if self._target.is_failed or view.node(self._target.id) is not self._target:
                 dead_since_ms = dead_since_ms or side.now_ms()
@@ -273,11 +273,10 @@ class Gift:
             await asyncio.sleep(ASK_AGAIN_S)
         return False
 
-    def _is_claimed_there(self) -> bool:
-        """Return whether gossip has said that the target's shard claims slots; a majority may not know it."""
-        owners, target = self._side.view.owners, self._target
-        shards = {each.shard_id for slot in self._list if (each := owners[slot]) is not None}
-        return target.shard_id in shards
+    def _claimed_there(self) -> int:
+        """Return the slots that the target's shard claims by gossip; a majority may not know it."""
+        owners, shard = self._side.view.owners, self._target.shard_id
+        return of_slots(s for s in self._list if (each := owners[s]) is not None and each.shard_id == shard)
 
     def _decide_alone(self) -> bool:
         """Return whether slots were taken by a target that is dead for good."""
@@ -314,9 +313,13 @@ class Gift:
 
         A replica of the target may have heard of the claim and not that it was given up. If it were
         elected it would claim the slots as they were; a majority that knows our epoch does not let it.
+        What we heard of the claim from others than the target is void by the target's own word.
         """
         side, view = self._side, self._side.view
-        table.bump_epoch(view)
+        if not view.me.is_primary:
+            return
+        view.give_slots(self._claimed_there(), view.me)
+        table.bump_epoch(view, always=True)
         side.settle()
         told = Told()
         while view.me.is_primary and view.is_ok and not self._slots & ~view.me.slots:

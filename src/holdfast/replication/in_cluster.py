@@ -100,5 +100,6 @@ class InCluster:
     def is_fenced(self) -> bool:
         """Whether this node waits for a leader's order, or its primary does."""
         replicator = self._replicator
-        primary_waits = "FENCED ATTACH refused" in replicator.upstream.lost_reason
+        refused = "FENCED ATTACH refused" in replicator.upstream.lost_reason
+        primary_waits = replicator.is_replica and refused  # one that leads now was refused before
         return primary_waits or replicator.standing.node.standing in (Standing.FENCED, Standing.CANDIDATE)

@@ -108,6 +108,10 @@ class Cluster(Protocol):
     def failed_for_minority(self) -> bool:
         """Whether `is_ok` is false because no majority is in reach."""
 
+    @property
+    def is_fenced(self) -> bool:
+        """Whether this node waits for a leader: what it holds may not be all that its shard holds."""
+
     def nodes(self) -> Sequence[ClusterNode]:
         """Return all known nodes, those in handshake too."""
 

@@ -47,7 +47,7 @@ async def keys_of(
 ) -> dict[str, dict[int, int]]:
     """Count the keys of each primary in open slots, and (`strays`) in those `among` all that are not its own.
 
-    Returns node: slot: count, without zeros. Raises NodeLost.
+    Returns node: slot: count, without zeros. Raises NodeLost, and Refused where a node cannot say it.
     """
     open_slots = {slot for view in picture.views.values() for slot in (*view.migrating, *view.importing)}
 
@@ -60,6 +60,8 @@ async def keys_of(
             some = slots[start : start + COUNTED_AT_A_TIME]
             replies = await line.ask_all([["CLUSTER", "COUNTKEYSINSLOT", slot] for slot in some])
             for slot, reply in zip(some, replies, strict=True):
+                if isinstance(reply, Refusal):
+                    raise Refused(line.address, "CLUSTER COUNTKEYSINSLOT", reply)
                 if isinstance(reply, int) and reply:
                     counts[slot] = reply
         return counts
@@ -73,7 +75,7 @@ async def cases_of(
 ) -> list[Case]:
     """Return slots with which something is wrong; stray keys, if asked for, are looked for `among` these.
 
-    Raises NodeLost.
+    Raises NodeLost, Refused.
     """
     return cases(picture, await keys_of(contact, picture, strays=strays, among=among))
 

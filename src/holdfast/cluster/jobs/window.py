@@ -29,7 +29,7 @@ MIGRATE_MS_LEAST = 1000
 """How long a source waits for a silent target. It serves nobody meanwhile, so it is short."""
 FRUITLESS_ROUNDS = 100
 PASSING = ("IOERR", "LOADING", "CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "READONLY", "MASTERDOWN", "BUSY",
-           "UNBLOCKED", "NOREPLICAS", "NOACK", "NOLEASE")  # fmt: skip
+           "UNBLOCKED", "NOREPLICAS", "NOACK", "NOLEASE", "FENCED")  # fmt: skip
 """Codes that say "not now": look again after a moment."""
 THROUGH_TARGET = "Target instance replied with error: "
 
@@ -356,6 +356,7 @@ def _meant(line: Line, request: str, reply: Refusal) -> Exception:
     if (
         code in PASSING
         or "on their way already" in reply
+        or "is on its way already" in reply
         or "I'm not the owner" in reply
         or "already the owner" in reply
     ):

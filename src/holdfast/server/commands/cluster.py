@@ -252,9 +252,15 @@ def key_slot(session: Session, args: Args) -> object:
     return slot_of_key(args[2])
 
 
+def _check_all_are_here(session: Session) -> None:
+    """Raise CommandError where keys may be missing: whoever moves a slot takes none for all moved."""
+    if cluster_of(session).is_fenced:
+        raise CommandError("FENCED This node waits for a leader: it may lack keys that its shard holds")
+
+
 def count_keys(session: Session, args: Args) -> object:
     """CLUSTER COUNTKEYSINSLOT slot."""
-    cluster_of(session)
+    _check_all_are_here(session)
     slot = integer(args[2])
     if not 0 <= slot < SLOTS:
         raise CommandError("ERR Invalid slot")
@@ -263,7 +269,7 @@ def count_keys(session: Session, args: Args) -> object:
 
 def get_keys(session: Session, args: Args) -> object:
     """CLUSTER GETKEYSINSLOT slot count."""
-    cluster_of(session)
+    _check_all_are_here(session)
     slot, most = integer(args[2]), integer(args[3])
     if not 0 <= slot < SLOTS or most < 0:
         raise CommandError("ERR Invalid slot or number of keys")

@@ -21,7 +21,7 @@ from holdfast.sim.scenario.form import ScenarioError, Table, seconds, settings
 from holdfast.sim.scenario.stage import Broken, Stage
 from holdfast.sim.swarm.checks import Promise
 from holdfast.sim.swarm.cluster_checks import ClusterChecks
-from holdfast.sim.swarm.cluster_workload import ClusterWorkload, ClusterWorkloadOnTheMove
+from holdfast.sim.swarm.cluster_workload import ClusterWorkload, where_slots_move
 from holdfast.sim.swarm.slot_mover import SlotMover
 
 Does = Callable[..., str | None]
@@ -99,14 +99,34 @@ def read(stage: Stage, key: str, name: str) -> str:
 
 @STEPS.form("ask {name:NAME}: {words:TEXT}")
 def ask(stage: Stage, name: str, words: str) -> str:
-    """Send any command to a node."""
-    return shown(stage.ask(name, *shlex.split(words)))
+    """Send any command to a node; `id:NAME` stands for the id of a cluster's node."""
+    said = [_node_id(stage, each[3:]) if each.startswith("id:") else each for each in shlex.split(words)]
+    return shown(stage.ask(name, *said))
 
 
-@STEPS.form("cluster of {primaries:NAMES}[ with replicas {replicas:NAMES}][ set {words:TEXT}]")
-def cluster(stage: Stage, primaries: str, replicas: str | None = None, words: str | None = None) -> str:
-    """Start a cluster: the slots shared among the primaries, the replicas following them in turn."""
-    made = form_cluster(stage, primaries, replicas, settings(words))
+def _node_id(stage: Stage, name: str) -> str:
+    node = stage.nodes.latest.get(name)
+    if node is None or node.cluster is None:
+        raise ScenarioError(f"{name!r} is no node of a cluster")
+    return node.cluster.me.id
+
+
+@STEPS.form(
+    "cluster of {primaries:NAMES}[ with replicas {replicas:NAMES}][ all in epoch {epoch:COUNT}]"
+    "[ set {words:TEXT}]"
+)
+def cluster(
+    stage: Stage,
+    primaries: str,
+    replicas: str | None = None,
+    epoch: str | None = None,
+    words: str | None = None,
+) -> str:
+    """Start a cluster: the slots shared among the primaries, the replicas following them in turn.
+
+    The primaries begin in epochs 1, 2 …, or all in one, which they have to settle among themselves.
+    """
+    made = form_cluster(stage, primaries, replicas, settings(words), int(epoch) if epoch else None)
     if isinstance(stage.checks, ClusterChecks):
         leading, following = primaries.split(", "), replicas.split(", ") if replicas else []
         stage.checks.share([[name, *following[at :: len(leading)]] for at, name in enumerate(leading)])
@@ -126,16 +146,16 @@ def cluster_clients(stage: Stage, count: str, rate: str) -> None:
     stage.start_clients(int(count), float(rate), ClusterWorkload)
 
 
-@STEPS.form("cluster clients {count:COUNT} at {rate:NUMBER} a second where slots move")
-def cluster_clients_on_the_move(stage: Stage, count: str, rate: str) -> None:
+@STEPS.form("cluster clients {count:COUNT} at {rate:NUMBER} a second where {slots:COUNT} slots move")
+def cluster_clients_on_the_move(stage: Stage, count: str, rate: str, slots: str) -> None:
     """Start clients that write to the slots that are moved, and the judges."""
-    stage.start_clients(int(count), float(rate), ClusterWorkloadOnTheMove)
+    stage.start_clients(int(count), float(rate), where_slots_move(int(slots)))
 
 
-@STEPS.form("slot mover {name:NAME}")
-def slot_mover(stage: Stage, name: str) -> None:
+@STEPS.form("slot mover {name:NAME} of {slots:COUNT} slots")
+def slot_mover(stage: Stage, name: str, slots: str) -> None:
     """Start the tool on a host of its own: it moves slots until clients stop, and is killed now and then."""
-    mover = stage.movers[name] = SlotMover(name, stage.nodes)
+    mover = stage.movers[name] = SlotMover(name, stage.nodes, int(slots))
     stage.world.start(name, mover.main)
     if isinstance(stage.checks, ClusterChecks):
         stage.checks.slots_move = True
@@ -152,10 +172,8 @@ def slots_in_order(stage: Stage, time: str) -> str:
 @STEPS.form("give slots {first:COUNT} to {last:COUNT} from {name:NAME} to {other:NAME}")
 def give_slots(stage: Stage, first: str, last: str, name: str, other: str) -> str:
     """Let a node give slots to another as a whole."""
-    side = stage.nodes.latest[other].cluster
-    if side is None:
-        raise ScenarioError(f"{other!r} is no node of a cluster")
-    return shown(stage.ask(name, "CLUSTER", "GIVE", side.me.id, *range(int(first), int(last) + 1)))
+    target = _node_id(stage, other)
+    return shown(stage.ask(name, "CLUSTER", "GIVE", target, *range(int(first), int(last) + 1)))
 
 
 @STEPS.form("write to every shard")

@@ -5,6 +5,7 @@ The index of the family is `register`; the numbers are `memory_report`'s.
 
 from __future__ import annotations
 
+from holdfast.commands.dump import payload_of
 from holdfast.commands.help import help_command
 from holdfast.commands.spec import Spec
 from holdfast.engine.examine import bytes_of_key
@@ -13,7 +14,7 @@ from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, Pairs, Verbatim
 from holdfast.server.commands.words import Args, integer, syntax_error
 from holdfast.server.info_sections import script_memory
-from holdfast.server.memory_report import advice, measure
+from holdfast.server.memory_report import advice, has_allocator, measure
 from holdfast.server.node import node_of
 from holdfast.server.purge import give_back_memory
 
@@ -43,6 +44,9 @@ def usage(session: Session, args: Args) -> object:
         if samples < 0:
             raise syntax_error()
         place += 2
+    if not has_allocator(node_of(session)):  # on a simulated host, as much as DUMP would make of it
+        payload = payload_of(session, args[2])
+        return None if payload is None else len(args[2]) + len(payload[0])
     return bytes_of_key(session.engine, session.database, args[2], samples)
 
 

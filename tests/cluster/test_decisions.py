@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -73,8 +72,7 @@ def as_replica(view: View, primary_id: str = A) -> View:
 def from_node(view: View, node: Node, kind: int = messages.PING, **fields: object) -> Message:
     """Return a message as this node would send it now."""
     shown = node.group
-    message = replace(
-        outgoing.make(view, kind),
+    message = outgoing.make(view, kind)._replace(
         sender=node.id,
         primary_id=node.primary.id if node.primary else "",
         slots=shown.slots,
@@ -84,7 +82,7 @@ def from_node(view: View, node: Node, kind: int = messages.PING, **fields: objec
         port=node.port,
         bus_port=node.bus_port,
     )
-    return replace(message, **fields)  # type: ignore[arg-type]
+    return message._replace(**fields)  # type: ignore[arg-type]
 
 
 def sent(view: View, kind: int) -> list[Send]:
@@ -135,7 +133,7 @@ def test_a_vote_is_refused(why: str, spoil: object) -> None:
 
 def test_by_hand_a_vote_is_given_though_the_primary_works() -> None:
     view = a_view()
-    request = replace(_asks(view), message_flags=messages.FORCE_ACK)
+    request = _asks(view)._replace(message_flags=messages.FORCE_ACK)
     view.nodes[A].flags &= ~flags.FAIL
     assert voting.refusal(view, view.nodes[R], request, NOW) is None
 

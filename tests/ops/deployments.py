@@ -36,7 +36,7 @@ from holdfast.ops.picture import take
 from holdfast.ops.topology import own
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SPAN = 16
+SPAN, SHARES = 16, 16
 PATIENCE_S = 30.0
 
 
@@ -58,10 +58,22 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
 
 
+def _share() -> list[int]:
+    """Return this test process's bases, in an order of its own: other runs may be about."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    mine = list(range(10_000, 12_700, SPAN))[int(worker) % SHARES :: SHARES]
+    random.shuffle(mine)
+    return mine
+
+
+_LEFT = _share()
+
+
 def free_base() -> int:
-    """Return a stable port whose followers, their buses and Sentinels are free."""
-    while True:
-        first = random.randrange(10_000, 12_700, SPAN)  # 20,000 above is still below the ephemeral ports
+    """Return a stable port whose followers, their buses and Sentinels are free: the longest unused."""
+    for _ in _LEFT:
+        first = _LEFT.pop(0)  # 20,000 above is still below the ports of outgoing connections
+        _LEFT.append(first)
         with contextlib.ExitStack() as held:
             try:
                 for each in (first + add + n for add in (0, 10_000, 20_000) for n in range(SPAN)):
@@ -69,6 +81,7 @@ def free_base() -> int:
             except OSError:
                 continue
         return first
+    raise AssertionError("no free ports for a deployment")
 
 
 def until(question: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:

@@ -52,7 +52,11 @@ def test_a_drill_on_a_cluster_loses_nothing(running: Running, fault: str) -> Non
     assert report["acknowledged"] > 500
     open_at_most = 0 if fault == "switchover" else int(report["settings"]["writers"])
     assert report["unknown"] <= open_at_most, report["errors"]
-    assert fault == "switchover" or "promoted" in report["phases"]
+    told = ["leader", "promoted", "first write"]
+    assert list(report["phases"]) == (told if fault == "switchover" else ["seen", "agreed", *told])
+    moments = list(report["phases"].values())
+    assert moments == sorted(moments) and moments[-1] <= report["ended_ms"]
+    assert any(" leads now, in the place of node-" in each["text"] for each in report["happenings"])
     assert running.client().get("k299") == "299"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -12,11 +13,14 @@ import matplotlib.image
 import numpy
 import pytest
 
+from holdfast.ops.drill.advice import advice
 from holdfast.ops.drill.page import LEFT, RIGHT, WIDTH, page
-from holdfast.ops.drill.phases import from_events, from_log, longest_gap
+from holdfast.ops.drill.phases import from_events, from_looks, longest_gap
 from holdfast.ops.drill.report import BIN_MS, Report, Strip, in_words
-from holdfast.ops.happenings import Happening
+from holdfast.ops.happenings import Happening, Repeated
 from holdfast.ops.happenings import in_words as event_in_words
+from holdfast.ops.leadership import ClusterNode, cluster_nodes
+from holdfast.ops.shard_changes import changes
 from tests.peers import require_peer
 
 GAP_COLOUR, BAR_COLOUR, FAULT_COLOUR = (0xF3, 0xC9, 0xC5), (0x5A, 0xA9, 0xBF), (0xB3, 0x26, 0x1E)
@@ -32,6 +36,7 @@ def report(outage_ms: float = 400.0, lost: int = 0) -> Report:
         fault="kill", what="node-1 was killed", fault_at=1.0, deployment="3 data nodes <ours>",
         settings=(("quorum", "2"),), phases=(("seen", 40.0), ("agreed", 60.0), ("promoted", 300.0),
         ("first write", outage_ms)), outage_ms=outage_ms, outage_is_over=True, usual_gap_ms=3.0,
+        calm_gap_ms=40.0,
         acknowledged=1234, refused=1, unknown=2, lost=lost, lost_keys=(), reads=100, stale_reads=0,
         errors=(("Connection reset", 3),), began_ms=began, ended_ms=ended, strips=strips,
         happenings=((40.0, "sentinel-1", "node-1 does not answer"),),
@@ -53,15 +58,62 @@ def test_phases_are_those_of_the_primary_and_of_the_first_who_says_so() -> None:
     assert found == {"seen": 1000, "agreed": 1200, "leader": 1300, "promoted": 1500}
 
 
-def test_phases_of_a_cluster_are_read_from_logs() -> None:
-    import time
+def test_phases_of_a_cluster_are_what_its_nodes_see_of_the_old_primary() -> None:
+    old, other = "1.1.1.1:1", "1.1.1.9:9"
+    said = [
+        Happening(9.0, "b", "", "+fail", old),
+        Happening(10.1, "b", "", "+fail", other),
+        Happening(10.2, "c", "", "+pfail", old),
+        Happening(10.3, "b", "", "+fail", old),
+        Happening(10.4, "d", "", "+leads", old),
+        Happening(10.5, "b", "", "+leads", old),
+        Happening(10.5, "b", "", "+leads", old),
+        Happening(10.6, "c", "", "+leads", old),
+        Happening(10.7, "c", "", "+fail", old),
+    ]
+    found = {name: round(at) for name, at in from_looks(said, 10.0, old, members=4).items()}
+    assert found == {"seen": 200, "agreed": 300, "leader": 400, "promoted": 600}
 
-    stamp = time.strftime("%d %b %Y %H:%M:%S", time.localtime(1_000_000))
-    log = (
-        f"7:M {stamp}.250 * Marking node abc as failing (quorum reached).\n"
-        f"7:S {stamp}.900 * Failover election won: I'm the new master."
-    )
-    assert from_log([log], 1_000_000.0) == pytest.approx({"agreed": 250, "leader": 900, "promoted": 900})
+
+def test_restarting_the_replicas_first_is_no_phase_of_a_handover() -> None:
+    said = [
+        Happening(10.4, "d", "", "+leads", "1.1.1.1:1"),
+        Happening(10.9, "d", "", "+fail", "1.1.1.1:1"),
+    ]
+    assert set(from_looks(said, 10.0, "1.1.1.1:1", members=3)) == {"leader"}
+
+
+def cluster_map(first: str, second: str) -> list[ClusterNode]:
+    """Make a node's map of two members, from what stands behind their addresses."""
+    others = "cc 1.1.1.3:3@13 master - 0 0 2 connected 100\ndd :0@0 master,fail,noaddr - 0 0 3 disconnected"
+    return cluster_nodes(f"aa 1.1.1.1:1@11 {first}\nbb 1.1.1.2:2@12 {second}\n{others}")
+
+
+def test_a_change_of_leader_is_read_off_the_maps_of_a_cluster() -> None:
+    names = {"1.1.1.1:1": "node-1", "1.1.1.2:2": "node-2"}
+    looks = [
+        cluster_map("master - 0 0 1 connected 0-9", "slave aa 0 0 1 connected"),
+        cluster_map("master,fail? - 0 0 1 connected 0-9", "slave aa 0 0 1 connected"),
+        cluster_map("master,fail - 0 0 1 connected 0-9", "slave aa 0 0 1 connected"),
+        cluster_map("master,fail - 0 0 1 connected", "master - 0 0 4 connected 0-9"),
+        cluster_map("slave bb 0 0 1 connected", "master - 0 0 4 connected 0-9"),
+    ]
+    found = [each for pair in itertools.pairwise(looks) for each in changes(*pair, names)]
+    assert [each.text for each in found] == [
+        "node-1 does not answer",
+        "node-1 is down, a majority agrees",
+        "node-2 leads now, in the place of node-1",
+        "node-1 answers again",
+        "node-1 is a replica of node-2 now",
+    ]
+    assert found[2].about == "1.1.1.1:1"
+    assert changes(looks[0], looks[0], names) == []
+
+
+def test_slots_that_move_between_primaries_are_no_change_of_leader() -> None:
+    before = cluster_map("master - 0 0 1 connected 0-9", "master - 0 0 4 connected")
+    after = cluster_map("master - 0 0 1 connected 1-9", "master - 0 0 4 connected 0")
+    assert changes(before, after, {}) == []
 
 
 def test_the_outage_is_the_longest_pause_that_ends_after_the_fault() -> None:
@@ -77,8 +129,46 @@ def test_events_are_sentences_with_the_names_that_people_know() -> None:
     switch = event_in_words("+switch-master", "m 1.1.1.1 1 1.1.1.2 2", names)
     assert switch == "node-2 leads now, in the place of node-1"
     down = event_in_words("+odown", "master m 1.1.1.1 1 #quorum 2/2", names)
-    assert down == "node-1 is down for a quorum (2/2)"
+    assert down == "node-1 is down, a quorum agrees"
+    stranger = event_in_words("+vote-for-leader", "0123456789abcdef 7", names)
+    assert stranger == "votes for Sentinel 01234567 in epoch 7"
+    known = event_in_words("+vote-for-leader", "ab 7", {"ab": "sentinel-2"})
+    assert known == "votes for sentinel-2 in epoch 7"
+    assert event_in_words("+slave", "slave x 1.1.1.2 2 @ m 1.1.1.1 1", names) == ""
+    assert event_in_words("+slave", "slave x 1.1.1.9 9 @ m 1.1.1.1 1", names) == "a new replica: 1.1.1.9:9"
     assert event_in_words("+slave-reconf-inprog", "slave x", names) == ""
+
+
+def test_what_three_sentinels_say_alike_is_one_line_but_each_vote_is_told() -> None:
+    repeated = Repeated()
+    told = [
+        repeated.is_news(Happening(at, source, text, event))
+        for at, source, text, event in (
+            (11.0, "sentinel-1", "node-1 does not answer", "+sdown"),
+            (11.1, "sentinel-2", "node-1 does not answer", "+sdown"),
+            (11.2, "sentinel-1", "votes for sentinel-1 in epoch 2", "+vote-for-leader"),
+            (11.2, "sentinel-2", "votes for sentinel-1 in epoch 2", "+vote-for-leader"),
+            (19.0, "sentinel-2", "node-1 does not answer", "+sdown"),
+        )
+    ]
+    assert told == [True, False, True, True, True]
+
+
+def test_a_drill_tells_which_setting_decided_and_what_another_value_would_have_saved() -> None:
+    sentinel = {"down-after-milliseconds": "5000", "min-replicas-to-ack": "0"}
+    hung = advice({"seen": 5050.0}, sentinel, 5400.0, 130.4, 800.0, 0)
+    assert "5,050 of the 5,400 ms went by in silence" in hung[0]
+    assert hung[0].endswith("1400 here, which would save 3,600 ms.")
+    assert "luck and no promise" in hung[1] and "0.8 writes for each ms" in hung[1]
+    busy = advice({"seen": 5050.0}, sentinel, 5400.0, 600.0, 800.0, 0)
+    assert busy[0].endswith("6000 here, so it should not be less.")
+    crashed = advice({"seen": 30.0}, sentinel, 160.0, 9.0, 800.0, 12)
+    assert "played no part" in crashed[0] and "12 were lost" in crashed[1]
+    kept = advice({"seen": 30.0}, {"min-replicas-to-ack": "1"}, 160.0, 9.0, 800.0, 0)
+    assert len(kept) == 1 and "survives this fault" in kept[0]
+    stock = advice({"seen": 30.0}, {}, 160.0, 9.0, 800.0, 3)
+    assert len(stock) == 1 and "min-replicas-to-ack" not in stock[0]
+    assert advice({"leader": 30.0, "promoted": 40.0}, sentinel, 60.0, 9.0, 800.0, 0) == []
 
 
 def test_the_report_says_the_same_in_words_in_json_and_as_well_formed_svg() -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from holdfast.ops.deployment_file import read_deployment
+from holdfast.ops.forming import pairs_of
 from holdfast.ops.model import Deployment
 from holdfast.ops.plan import Programs, plan, remembered_primary, sentinel_file
 from holdfast.ops.rules import (
@@ -88,3 +92,24 @@ def test_all_sentinels_know_each_other_and_the_replicas_from_the_first_moment() 
     assert f"known-sentinel mymaster 127.0.0.1 26380 {own_id}" in files["sentinel-1"]
     assert "known-replica mymaster 127.0.0.1 6382" in files["sentinel-3"]
     assert "replicaof 127.0.0.1 6380" in files["node-3"] and "replicaof" not in files["node-1"]
+
+
+def shards_by_host(file: str) -> list[list[str]]:
+    """Return for each shard of a file's cluster the hosts of its copies."""
+    made = read_deployment(file)
+    assert made.cluster is not None
+    nodes = [each for each in plan(made, PROGRAMS, "x") if each.is_data]
+    primaries, replicas = nodes[: made.cluster.shards], nodes[made.cluster.shards :]
+    pairs = pairs_of(primaries, replicas)
+    assert [each for each, _ in pairs] == replicas
+    return [[each.host.name, *(one.host.name for one, its in pairs if its is each)] for each in primaries]
+
+
+@pytest.mark.parametrize("hosts", [2, 3, 4, 6])
+@pytest.mark.parametrize("shape", ["3x1", "4x1", "3x2"])
+def test_a_host_that_dies_takes_no_two_copies_of_a_shard_with_it(hosts: int, shape: str) -> None:
+    lines = "".join(f'h{number} = "127.0.0.{number}"\n' for number in range(1, hosts + 1))
+    placed = shards_by_host(f'cluster = "{shape}"\n[hosts]\n{lines}')
+    copies = int(shape[-1]) + 1
+    assert [len(set(each)) for each in placed] == [min(copies, hosts)] * int(shape[0])
+    assert {len(each) for each in placed} == {copies}

@@ -10,6 +10,7 @@ python -m tests.reliability.sentinel_losses redis|holdfast [part of a name [runs
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -223,10 +224,14 @@ def measure(name: str, run: Callable[[str], Loss], kind: str, runs: int) -> str:
 
 def main() -> None:
     """Run some cases and print them."""
-    kind, wanted = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    parser = argparse.ArgumentParser(description="What is lost, of nodes and Sentinels of one kind.")
+    parser.add_argument("kind", choices=("redis", "holdfast"))
+    parser.add_argument("part", nargs="?", default="", help="of the names of the cases to run")
+    parser.add_argument("runs", nargs="?", type=int, default=1, help="of each case (1)")
+    asked = parser.parse_args()
     for name, _, run in LOSSES:
-        if wanted in name:
-            measure(name, run, kind, int(sys.argv[3]) if len(sys.argv) > 3 else 1)
+        if asked.part in name:
+            measure(name, run, asked.kind, asked.runs)
 
 
 if __name__ == "__main__":

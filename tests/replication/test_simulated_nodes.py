@@ -70,8 +70,8 @@ def test_a_cut_link_is_continued_when_it_heals(nodes: Nodes, way: str) -> None:
     nodes.world.run_until(lambda: is_up(nodes, "b"), 10)
     nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
     assert nodes.world.run(nodes.ask("b", "GET", "k")) == b"1"
-    assert nodes.running["a"].replication.line.full_syncs == 1
-    assert nodes.running["a"].replication.serving.partial_accepted == 1
+    assert nodes.running["a"].traffic.full_syncs == 1
+    assert nodes.running["a"].traffic.partial_syncs == 1
 
 
 def test_writes_are_refused_before_the_first_member_has_come(nodes: Nodes) -> None:
@@ -160,7 +160,7 @@ def test_a_fenced_node_neither_writes_nor_acknowledges_and_says_where_it_stands(
         assert await nodes.ask("a", "GET", "k") == b"3"
 
     nodes.world.run(write())
-    assert nodes.running["b"].replication.line.full_syncs == 0
+    assert nodes.running["b"].traffic.full_syncs == 0
 
 
 def test_clients_of_a_demoted_node_are_told_so_before_they_are_sent_away(nodes: Nodes) -> None:
@@ -254,9 +254,9 @@ def test_a_primary_that_restarts_from_its_log_is_followed(nodes: Nodes) -> None:
     before = nodes.running["a"]
     nodes.world.restart("a")
     nodes.world.run_until(lambda: nodes.running["a"] is not before, 5)
-    nodes.world.run_until(lambda: bool(nodes.running["a"].replication.serving.partial_accepted), 10)
+    nodes.world.run_until(lambda: bool(nodes.running["a"].traffic.partial_syncs), 10)
     nodes.world.run_until(lambda: is_up(nodes, "b"), 10)
-    assert not nodes.running["a"].replication.line.full_syncs
+    assert not nodes.running["a"].traffic.full_syncs
     nodes.world.run(nodes.ask("a", "SET", "l", 2))
     nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
     assert nodes.world.run(nodes.ask("b", "GET", "k")) == b"1"
@@ -316,7 +316,7 @@ def test_a_replica_waits_in_line_while_another_syncs(nodes: Nodes) -> None:
         nodes.start(name, replicaof="a 7000")
     for name in ("b", "c", "d"):
         nodes.world.run_until(lambda name=name: is_up(nodes, name), 20)  # type: ignore[misc]
-    assert nodes.running["a"].replication.line.full_syncs == 3
+    assert nodes.running["a"].traffic.full_syncs == 3
 
 
 def test_one_snapshot_serves_all_who_wait(nodes: Nodes) -> None:
@@ -402,7 +402,7 @@ def test_failover_to_a_replica_under_the_simulator(nodes: Nodes) -> None:
     assert nodes.world.run(nodes.ask("b", "SET", "k", 2)) == "OK"
     nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
     assert nodes.world.run(nodes.ask("a", "GET", "k")) == b"2"
-    assert nodes.running["b"].replication.line.full_syncs == 0
+    assert nodes.running["b"].traffic.full_syncs == 0
 
 
 def loads_slowly(node: ServerNode) -> None:

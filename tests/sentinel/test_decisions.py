@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from holdfast.sentinel import asking, down, election, failover, observation, selection
+from holdfast.sentinel import asking, down, election, failover, granting, observation, selection
 from holdfast.sentinel.effects import Persist, Send, Tell
 from holdfast.sentinel.hello import Hello
-from holdfast.sentinel.model import Failover, LinkState, Reconf, Role
+from holdfast.sentinel.model import Address, Failover, LinkState, Reconf, Role
 from holdfast.sentinel.reply_reader import ReplyStatus
+from holdfast.sentinel.settings import PrimaryOptions
 from tests.sentinel.scene import ME, Scene, persisted_before
 
 
@@ -243,6 +246,32 @@ def test_a_newer_configuration_is_followed_and_an_older_one_is_not():
     texts = [each.text for each in effects if isinstance(each, Tell) and each.event == "+switch-master"]
     assert texts == ["mymaster 10.0.0.1 6379 10.0.1.1 6379"]
     assert sorted(scene.primary.replicas) == ["10.0.0.1:6379", "10.0.1.0:6379"]
+
+
+def test_a_sentinel_that_has_moved_is_the_same_in_all_groups_and_its_vote_still_says_how_long_to_wait():
+    scene = Scene()
+    sentinel, moved = scene.sentinel, scene.others[0]
+    address = Address("10.0.3.1", 6379, "10.0.3.1")
+    another = sentinel.add_primary("another", address, PrimaryOptions(2), scene.now_ms)
+    sentinel.add_sentinel(another, moved.address, moved.run_id, scene.now_ms)
+    scene.primary.failover_epoch = moved.vote_epoch = 7
+    moved.is_ours, moved.vote, moved.vote_wait_until_ms = True, ME, scene.now_ms + 300
+    told = replace(hello(scene, 0, "10.0.0.1"), host="10.0.9.9")
+    sentinel.take_effects()
+    observation.hello_came(sentinel, told, scene.now_ms)
+    events = [each for each in sentinel.take_effects() if isinstance(each, Tell)]
+    subject = f"sentinel {moved.run_id} 10.0.9.9 26379 @ mymaster 10.0.0.1 6379"
+    assert [(each.event, each.text) for each in events] == [
+        (
+            "+sentinel-address-switch",
+            f"master mymaster 10.0.0.1 6379 ip 10.0.9.9 port 26379 for {moved.run_id}",
+        ),
+        ("+sentinel-address-update", f"{subject} 1 additional matching instances"),
+        ("+new-epoch", "5"),
+    ]
+    assert another.sentinels[moved.run_id].address.host == "10.0.9.9"
+    assert granting.wait_until_ms(scene.primary) == scene.now_ms + 300
+    assert scene.primary.sentinels[moved.run_id].is_ours
 
 
 def test_a_newer_configuration_that_names_whom_we_replace_ends_our_failover():

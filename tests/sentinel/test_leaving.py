@@ -94,6 +94,33 @@ def test_scripts_get_redis_s_arguments_at_a_failover() -> None:
         assert all(len(each) == 2 for each in noted(events))
 
 
+@pytest.mark.usefixtures("stock")
+def test_the_script_of_the_clients_is_told_who_leads_and_who_observes_as_by_redis_sentinel() -> None:
+    require_peer("redis-sentinel")
+    with group(down_after_ms=30_000) as made:
+        for _ in range(2):
+            made.add_node("redis").wait_ready()
+        books = []
+        for kind in ("redis", "holdfast"):
+            books.append(made.directory / f"told-{kind}")
+            path = script(made.directory / f"reconfigure-{kind}", books[-1])
+            made.add_sentinel(kind, 1, f"sentinel client-reconfig-script mymaster {path}\n")
+        made.settle()
+        first, second = (str(each.port) for each in made.nodes)
+        home = "127.0.0.1"
+        away, back = [home, first, home, second], [home, second, home, first]
+        stock, ours = made.sentinels
+        until(lambda: stock.client.sentinel_failover("mymaster"), "redis-sentinel leads")
+        until(lambda: made.agreed(int(second)), "all follow")
+        until(lambda: all(map(noted, books)), "the scripts have run, for they may overtake one another")
+        until(lambda: ours.client.sentinel_failover("mymaster"), "ours leads back")
+        until(lambda: made.agreed(int(first)), "all follow")
+        expected = [["leader", *away], ["observer", *back]], [["observer", *away], ["leader", *back]]
+        for book, lines in zip(books, expected, strict=True):
+            until(lambda book=book: len(noted(book)) >= 2, "both have run twice")
+            assert noted(book) == [["mymaster", role, "start", *moved] for role, *moved in lines]
+
+
 def with_script(made: Group, then: str) -> Path:
     """Start one Sentinel whose notification-script does this; return its book."""
     book = made.directory / "book"

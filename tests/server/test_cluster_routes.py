@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -47,6 +47,12 @@ class View:
 
     def owner(self, slot: int) -> Member | None:
         return self.owners.get(slot)
+
+    def owners_among(self, slots: int) -> Iterator[tuple[int, int, Member | None]]:
+        return ((slot, slot, self.owners.get(slot)) for slot in range(16384) if slots >> slot & 1)
+
+    def open_slots(self) -> set[int]:
+        return {*self.migrating, *self.importing}
 
     def migrating_to(self, slot: int) -> Member | None:
         return self.migrating.get(slot)

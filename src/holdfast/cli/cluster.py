@@ -331,7 +331,7 @@ def fix(
         found = remedies(await cases_of(session.contact, picture, strays=True), picture)
         session.report["plan"] = remedies_json(picture, found)
         for name in picture.unreachable:
-            if not picture.is_held_for_dead(name) and name in picture.owners.values():
+            if not picture.is_held_for_dead(name) and picture.slot_count_of(name):
                 address = picture.nodes[name].address
                 session.say(f"[yellow]warning[/] {address} does not answer us, and the others hear it: "
                             "its slots stay as they are.")  # fmt: skip

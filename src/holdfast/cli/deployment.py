@@ -3,7 +3,7 @@
 What it is: options in, words or JSON and an exit status out (`holdfast.cli.exits`). Without an
 address it is the deployment of `--data`; with one, any Sentinel group or cluster that the
 address belongs to, ours or not. What it is not: what is asked and ordered
-(`holdfast.ops.picture`, `holdfast.ops.orders`).
+(`holdfast.ops.picture`, `holdfast.ops.switchover`, `holdfast.ops.orders`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from holdfast.cli.exits import ADDRESS, AS_JSON, DATA, GROUP, PASSWORD, deployme
 from holdfast.ops import control
 from holdfast.ops.child import Child
 from holdfast.ops.files_on_disk import Directory, DirectoryInUse
-from holdfast.ops.orders import OrderFailed, set_automatic_failover, switch_over
+from holdfast.ops.orders import OrderFailed, set_automatic_failover
 from holdfast.ops.picture import Health, take
+from holdfast.ops.switchover import switch_over
 from holdfast.ops.topology import NotFound
 
 STATUS_OF = {Health.OK: 0, Health.DEGRADED: exits.DEGRADED, Health.DOWN: exits.UNREACHABLE}

@@ -92,7 +92,7 @@ def drill(
     if address or _runs(data, wanted):
         report = _do(deployment_at(address, data, password, group), wanted, scope, quiet=as_json)
     elif wanted is Fault.PARTITION:
-        raise SystemExit(_in_namespaces(ack, engine))
+        raise SystemExit(_in_namespaces(cluster, engine, ack))
     else:
         with _alone(cluster, engine, ack) as found:
             report = _do(found, wanted, scope, quiet=as_json)
@@ -147,7 +147,7 @@ def _alone(cluster: str | None, engine: str | None, ack: int) -> Iterator[Topolo
             _holdfast([], "down", "--data", f"{home}/data", check=False)
 
 
-def _in_namespaces(ack: int, engine: str | None) -> int:
+def _in_namespaces(cluster: str | None, engine: str | None, ack: int) -> int:
     """Run a deployment whose hosts are network namespaces, and this same drill among them."""
     try:
         network = asyncio.run(namespaces.make(HOSTS))
@@ -156,7 +156,7 @@ def _in_namespaces(ack: int, engine: str | None) -> int:
     inside = ["ip", "netns", "exec", network.clients]
     try:
         with _home() as home:
-            _holdfast(inside, *_up_words(home, _file_of(network, ack), None, engine))
+            _holdfast(inside, *_up_words(home, _file_of(network, cluster, ack), cluster, engine))
             try:
                 words = [*inside, *_program(), *_given_arguments(), "--data", f"{home}/data"]
                 return subprocess.run(words, check=False).returncode
@@ -166,19 +166,24 @@ def _in_namespaces(ack: int, engine: str | None) -> int:
         asyncio.run(namespaces.remove(network))
 
 
-def _file_of(network: namespaces.Network, ack: int) -> str:
+def _file_of(network: namespaces.Network, cluster: str | None, ack: int) -> str:
     hosts = "".join(
         f'host-{number} = {{ address = "{address}", namespace = "{name}" }}\n'
         for number, (address, name) in enumerate(network.hosts, 1)
     )
     clients = f'clients = {{ address = "{namespaces.CLIENTS}", namespace = "{network.clients}" }}\n'
+    try:
+        shape = model.ClusterShape.parse(cluster) if cluster else None
+    except ValueError as error:
+        fail(str(error), exits.USAGE)
+    dealt = [each for each in model.Deployment(cluster=shape).process_names if each != "proxy"]
     places = "".join(
-        f'[processes.{kind}-{number}]\nhost = "host-{number}"\n'
-        for kind in ("node", "sentinel")
-        for number in range(1, len(network.hosts) + 1)
+        f'[processes.{name}]\nhost = "host-{(int(name.rpartition("-")[2]) - 1) % len(network.hosts) + 1}"\n'
+        for name in dealt
     )
+    shape_line = f'cluster = "{shape}"\n' if shape else ""
     proxy = '[processes.proxy]\nhost = "clients"\n'
-    return f"min-replicas-to-ack = {ack}\n[hosts]\n{hosts}{clients}{places}{proxy}"
+    return f"min-replicas-to-ack = {ack}\n{shape_line}[hosts]\n{hosts}{clients}{places}{proxy}"
 
 
 @contextmanager

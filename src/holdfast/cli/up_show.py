@@ -18,10 +18,9 @@ from typing import Any
 
 from holdfast.ops import topology
 from holdfast.ops.connection import Connection, how_to_connect
-from holdfast.ops.happenings import Happening
+from holdfast.ops.happenings import Happening, Repeated
 from holdfast.ops.model import Deployment
 from holdfast.ops.picture import take
-from holdfast.ops.watch import Repeated
 
 EVENTS_KEPT = 200
 REFRESH_S = 1.0

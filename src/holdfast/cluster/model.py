@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from holdfast.cluster import flags
 from holdfast.cluster.effects import Effect, Log, Persist
 from holdfast.cluster.settings import Settings
-from holdfast.cluster.slots import SLOTS, members, ranges
+from holdfast.cluster.slots import SLOTS, ranges
 
 NEVER_MS = -(1 << 40)
 """Long ago: an event that has not happened."""
@@ -310,7 +310,8 @@ class View:
         """Make `owner` the owner of a set of slots, whoever had them."""
         changed = slots & ~owner.slots if owner is not None else slots
         owners, moved = self.owners, 0
-        for before in {owners[slot] for slot in members(changed)} - {None, owner}:
+        whose = {each for first, last in ranges(changed) for each in set(owners[first : last + 1])}
+        for before in whose - {None, owner}:
             assert before is not None
             moved |= before.slots & changed
             before.slots &= ~changed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 SLOTS: Final = 16384
@@ -35,11 +36,11 @@ def members(slots: int) -> Iterator[int]:
         yield from range(first, last + 1)
 
 
-def ranges(slots: int) -> Iterator[tuple[int, int]]:
-    """Go through the runs of a set: first and last slot of each."""
+@lru_cache(maxsize=256)  # the same few sets are told again and again
+def ranges(slots: int) -> tuple[tuple[int, int], ...]:
+    """Return the runs of a set: first and last slot of each."""
     # As text: to shift a number of 16,384 bits once a run costs eight times as much.
-    for run in _RUN.finditer(f"{slots:b}"[::-1]):
-        yield run.start(), run.end() - 1
+    return tuple((run.start(), run.end() - 1) for run in _RUN.finditer(f"{slots:b}"[::-1]))
 
 
 def to_bitmap(slots: int) -> bytes:

@@ -24,6 +24,7 @@ from libc.string cimport memchr, memcmp, memcpy
 from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
 from holdfast.engine.dispatch cimport execute, serve
+from holdfast.engine.huge_pages cimport follow_heap
 from holdfast.engine.keyspace cimport PREFETCH_MAX, Database, know_slot, ks_prefetch
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, wake
@@ -483,6 +484,7 @@ def execute_stream(Session session, const unsigned char[::1] chunk not None):
     """
     if chunk.shape[0] == 0:
         return 0
+    follow_heap()
     return run(session, <const char*>&chunk[0], chunk.shape[0])
 
 

@@ -20,6 +20,9 @@ def set_key_rules(
 ) -> None:
     """Say where a command's keys are: kind is "none", "queued", "asked" or "rules"."""
 
+def set_owners(engine: Engine, first: int, last: int, owner: int) -> None:
+    """Set who owns a run of slots that are not being moved; both ends belong to it."""
+
 def set_slot(engine: Engine, slot: int, owner: int, target: int, importing: bool) -> None:
     """Set who owns a slot, where it is being moved (0: nowhere), and whether it is being moved to us."""
 

@@ -96,6 +96,18 @@ cdef void refresh(SlotTable* t, int slot) noexcept nogil:
         and not t.in_transit[slot])
 
 
+def set_owners(Engine e, int first, int last, int owner):
+    """Set who owns a run of slots that are not being moved; both ends belong to it."""
+    cdef int slot
+    if not 0 <= first <= last < SLOT_COUNT:
+        raise ValueError(f"no slots {first} to {last}")
+    for slot in range(first, last + 1):
+        e.slots.owner[slot] = owner
+        e.slots.target[slot] = OWNER_NONE
+        e.slots.importing[slot] = False
+        refresh(e.slots, slot)
+
+
 def set_slot(Engine e, int slot, int owner, int target, bint importing):
     """Set who owns a slot, where it is being moved (0: nowhere), and whether it is being moved to us."""
     if not 0 <= slot < SLOT_COUNT:

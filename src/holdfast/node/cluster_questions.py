@@ -5,13 +5,14 @@ What it is: `ClusterQuestions`, answers out of the view. What it is not: orders 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from holdfast.cluster import failure, messages, promise
 from holdfast.cluster.bus import Bus
 from holdfast.cluster.model import Node, View
 from holdfast.cluster.nodes_file import node_line
+from holdfast.cluster.slots import ranges
 from holdfast.server.cluster import ClusterLink, ClusterNode
 
 if TYPE_CHECKING:
@@ -65,6 +66,18 @@ class ClusterQuestions:
     def owner(self, slot: int) -> Node | None:
         """Return the owner of a slot."""
         return self.view.owners[slot]
+
+    def owners_among(self, slots: int) -> Iterator[tuple[int, int, Node | None]]:
+        """Go through runs of these slots: first, last, owner."""
+        for node in self.view.nodes.values():
+            if theirs := node.slots & slots:
+                slots &= ~theirs
+                yield from ((first, last, node) for first, last in ranges(theirs))
+        yield from ((first, last, None) for first, last in ranges(slots))
+
+    def open_slots(self) -> set[int]:
+        """Return the slots that are being moved from us or to us."""
+        return {*self.view.migrating, *self.view.importing}
 
     def migrating_to(self, slot: int) -> Node | None:
         """Return where a slot of ours is being moved."""

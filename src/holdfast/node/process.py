@@ -21,13 +21,14 @@ from holdfast.persistence.loader import LoadFailed
 from holdfast.server.config import Configuration
 from holdfast.server.log import Log
 from holdfast.server.machine import Machine
-from holdfast.server.process import notify_systemd, process_title
+from holdfast.server.process import notify_systemd, process_title, use_huge_pages
 from holdfast.server.shutdown import Manner
 
 
 def run(configuration: Configuration) -> int:
     """Run a node as this process until it is shut down; return the exit status."""
     host = Machine()
+    use_huge_pages(configuration)
     log = Log(
         host.clock,
         host.disk,

@@ -115,14 +115,14 @@ class ServerNode:
         self.cron.every(1, self._sample)
         self.cron.every_second(self.clients.each_second)
         self._busy: BusyService | None = None
-        self._poller: Poller | None = None
+        self.poller: Poller | None = None
 
     # ---- life ----
 
     async def start(self) -> None:
         """Listen on all addresses; `OSError` when one cannot be had."""
         self.loop = asyncio.get_running_loop()
-        self._poller = Poller(self.loop, self._round_over, self._connection_fault)
+        self.poller = Poller(self.loop, self._round_over, self._connection_fault)
         self.stopped = asyncio.Event()
         if self.cluster is not None:
             self.cluster.load()
@@ -174,8 +174,8 @@ class ServerNode:
             self.replication.stopped()
         for connection in list(self.clients.connections.values()):
             connection.abort()
-        if self._poller is not None:
-            self._poller.close()
+        if self.poller is not None:
+            self.poller.close()
         self.stopped.set()
 
     def shut_down(self, status: int = 0) -> None:
@@ -202,7 +202,7 @@ class ServerNode:
         self.traffic.tick_count += 1
         if self.traffic.tick_count % TICKS_A_MEASUREMENT == 0:
             self._tick_began_us = self.host.clock.boot_us()
-        if self._poller is None or not self._poller.in_round:
+        if self.poller is None or not self.poller.in_round:
             self.loop.call_soon(self._tick_over)
 
     def _round_over(self) -> None:
@@ -269,6 +269,8 @@ class ServerNode:
         traffic.commands.sample(engine.stat_commands, now_us)
         traffic.input.sample(engine.net_input_bytes, now_us)
         traffic.output.sample(engine.net_output_bytes, now_us)
+        traffic.replication_input.sample(traffic.replication_input_bytes, now_us)
+        traffic.replication_output.sample(traffic.replication_output_bytes, now_us)
         traffic.ticks.sample(traffic.tick_count, now_us)
         sessions.note_peak(engine)
         self.peak_bytes = max(self.peak_bytes, allocated_bytes(self) + self.startup_bytes)
@@ -288,7 +290,7 @@ class ServerNode:
         return OK
 
     def _accept(self) -> Connection:
-        connection = Connection(self.clients, self.engine, self._read_buffer, self._poller)
+        connection = Connection(self.clients, self.engine, self._read_buffer, self.poller)
         self.clients.expected.add(connection)
         return connection
 
@@ -323,6 +325,12 @@ class ServerNode:
         """Whether a pause holds back such a request now; who grants the lease never waits for it."""
         passed_over = LEASE if self.replication.lease.is_manager(session) else ""
         return self.client_pauses.holds(writes, passed_over)
+
+    def forked(self, took_us: int) -> None:
+        """A child was made, which stopped everybody for so long."""
+        self.traffic.forks += 1
+        self.traffic.fork_us = took_us
+        self.latency_events.add_if_long("fork", took_us)
 
     def emptied(self) -> None:
         """FLUSHALL was executed: its files follow."""

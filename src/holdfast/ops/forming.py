@@ -13,7 +13,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from holdfast.ops.leadership import asked, cluster_nodes, named_primary
+from holdfast.ops.leadership import asked, cluster_nodes, ids_at, named_primary
 from holdfast.ops.model import Deployment
 from holdfast.ops.plan import FIRST_EPOCH, Kind, Planned, remembered_primary
 from holdfast.ops.wire import Address, Refused, connected, info_fields, pairs
@@ -84,18 +84,38 @@ async def form_cluster(deployment: Deployment, everything: Sequence[Planned], co
         for each in nodes[1:]:
             await wire.ask("CLUSTER", "MEET", each.address.host, each.address.port)
     await _all_know_all([each.address for each in nodes], password, complain)
-    for number, each in enumerate(replicas):
-        primary = primaries[number % shards]
+    for each, primary in pairs_of(primaries, replicas):
         async with connected(primary.address, password) as wire:
             primary_id = str(await wire.ask("CLUSTER", "MYID"))
         async with connected(each.address, password) as wire:
             await _replicate(wire.ask, primary_id, complain)
 
 
+def pairs_of(
+    primaries: Sequence[Planned], replicas: Sequence[Planned]
+) -> list[tuple[Planned, Planned]]:
+    """Return each replica with its primary, so that copies of a shard are on as many hosts as can be."""
+    shards = len(primaries)
+    hosts = [{each.host} for each in primaries]
+    found: list[tuple[Planned, Planned]] = []
+    for first in range(0, len(replicas), shards):
+        several = replicas[first : first + shards]
+
+        def together(shift: int, several: Sequence[Planned] = several) -> int:
+            return sum(each.host in hosts[(place + shift) % shards] for place, each in enumerate(several))
+
+        shift = min(range(shards), key=together)
+        for place, each in enumerate(several):
+            shard = (place + shift) % shards
+            hosts[shard].add(each.host)
+            found.append((each, primaries[shard]))
+    return found
+
+
 async def rejoin(address: Address, others: Sequence[Address], password: str) -> str:
     """Bring a node that has lost its nodes.conf back into its cluster, as a replica.
 
-    It is a new node now: its old name is forgotten, it meets the others, and it follows the
+    It is a new node now: its old id is forgotten, it meets the others, and it follows the
     primary that has the fewest replicas. Returns whom it follows, empty if nothing was lost.
     """
     await until_answers(address, password, _nothing)
@@ -108,9 +128,8 @@ async def rejoin(address: Address, others: Sequence[Address], password: str) -> 
             return ""
         member, view = next(iter(views.items()))
         known = cluster_nodes(view)
-        for each in known:
-            if each.address == address and each.id != own_id:
-                await asked(views, "CLUSTER", "FORGET", each.id, password=password)
+        for old_id in {each for reply in views.values() for each in ids_at(reply, address)} - {own_id}:
+            await asked(views, "CLUSTER", "FORGET", old_id, password=password)
         await wire.ask("CLUSTER", "MEET", member.host, member.port)
         copies = Counter(each.primary_id for each in known if each.address != address)
         primaries = [each for each in known if each.is_primary and each.slots and not each.is_failed]

@@ -73,20 +73,37 @@ class ClusterNode:
         return "fail" in self.flags
 
     @property
-    def slot_count(self) -> int:
-        """How many slots it owns."""
-        return sum(_slots_in(each) for each in self.slots)
+    def is_missed(self) -> bool:
+        """Whether it is called failed, or does not answer whoever told this."""
+        return bool(self.flags & {"fail", "fail?"})
 
+    @property
+    def first_slot(self) -> int:
+        """The lowest slot that it owns; -1: it owns none."""
+        return min((first for first, _ in self.ranges), default=-1)
 
-def _slots_in(text: str) -> int:
-    first, dash, last = text.partition("-")
-    return int(last) - int(first) + 1 if dash else 1
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """The slots that it owns: first and last of each run."""
+        runs = (each.partition("-") for each in self.slots)
+        return [(int(first), int(last or first)) for first, _, last in runs]
+
+    def owns(self, slot: int) -> bool:
+        """Tell whether it owns a slot."""
+        return any(first <= slot <= last for first, last in self.ranges)
 
 
 def cluster_nodes(reply: Reply) -> list[ClusterNode]:
     """Read CLUSTER NODES; nodes whose address is not known yet are left out."""
     lines = str(reply).splitlines()
     return [ClusterNode(each) for each in lines if len(each.split()) >= 8 and ":0@" not in each.split()[1]]
+
+
+def ids_at(reply: Reply, address: Address) -> list[str]:
+    """Return, of CLUSTER NODES, the ids at an address, and those that have lost theirs to another node."""
+    found = [each.id for each in cluster_nodes(reply) if each.address == address]
+    lines = (each.split() for each in str(reply).splitlines())
+    return found + [words[0] for words in lines if len(words) >= 8 and "noaddr" in words[2].split(",")]
 
 
 def still_leads(nodes: Sequence[ClusterNode], address: Address) -> bool | None:

@@ -206,7 +206,7 @@ def _sentinel_row(
 
 def judge(form: Form, rows: Sequence[Row]) -> tuple[Health, tuple[str, ...]]:
     """Return how the whole is, and why."""
-    problems = [f"{_named(each)} is {each.health}" for each in rows if not each.is_ok]
+    problems = [f"{_named(each)} {_predicate(each.health)}" for each in rows if not each.is_ok]
     data = [each for each in rows if each.kind == "data"]
     primaries = [each for each in data if each.role == "primary" and each.is_ok]
     if form is not Form.CLUSTER and len(primaries) > 1:
@@ -228,6 +228,10 @@ def judge(form: Form, rows: Sequence[Row]) -> tuple[Health, tuple[str, ...]]:
 
 def _named(row: Row) -> str:
     return row.name if row.address in row.name else f"{row.name} ({row.address})"
+
+
+def _predicate(health: str) -> str:
+    return health if health.partition(" ")[0] in ("fails", "sees", "waits") else f"is {health}"
 
 
 def _each_shard_has_one(data: Sequence[Row]) -> bool:

@@ -79,7 +79,7 @@ def next_start(situation: Situation) -> Start:
         # A cluster node reads in its own file, and then from the others, whom it follows.
         return StartAsIs() if situation.is_cluster else StartFollowing(situation.leader)
     if not situation.has_files and (situation.others_have_files or situation.others_live):
-        return HoldBack("its data is gone, and others still have theirs: it waits until another leads")
+        return HoldBack("its disk is empty, and others live: it waits until another leads")
     if situation.others_live and situation.waited_s < OTHER_LEADS_WAIT_S:
         return HoldBack("it led when it ended: it waits until another leads")
     return StartAsIs()

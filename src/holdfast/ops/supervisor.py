@@ -290,21 +290,21 @@ class Supervisor:
                 return {}
             case "signal":
                 slot = self._slot(asked_for)
-                number = signal.Signals[f"SIG{asked_for['signal']}"]
+                number, at = signal.Signals[f"SIG{asked_for['signal']}"], time.time()
                 if slot.child is None or not slot.child.send(number):
                     raise ValueError(f"{slot.planned.name} does not run")
                 if number in (signal.SIGSTOP, signal.SIGCONT):
                     slot.state = State.PAUSED if number is signal.SIGSTOP else State.RUNNING
                 self.tell(slot.planned.name, f"was sent {number.name} on request")
-                return {"at": time.time()}
+                return {"at": at}
             case "restart":
                 slot = self._slot(asked_for)
                 slot.is_emptied_next = bool(asked_for.get("empty"))
-                number = signal.SIGKILL if asked_for.get("crash") else signal.SIGTERM
+                number, at = signal.SIGKILL if asked_for.get("crash") else signal.SIGTERM, time.time()
                 if slot.child is None or not slot.child.send(number):
                     raise ValueError(f"{slot.planned.name} does not run")
                 self.tell(slot.planned.name, f"is restarted on request ({number.name})")
-                return {"at": time.time()}
+                return {"at": at}
         raise ValueError(f"nobody can do {asked_for.get('do')!r}")
 
     def status(self) -> dict[str, Any]:

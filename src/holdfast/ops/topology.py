@@ -99,7 +99,7 @@ async def find(address: Address, password: str = "", group: str = "") -> Topolog
                 return await _of_sentinel(wire, address, password, group)
             if mode == "cluster":
                 nodes = cluster_nodes(await wire.ask("CLUSTER", "NODES"))
-                data = tuple((str(each.address), each.address) for each in nodes)
+                data = tuple((str(each), each) for each in sorted(each.address for each in nodes))
                 return Topology(Form.CLUSTER, "cluster", data, password=password)
     except (WireError, Refused) as error:
         raise NotFound(str(error)) from error
@@ -118,8 +118,9 @@ async def _of_sentinel(wire: Wire, address: Address, password: str, group: str) 
     replicas = [pairs(each) for each in told] if isinstance(told, list) else []
     told = await wire.ask("SENTINEL", "SENTINELS", wanted)
     others = [pairs(each) for each in told] if isinstance(told, list) else []
-    data = [Address(each["ip"], int(each["port"])) for each in (primary, *replicas)]
-    sentinels = [address, *(Address(each["ip"], int(each["port"])) for each in others)]
+    leading, *following = [Address(each["ip"], int(each["port"])) for each in (primary, *replicas)]
+    data = [leading, *sorted(following)]
+    sentinels = [address, *sorted(Address(each["ip"], int(each["port"])) for each in others)]
     return Topology(
         Form.SENTINEL,
         wanted,

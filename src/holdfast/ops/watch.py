@@ -1,79 +1,86 @@
-"""Listens to all Sentinels of a deployment and tells what they say, as happenings.
+"""Learns what happens in a deployment, as it happens: Sentinels say it, a cluster's nodes are looked at.
 
-What it is: a subscription to each Sentinel that comes back by itself. What it is not: polling
-of the members (`picture`).
+What it is: a subscription to each Sentinel, or a look at each cluster node's map again and again,
+both of which come back by themselves. What it is not: the words (`happenings`,
+`shard_changes`), or polling how the members are (`picture`).
 
-How to read it: `listen` runs until cancelled; `Repeated` drops what several Sentinels say alike.
+How to read it: `listen` runs until cancelled; then a function for each kind of deployment.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from holdfast.ops.happenings import Happening, in_words
-from holdfast.ops.topology import Topology
+from holdfast.ops.leadership import ClusterNode, cluster_nodes
+from holdfast.ops.shard_changes import changes
+from holdfast.ops.topology import Form, Topology
 from holdfast.ops.wire import Address, Refused, Wire, WireError
 
 COME_BACK_S = 0.1
-ALIKE_S = 3.0
+LOOK_S = 0.25
+"""How often a cluster node is looked at where nobody measures."""
 
 
 async def listen(
-    topology: Topology, tell: Callable[[Happening], None], ready: asyncio.Event | None = None
+    topology: Topology,
+    tell: Callable[[Happening], None],
+    ready: asyncio.Event | None = None,
+    look_s: float = LOOK_S,
 ) -> None:
-    """Tell every event of every Sentinel, those without a sentence too; `ready`: all are heard."""
-    deaf = {name for name, _ in topology.sentinels}
+    """Tell every event, those without a sentence too; `ready`: all Sentinels, or nodes, are heard."""
+    is_cluster = topology.form is Form.CLUSTER
+    members = topology.data if is_cluster else topology.sentinels
+    names = dict(topology.names)
+    deaf = {name for name, _ in members}
 
     def heard(name: str) -> None:
         deaf.discard(name)
         if ready is not None and not deaf:
             ready.set()
 
+    async def one(name: str, address: Address) -> None:
+        while True:
+            with contextlib.suppress(WireError, Refused):
+                wire = await Wire.open(address, topology.password, timeout_s=1.0)
+                said = _seen_by(wire, names, look_s) if is_cluster else _said_by(wire, name, names)
+                try:
+                    async for event, payload, text in said:
+                        heard(name)
+                        if event:
+                            tell(Happening(time.time(), name, text, event, payload))
+                finally:
+                    wire.close()
+            await asyncio.sleep(COME_BACK_S)
+
     if not deaf:
         heard("")
     async with asyncio.TaskGroup() as group:
-        for name, address in topology.sentinels:
-            group.create_task(_listen_to(name, address, topology, tell, heard))
+        for name, address in members:
+            group.create_task(one(name, address))
 
 
-async def _listen_to(
-    name: str,
-    address: Address,
-    topology: Topology,
-    tell: Callable[[Happening], None],
-    heard: Callable[[str], None],
-) -> None:
-    names = topology.names
+async def _said_by(wire: Wire, name: str, names: dict[str, str]) -> AsyncIterator[tuple[str, str, str]]:
+    """Yield what a Sentinel says, first nothing; others learn who is meant by its id."""
+    with contextlib.suppress(Refused):  # before Redis 6.2 it does not tell
+        names[str(await wire.ask("SENTINEL", "MYID"))] = name
+    yield "", "", ""
+    async for event, payload in wire.messages("*"):
+        yield event, payload, in_words(event, payload, names)
+
+
+async def _seen_by(wire: Wire, names: dict[str, str], look_s: float) -> AsyncIterator[tuple[str, str, str]]:
+    """Yield what changes in a cluster node's map, and nothing at its first look."""
+    before: list[ClusterNode] | None = None
     while True:
-        try:
-            wire = await Wire.open(address, topology.password, timeout_s=1.0)
-        except (WireError, Refused):
-            await asyncio.sleep(COME_BACK_S)
-            continue
-        try:
-            heard(name)
-            async for event, payload in wire.messages("*"):
-                tell(Happening(time.time(), name, in_words(event, payload, names), event, payload))
-        except WireError:
-            pass
-        finally:
-            wire.close()
-        await asyncio.sleep(COME_BACK_S)
-
-
-class Repeated:
-    """Remembers what was said lately, so that three Sentinels make one line."""
-
-    def __init__(self) -> None:
-        self._said: dict[str, float] = {}
-
-    def is_news(self, happening: Happening) -> bool:
-        """Tell whether it was not said within the last seconds; votes of each Sentinel are news."""
-        if not happening.text:
-            return False
-        said = happening.text if happening.event else f"{happening.source} {happening.text}"
-        last = self._said.get(said, 0.0)
-        self._said[said] = happening.at
-        return happening.at - last > ALIKE_S
+        after = cluster_nodes(await wire.ask("CLUSTER", "NODES"))
+        if before is None:
+            yield "", "", ""
+        else:
+            for each in changes(before, after, names):
+                yield each.event, each.about, each.text
+        before = after
+        await asyncio.sleep(look_s)

@@ -19,6 +19,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 from holdfast.engine.buf cimport Slice, buf_append, buf_consume, buf_free, slice_bytes, slice_of
 from holdfast.engine.checksum cimport crc64
+from holdfast.engine.huge_pages cimport follow_heap
 from holdfast.engine.keyspace cimport Keyspace, Record, record_set_lru
 from holdfast.engine.rdb_decode cimport (
     decode_value, decoder_clear, decoder_init, drop_decoded, foreign_type, store_decoded)
@@ -85,6 +86,7 @@ cdef class RdbReader:
         cdef int rc = DECODED
         if self.ended:
             return 0
+        follow_heap()
         PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
         try:
             if held:

@@ -68,11 +68,12 @@ class Outcome:
 class _Child:
     """A forked child and the pipe on which it reports."""
 
-    def __init__(self, engine: Engine, order: Order, fd: int, *, sync: bool) -> None:
+    def __init__(self, engine: Engine, host: Host, order: Order, fd: int, *, sync: bool) -> None:
         self.report = ChildReport(0, 0, 0, 0, False)
         self._pipe, theirs = os.pipe()
         os.set_blocking(self._pipe, False)
         os.set_blocking(theirs, False)
+        began_us = host.clock.boot_us()
         try:
             self.pid = fork_snapshot(
                 engine, fd, theirs, order.head, commands=order.commands, compress=order.compress,
@@ -84,6 +85,7 @@ class _Child:
             raise
         finally:
             os.close(theirs)
+        engine.node.forked(host.clock.boot_us() - began_us)
         self._rest = b""
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = self._loop.create_future()
@@ -146,7 +148,7 @@ class FileSnapshot:
         self._file: DiskFile = self._disk.open(self._temporary, "wb")
         try:
             if host.can_fork:
-                self._child = _Child(engine, order, self._file.fileno(), sync=True)
+                self._child = _Child(engine, host, order, self._file.fileno(), sync=True)
             else:
                 self._walker = begin_walk(engine, order)
         except OSError:
@@ -253,7 +255,7 @@ class SnapshotStream:
         self._pipe, theirs = os.pipe()
         os.set_blocking(self._pipe, False)
         try:
-            self._child = _Child(engine, order, theirs, sync=False)
+            self._child = _Child(engine, host, order, theirs, sync=False)
         except OSError:
             os.close(self._pipe)
             raise

@@ -270,7 +270,7 @@ cdef int slot_end(Slot* slot) except -1:
         whole.split.parts_left -= 1
         if whole.split.parts_left == 0:
             if whole.client != NULL:
-                join_parts(whole)
+                join(<Client>whole.client, whole)
             return slot_end(whole)
         return 0
     if slot.kind == SLOT_ASK:
@@ -286,6 +286,16 @@ cdef int slot_end(Slot* slot) except -1:
         (<Client>slot.client).database = slot.number
     if (<Client>slot.client).head == slot:
         advance(<Client>slot.client)
+    return 0
+
+
+cdef int join(Client client, Slot* whole) except -1:
+    """All parts are there: the reply goes to the client at once where it is the next to go."""
+    if streams(client, whole) and not whole.flags & SLOT_MUTED:
+        join_parts(whole, &client.session.out)
+        wake(client.session)
+    else:
+        join_parts(whole, &whole.reply)
     return 0
 
 

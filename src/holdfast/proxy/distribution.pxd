@@ -16,7 +16,7 @@ cdef class Distribution:
     cdef Kind kind
     cdef Point* points
     cdef readonly uint32_t point_count
-    cdef uint32_t* starts       # of ketama: the first point of each of 4096 parts of the circle
+    cdef uint32_t* starts       # of ketama: each of 4096 parts of the circle, its server or its first point
     cdef uint64_t luck          # of random: state of its generator
     # The server of a hash; the circle must not be empty.
     cdef uint32_t dispatch(self, uint32_t hashed) noexcept nogil

@@ -22,6 +22,7 @@ cdef enum:
     POINTS_PER_HASH = 4
     PARTS = 4096
     PART_SHIFT = 20             # 32 bits - 12
+    WHOLE = 1 << 30             # in `starts`: the part has no points, all of it is this server's
 
 
 cdef class Distribution:
@@ -73,27 +74,32 @@ cdef class Distribution:
             self.index_circle()
 
     def index_circle(self):
-        """Note where each 4096th of the circle begins: a look-up then compares a point or two."""
+        """Note of each 4096th of the circle whose it is; where points lie in it, the first of them."""
         cdef uint32_t part, at = 0
-        self.starts = <uint32_t*>malloc((PARTS + 1) * sizeof(uint32_t))
+        self.starts = <uint32_t*>malloc(PARTS * sizeof(uint32_t))
         if self.starts == NULL:
             abort()
         for part in range(PARTS):
             while at < self.point_count and self.points[at].value < (part << PART_SHIFT):
                 at += 1
-            self.starts[part] = at
-        self.starts[PARTS] = self.point_count
+            if at == self.point_count:
+                self.starts[part] = WHOLE | self.points[0].index
+            elif self.points[at].value >> PART_SHIFT != part:
+                self.starts[part] = WHOLE | self.points[at].index
+            else:
+                self.starts[part] = at
 
     cdef uint32_t dispatch(self, uint32_t hashed) noexcept nogil:
-        cdef uint32_t at, end
+        cdef uint32_t at
         if self.kind == MODULA:
             return self.points[hashed % self.point_count].index
         if self.kind == RANDOM:
             self.luck = self.luck * 6364136223846793005u + 1442695040888963407u
             return self.points[<uint32_t>(self.luck >> 33) % self.point_count].index
         at = self.starts[hashed >> PART_SHIFT]
-        end = self.starts[(hashed >> PART_SHIFT) + 1]
-        while at < end and self.points[at].value < hashed:
+        if at & WHOLE:
+            return at & ~<uint32_t>WHOLE
+        while at < self.point_count and self.points[at].value < hashed:
             at += 1
         return self.points[at if at < self.point_count else 0].index
 

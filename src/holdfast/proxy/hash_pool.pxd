@@ -8,7 +8,9 @@ from holdfast.proxy.shapes cimport Pool
 cdef class HashPool(Pool):
     cdef readonly Distribution distribution
     cdef key_hash_t hash_key
-    cdef bytes tag                  # two characters, or empty
+    cdef bint has_tag               # what stands between these two characters is hashed alone
+    cdef char tag_begin, tag_end
+    cdef bint is_alone              # there is one shard, which has all keys
     cdef list servers               # (name, weight) in the order of the shards
     cdef bint ejects                # auto_eject_hosts
     cdef int retry_ms, failure_limit

@@ -35,7 +35,9 @@ cdef class HashPool(Pool):
         if self.hash_key == NULL:
             raise ValueError(f"no such hash: {hash_name}")
         self.distribution = Distribution(distribution, seed)
-        self.tag = hash_tag
+        if len(hash_tag) == 2:
+            self.has_tag = True
+            self.tag_begin, self.tag_end = (<const char*>hash_tag)[0], (<const char*>hash_tag)[1]
         self.password = password
         self.database = database
         self.connections = connections
@@ -71,6 +73,7 @@ cdef class HashPool(Pool):
 
     def lay_out(self):
         """Build the circle of those that are alive."""
+        self.is_alone = len(self.shards) == 1
         self.distribution.rebuild(self.servers, self.live())
 
     def live(self):
@@ -82,14 +85,14 @@ cdef class HashPool(Pool):
         cdef const char* start
         cdef const char* end
         cdef uint32_t hashed = 0
-        if len(self.shards) == 1:
-            return 0 if self.distribution.point_count else NO_SHARD
         if self.distribution.point_count == 0:
             return NO_SHARD
-        if len(self.tag) == 2:
-            start = <const char*>memchr(key, (<const char*>self.tag)[0], n)
+        if self.is_alone:
+            return 0
+        if self.has_tag:
+            start = <const char*>memchr(key, self.tag_begin, n)
             if start != NULL:
-                end = <const char*>memchr(start + 1, (<const char*>self.tag)[1], key + n - start - 1)
+                end = <const char*>memchr(start + 1, self.tag_end, key + n - start - 1)
                 if end != NULL and end - start > 1:
                     key = start + 1
                     n = end - key

@@ -56,7 +56,7 @@ cdef int route(Client client, Call* c) except -1:
     c.command = cmd
     if (verb.kind != V_KEY or s.guard or client.pinned is not None or c.argc < -cmd.arity
             or (cmd.arity > 0 and c.argc != cmd.arity)):
-        return by_kind(client, c)
+        return by_kind(client, c, cmd)
     exchange.engine.stat_commands += 1
     if verb.blocks:
         return own_connection(client, c, verb)
@@ -72,10 +72,10 @@ cdef int route(Client client, Call* c) except -1:
     return 1
 
 
-cdef int by_kind(Client client, Call* c) except -1:
+cdef int by_kind(Client client, Call* c, Command* named) except -1:
     cdef Exchange exchange = client.exchange
     cdef Session s = client.session
-    cdef Command* cmd = command_of(exchange, c)
+    cdef Command* cmd = command_of(exchange, c, named)
     cdef Verb* verb
     cdef int kind
     if cmd == NULL:

@@ -7,7 +7,8 @@ same scanner finds the end of a request that is passed on while it arrives.
 What it is not: a reader of values.
 
 How to read it: `scan_reply` is one loop over three states: inside a body
-(`bulk`), inside a header line (`mark`), between lines. A nested aggregate needs
+(`bulk`), inside a header line (`mark`), between lines. A bulk string that is there
+whole, as most are, is one step (`whole_bulk`). A nested aggregate needs
 no stack: one that holds n values makes the reply lack n - 1 more.
 """
 
@@ -47,7 +48,7 @@ cdef inline void end_line(Scan* s) noexcept nogil:
 
 
 cdef Py_ssize_t scan_reply(Scan* s, const char* p, size_t n) noexcept nogil:
-    cdef size_t at = 0
+    cdef size_t at = 0, whole
     cdef const char* newline
     cdef char c
     if n == 0:
@@ -64,6 +65,13 @@ cdef Py_ssize_t scan_reply(Scan* s, const char* p, size_t n) noexcept nogil:
             s.bulk = 0
             s.left -= 1
         elif s.mark == 0:
+            whole = whole_bulk(p + at, n - at)
+            if whole:
+                at += whole
+                s.left -= 1
+                if s.left == 0:
+                    return at
+                continue
             s.mark = p[at]
             at += 1
             s.number = 0

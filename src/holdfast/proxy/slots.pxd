@@ -32,7 +32,12 @@ cdef enum Join:
     JOIN_SOME       # RANDOMKEY: one that is not null
     JOIN_CURSOR     # SCAN: the cursor tells of the shard as well
 
+cdef enum:
+    PARTS_AT_HAND = 8       # of a split: more of them, or of keys, take memory of their own
+    KEYS_AT_HAND = 32
+
 cdef struct Split:
+    Split* next         # among the spare ones
     int join
     int part_count
     int parts_left
@@ -40,7 +45,9 @@ cdef struct Split:
     int number          # SCAN: ordinal of the shard; RANDOMKEY: where to begin to look
     int shard_count
     Slot** parts
-    uint16_t* which     # of each key: its part
+    uint32_t* which     # of each key: its part
+    Slot* parts_at_hand[PARTS_AT_HAND]
+    uint32_t which_at_hand[KEYS_AT_HAND]
 
 cdef struct Slot:
     Slot* next          # the client's next request

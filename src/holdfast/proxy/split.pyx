@@ -12,19 +12,19 @@ SCAN walks the shards one after the other. Its cursor is cursor * shards + shard
 a shard that is at its end sends the client to the start of the next.
 """
 
-from libc.stdint cimport int64_t, uint16_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport abort, free, malloc, realloc, strtoull
-from libc.string cimport memset
-from holdfast.engine.buf cimport Buf, buf_append, slice_bytes
+from libc.string cimport memcpy, memset
+from holdfast.engine.buf cimport Buf, buf_append, buf_reserve, slice_bytes
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.state cimport Call
 from holdfast.proxy.client cimport slot_fail
 from holdfast.proxy.route cimport send
-from holdfast.proxy.scan cimport Scan, scan_reply
+from holdfast.proxy.scan cimport Scan, scan_reply, whole_bulk
 from holdfast.proxy.shapes cimport Client, Exchange, Shard, Target, Verb
 from holdfast.proxy.slots cimport (
-    JOIN_CURSOR, JOIN_EVERY, JOIN_LISTS, JOIN_SOME, JOIN_SUM, JOIN_VALUES, SLOT_PART, SLOT_WHOLE, Slot, Split,
-    new_slot, new_split)
+    JOIN_CURSOR, JOIN_EVERY, JOIN_LISTS, JOIN_SOME, JOIN_SUM, JOIN_VALUES, PARTS_AT_HAND, SLOT_PART,
+    SLOT_WHOLE, Slot, Split, new_slot, new_split)
 
 cdef bytes REFUSED_LINE = b"-ERR Connection refused\r\n"
 cdef bytes BAD_CURSOR = b"-ERR invalid cursor\r\n"
@@ -64,15 +64,17 @@ cdef int send_split(Client client, Call* c, Verb* verb, Slot* whole) except -1:
     cdef int key_count = (c.argc - 1) // verb.step
     cdef int part_count = 0, i, at, ordinal, place
     cdef Split* split
-    cdef int* ordinals                      # of each part
+    cdef int at_hand[2 * PARTS_AT_HAND]
+    cdef int* ordinals = at_hand            # of each part
     cdef int* counts
     ensure_parts(exchange, shard_count)
     split = new_split(verb.join, min(key_count, shard_count), key_count)
     whole.kind = SLOT_WHOLE
     whole.split = split
-    ordinals = <int*>malloc(2 * split.part_count * sizeof(int))
-    if ordinals == NULL:
-        abort()
+    if split.part_count > PARTS_AT_HAND:
+        ordinals = <int*>malloc(2 * split.part_count * sizeof(int))
+        if ordinals == NULL:
+            abort()
     counts = ordinals + split.part_count
     for i in range(key_count):
         at = 1 + i * verb.step
@@ -88,10 +90,11 @@ cdef int send_split(Client client, Call* c, Verb* verb, Slot* whole) except -1:
             ordinals[place] = ordinal
             counts[place] = 0
             part_count += 1
-        split.which[i] = <uint16_t>place
+        split.which[i] = place
         counts[place] += 1
     if part_count < 0:
-        free(ordinals)
+        if ordinals != at_hand:
+            free(ordinals)
         split.part_count = 0
         return slot_fail(whole, REFUSED_LINE, len(REFUSED_LINE))
     split.part_count = part_count
@@ -107,7 +110,8 @@ cdef int send_split(Client client, Call* c, Verb* verb, Slot* whole) except -1:
                 client, <Shard>target.shards[ordinals[place]], split.parts[place], exchange.scratch.ptr,
                 exchange.scratch.len, verb.writes)
     finally:
-        free(ordinals)
+        if ordinals != at_hand:
+            free(ordinals)
     return 0
 
 
@@ -127,16 +131,21 @@ cdef void compose_part(Buf* out, Call* c, Verb* verb, Split* split, int place, i
     """The request with the keys of one part: arguments as they stand, their lengths before them."""
     cdef const char* start
     cdef const char* end
-    cdef int i, last
+    cdef int i = 0, last
     out.len = 0
+    buf_reserve(out, c.raw.len + 32)        # a part is hardly longer than the whole
     head(out, c'*', 1 + count * verb.step)
     bulk(out, c.argv[0].ptr, c.argv[0].len)
-    for i in range(split.key_count):
-        if split.which[i] == place:
-            start = c.argv[i * verb.step].ptr + c.argv[i * verb.step].len + 2
-            last = (i + 1) * verb.step
-            end = c.argv[last].ptr + c.argv[last].len + 2
-            buf_append(out, start, end - start)
+    while i < split.key_count:
+        if split.which[i] != <uint32_t>place:
+            i += 1
+            continue
+        start = c.argv[i * verb.step].ptr + c.argv[i * verb.step].len + 2
+        while i < split.key_count and split.which[i] == <uint32_t>place:     # neighbours go together
+            i += 1
+        last = i * verb.step
+        end = c.argv[last].ptr + c.argv[last].len + 2
+        buf_append(out, start, end - start)
 
 
 cdef list whole_of(Target target):
@@ -190,7 +199,7 @@ cdef int send_cursor(Client client, Call* c, Slot* whole) except -1:
 
 # ---- joining ----
 
-cdef int join_parts(Slot* whole) except -1:
+cdef int join_parts(Slot* whole, Buf* out) except -1:
     cdef Split* split = whole.split
     cdef Slot* part
     cdef int i
@@ -198,23 +207,23 @@ cdef int join_parts(Slot* whole) except -1:
         part = split.parts[i]
         if part.mark == c'-' or part.reply.len == 0:
             if part.reply.len:
-                buf_append(&whole.reply, part.reply.ptr, part.reply.len)
+                buf_append(out, part.reply.ptr, part.reply.len)
             else:
-                buf_append(&whole.reply, BAD_PART, len(BAD_PART))
+                buf_append(out, BAD_PART, len(BAD_PART))
             return 0
     if split.join == JOIN_VALUES:
-        return join_values(whole)
+        return join_values(split, out)
     if split.join == JOIN_SUM:
-        return join_sum(whole)
+        return join_sum(split, out)
     if split.join == JOIN_LISTS:
-        return join_lists(whole)
+        return join_lists(split, out)
     if split.join == JOIN_EVERY:
-        return join_every(whole)
+        return join_every(split, out)
     if split.join == JOIN_SOME:
-        return join_some(whole)
+        return join_some(split, out)
     if split.join == JOIN_CURSOR:
-        return join_cursor(whole)
-    buf_append(&whole.reply, split.parts[0].reply.ptr, split.parts[0].reply.len)
+        return join_cursor(split, out)
+    buf_append(out, split.parts[0].reply.ptr, split.parts[0].reply.len)
     return 0
 
 
@@ -235,88 +244,99 @@ cdef inline int64_t number_of(Buf* reply) noexcept nogil:
     return value
 
 
-cdef int join_values(Slot* whole) except -1:
+cdef int join_values(Split* split, Buf* out) except -1:
     """One value a key, in the order of the keys."""
-    cdef Split* split = whole.split
-    cdef size_t* at = <size_t*>malloc(split.part_count * sizeof(size_t))
-    cdef size_t total = 32
-    cdef Scan scan
-    cdef Py_ssize_t used
+    cdef size_t at_hand[PARTS_AT_HAND]
+    cdef size_t* at = at_hand
+    cdef size_t begin = out.len, total = 32, used
     cdef Buf* reply
+    cdef uint32_t place
     cdef int i
-    if at == NULL:
-        abort()
+    if split.part_count > PARTS_AT_HAND:
+        at = <size_t*>malloc(split.part_count * sizeof(size_t))
+        if at == NULL:
+            abort()
     for i in range(split.part_count):
         at[i] = after_line(&split.parts[i].reply)
         total += split.parts[i].reply.len
-    head(&whole.reply, c'*', split.key_count)
+    buf_reserve(out, total)
+    head(out, c'*', split.key_count)
     for i in range(split.key_count):
-        reply = &split.parts[split.which[i]].reply
-        memset(&scan, 0, sizeof(Scan))
-        used = scan_reply(&scan, reply.ptr + at[split.which[i]], reply.len - at[split.which[i]])
-        if used <= 0 or scan.left:
-            whole.reply.len = 0
-            buf_append(&whole.reply, BAD_PART, len(BAD_PART))
+        place = split.which[i]
+        reply = &split.parts[place].reply
+        used = value_bytes(reply.ptr + at[place], reply.len - at[place])
+        if used == 0:
+            out.len = begin
+            buf_append(out, BAD_PART, len(BAD_PART))
             break
-        buf_append(&whole.reply, reply.ptr + at[split.which[i]], used)
-        at[split.which[i]] += used
-    free(at)
+        memcpy(out.ptr + out.len, reply.ptr + at[place], used)
+        out.len += used
+        at[place] += used
+    if at != at_hand:
+        free(at)
     return 0
 
 
-cdef int join_sum(Slot* whole) except -1:
+cdef inline size_t value_bytes(const char* p, size_t n) noexcept nogil:
+    """How long the value is that begins here; 0: it is not there whole."""
+    cdef Scan scan
+    cdef Py_ssize_t used = whole_bulk(p, n)
+    if used:
+        return used
+    memset(&scan, 0, sizeof(Scan))
+    used = scan_reply(&scan, p, n)
+    return 0 if used <= 0 or scan.left else used
+
+
+cdef int join_sum(Split* split, Buf* out) except -1:
     cdef int64_t total = 0
     cdef int i
-    for i in range(whole.split.part_count):
-        total += number_of(&whole.split.parts[i].reply)
-    head(&whole.reply, c':', total)
+    for i in range(split.part_count):
+        total += number_of(&split.parts[i].reply)
+    head(out, c':', total)
     return 0
 
 
-cdef int join_lists(Slot* whole) except -1:
-    cdef Split* split = whole.split
+cdef int join_lists(Split* split, Buf* out) except -1:
     cdef int64_t total = 0
     cdef size_t start
     cdef int i
     for i in range(split.part_count):
         total += number_of(&split.parts[i].reply)
-    head(&whole.reply, split.parts[0].mark, total)
+    head(out, split.parts[0].mark, total)
     for i in range(split.part_count):
         start = after_line(&split.parts[i].reply)
-        buf_append(&whole.reply, split.parts[i].reply.ptr + start, split.parts[i].reply.len - start)
+        buf_append(out, split.parts[i].reply.ptr + start, split.parts[i].reply.len - start)
     return 0
 
 
-cdef int join_every(Slot* whole) except -1:
+cdef int join_every(Split* split, Buf* out) except -1:
     """Arrays of 0 and 1: 1 where all say 1."""
-    cdef Split* split = whole.split
     cdef int i
     cdef list rows = [], lines
     for i in range(split.part_count):
         lines = split.parts[i].reply.ptr[:split.parts[i].reply.len].split(b"\r\n")
         rows.append(lines[1:len(lines) - 1])
-    head(&whole.reply, c'*', len(rows[0]))
+    head(out, c'*', len(rows[0]))
     for column in zip(*rows):
-        head(&whole.reply, c':', 1 if all(value == b":1" for value in column) else 0)
+        head(out, c':', 1 if all(value == b":1" for value in column) else 0)
     return 0
 
 
-cdef int join_some(Slot* whole) except -1:
+cdef int join_some(Split* split, Buf* out) except -1:
     """One that is not null, looked for from a place that moves on."""
-    cdef Split* split = whole.split
     cdef Buf* reply
     cdef int i
     for i in range(split.part_count):
         reply = &split.parts[(split.number + i) % split.part_count].reply
         if not (reply.ptr[0] == c'_' or (reply.ptr[0] == c'$' and reply.ptr[1] == c'-')):
             break
-    buf_append(&whole.reply, reply.ptr, reply.len)
+    buf_append(out, reply.ptr, reply.len)
     return 0
 
 
-cdef int join_cursor(Slot* whole) except -1:
+cdef int join_cursor(Split* split, Buf* out) except -1:
     """SCAN: the cursor becomes one over all shards."""
-    cdef Split* split = whole.split
     cdef Buf* reply = &split.parts[0].reply
     cdef bytes text = reply.ptr[:min(<size_t>64, reply.len)]
     cdef list lines = text.split(b"\r\n", 3)
@@ -324,7 +344,7 @@ cdef int join_cursor(Slot* whole) except -1:
     cdef object cursor
     cdef size_t rest
     if len(lines) < 4 or lines[0] != b"*2":
-        buf_append(&whole.reply, BAD_PART, len(BAD_PART))
+        buf_append(out, BAD_PART, len(BAD_PART))
         return 0
     cursor = int(lines[2])
     if cursor:
@@ -332,11 +352,11 @@ cdef int join_cursor(Slot* whole) except -1:
     elif split.number + 1 < split.shard_count:
         cursor = split.number + 1
     if cursor >= 1 << 64:
-        buf_append(&whole.reply, b"-ERR the cursor of this server is too large for a proxy\r\n", 57)
+        buf_append(out, b"-ERR the cursor of this server is too large for a proxy\r\n", 57)
         return 0
     shown = b"%d" % cursor
-    buf_append(&whole.reply, b"*2\r\n", 4)
-    bulk(&whole.reply, shown, len(shown))
+    buf_append(out, b"*2\r\n", 4)
+    bulk(out, shown, len(shown))
     rest = len(lines[0]) + len(lines[1]) + len(lines[2]) + 6
-    buf_append(&whole.reply, reply.ptr + rest, reply.len - rest)
+    buf_append(out, reply.ptr + rest, reply.len - rest)
     return 0

@@ -24,5 +24,6 @@ cdef enum VerbKind:         # as `Kind` in rules.py
     V_CONTAINER
     V_REFUSED
 
-# The command of a call, of a container its sub-command; NULL: there is none, or its arity is wrong.
-cdef Command* command_of(Exchange exchange, Call* c) noexcept
+# The command of a call whose first word names `cmd`, of a container its sub-command; NULL: there is none, or
+# its arity is wrong.
+cdef Command* command_of(Exchange exchange, Call* c, Command* cmd) noexcept

@@ -43,11 +43,10 @@ def learn(Exchange exchange):
         verb.is_sub = "|" in e.specs[i].name
 
 
-cdef Command* command_of(Exchange exchange, Call* c) noexcept:
+cdef Command* command_of(Exchange exchange, Call* c, Command* cmd) noexcept:
     cdef char name[96]
-    cdef Command* cmd = find_command(exchange.engine, c.argv[0].ptr, c.argv[0].len)
     cdef size_t n
-    if cmd == NULL or exchange.verbs[cmd.id].is_sub:
+    if exchange.verbs[cmd.id].is_sub:
         return NULL
     if cmd.flags & CMD_CONTAINER and c.argc >= 2:
         n = strlen(cmd.name)

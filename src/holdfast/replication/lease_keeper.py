@@ -6,8 +6,8 @@ the clock is looked at; without a lease writes wait for `lease-hold-ms`, then th
 ended meanwhile the replies are held until there is a new one of the same epoch, or the time
 is over (-NOACK: the outcome is unknown). What this is not: the decisions.
 
-How to read it: `begin_tick` and `end_tick` are the hot ends, one clock each; `_look` is the
-whole state machine; then the grants.
+How to read it: the hot ends are `lease_watch`, one clock each; `look` is the whole state machine;
+then the grants.
 
 Where `min-replicas-to-ack` proves each write by itself the lease is not asked.
 """
@@ -22,6 +22,7 @@ from holdfast.engine import effects, held
 from holdfast.engine.values import CommandError
 from holdfast.replication.attachments import Stage
 from holdfast.replication.lease import GrantError, Lease, parse_grant
+from holdfast.replication.lease_watch import LeaseWatch
 from holdfast.replication.ports import Node, Session
 from holdfast.replication.remote_replica import RemoteReplica
 from holdfast.replication.replica_grants import Promise, ReplicaGrants
@@ -74,25 +75,19 @@ class _Held:
     sessions: list[Session]
 
 
-class LeaseKeeper:
+class LeaseKeeper(LeaseWatch):
     """The lease of one node in motion."""
 
     def __init__(self, node: Node, stream: Stream, side: Side) -> None:
         self._node, self._stream, self._side = node, stream, side
         self._clock = node.host.clock
-        self._engine, self._boot_us = node.engine, node.host.clock.boot_us  # for the hot ends
         self.lease = Lease(node.run_id)
         self.grants = ReplicaGrants()
         self.promise = Promise(self._clock.boot_us())
         self._nodes_told: dict[str, frozenset[str]] = {}
         self._managers: set[Session] = set()
-        self._is_watched = False
-        self._is_missing = False
         self._missing_since_us = 0
         self._is_refusing = False
-        self._sure_until_us = 0
-        self._dirty = 0
-        self._has_lapsed = False
         self._ticket = 0
         self._held: list[_Held] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -100,27 +95,6 @@ class LeaseKeeper:
         """The node is about to shut down: whoever grants is told with the next answer."""
         self.unknown_outcomes = 0
         """Replies that became -NOACK since the start."""
-
-    # ---- the tick ----
-
-    def begin_tick(self) -> None:
-        """Look at the clock before anything of this tick runs."""
-        if self._is_watched:
-            self._dirty = self._engine.dirty
-            self._has_lapsed = False
-            if self._is_missing or self._boot_us() >= self._sure_until_us:
-                self._look()
-
-    def end_tick(self) -> None:
-        """Look at the clock again before replies leave; what was written without a lease is held."""
-        if not self._is_watched or self._engine.dirty == self._dirty:
-            return
-        if not self._is_missing:
-            if self._boot_us() < self._sure_until_us:
-                return
-            self._look()
-        if self._is_missing and self._has_lapsed:
-            self._hold_replies()
 
     @property
     def refusal(self) -> bytes | None:
@@ -130,14 +104,14 @@ class LeaseKeeper:
     @property
     def may_write(self) -> bool:
         """Whether a write would run now."""
-        if not self._is_watched:
+        if not self.is_watched:
             return True
-        return self._clock.boot_us() < self._sure_until_us or self._side.writes_prove_themselves
+        return self._clock.boot_us() < self.sure_until_us or self._side.writes_prove_themselves
 
     @property
     def word(self) -> str:
         """The lease as INFO tells it: off, held or lost."""
-        if not self._is_watched:
+        if not self.is_watched:
             return "off"
         return "held" if self.may_write else "lost"
 
@@ -148,30 +122,30 @@ class LeaseKeeper:
         lease, engine = self.lease, self._node.engine
         is_wanted = self._node.configuration["primary-lease-ms"] != 0
         watched = self._side.leads and lease.is_on and is_wanted
-        self._sure_until_us = max(lease.ends_us, self.grants.ends_us)
-        if watched and not self._is_watched:
-            self._is_watched, self._dirty = True, engine.dirty
+        self.sure_until_us = max(lease.ends_us, self.grants.ends_us)
+        if watched and not self.is_watched:
+            self.is_watched, self.dirty = True, engine.dirty
             self._side.under_lease(True)
-        elif not watched and self._is_watched:
-            self._is_watched = False
+        elif not watched and self.is_watched:
+            self.is_watched = False
             self._regained()
             if self._side.leads:
                 self._side.under_lease(False)
-        if self._is_watched:
-            self._look()
+        if self.is_watched:
+            self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Go where the clock says: held, missing (writes wait), refusing."""
         now_us = self._clock.boot_us()
-        if now_us < self._sure_until_us or self._side.writes_prove_themselves:
-            if self._is_missing:
+        if now_us < self.sure_until_us or self._side.writes_prove_themselves:
+            if self.is_missing:
                 self._node.log.notice("The lease is back: writes go on")
                 self._regained()
             return
         hold_us = self._node.configuration["lease-hold-ms"] * 1000
-        if not self._is_missing:
-            self._is_missing, self._missing_since_us = True, now_us
-            self._has_lapsed = self._node.engine.dirty != self._dirty  # it was written to in this tick
+        if not self.is_missing:
+            self.is_missing, self._missing_since_us = True, now_us
+            self.has_lapsed = self._node.engine.dirty != self.dirty  # it was written to in this tick
             self._node.client_pauses.begin(LEASE, FOR_EVER_MS, everything=False)
             self._wake_after(hold_us)
         if not self._is_refusing and now_us - self._missing_since_us >= hold_us:
@@ -182,9 +156,9 @@ class LeaseKeeper:
             self._node.client_pauses.end(LEASE)
 
     def _regained(self) -> None:
-        if not self._is_missing:
+        if not self.is_missing:
             return
-        self._is_missing = self._is_refusing = False
+        self.is_missing = self._is_refusing = False
         self._cancel()
         self._side.lease_changed()
         kept, self._held = self._held, []
@@ -199,9 +173,9 @@ class LeaseKeeper:
     def _time_is_over(self) -> None:
         self._timer = None
         self._in_tick()
-        if self._is_missing and not self._is_refusing:
-            self._look()
-            if self._is_missing and not self._is_refusing:  # the loop's clock ran ahead
+        if self.is_missing and not self._is_refusing:
+            self.look()
+            if self.is_missing and not self._is_refusing:  # the loop's clock ran ahead
                 self._wake_after(1000)
 
     def _cancel(self) -> None:
@@ -216,7 +190,8 @@ class LeaseKeeper:
 
     # ---- replies without a lease ----
 
-    def _hold_replies(self) -> None:
+    def hold_replies(self) -> None:
+        """Let the replies of this tick wait for a new lease, or for the end of the time."""
         engine = self._node.engine
         if engine.guard & GUARD_GATED:  # the gate has marks of its own: close rather than mix them
             for session in list(engine.pending):
@@ -278,13 +253,13 @@ class LeaseKeeper:
 
     def acknowledged(self, replica: RemoteReplica) -> None:
         """Note what a replica has applied: a probe in it is a grant."""
-        if self._is_watched and replica.stage is Stage.ONLINE:
+        if self.is_watched and replica.stage is Stage.ONLINE:
             self.grants.acknowledged(replica.attachment.node_id, replica.attachment.acknowledged_offset)
             self._settle_replicas()
 
     def every_beat(self) -> None:
         """Ask the replicas when the Sentinels have not renewed the lease for long."""
-        if not self._is_watched:
+        if not self.is_watched:
             return
         lease_ms = self.lease.lease_ms
         left_us = self.lease.ends_us - self._clock.boot_us()
@@ -329,5 +304,5 @@ class LeaseKeeper:
         self.end_tick()  # what this tick wrote without a lease is not acknowledged by the change of roles
         self.lease.drop()
         self.grants.drop()
-        self._sure_until_us = 0
+        self.sure_until_us = 0
         self.fail_held()

@@ -20,6 +20,8 @@ from holdfast.server.cron import Cron
 from holdfast.server.host import Host
 from holdfast.server.log import Log
 from holdfast.server.pauses import Pauses
+from holdfast.server.poller import Poller
+from holdfast.server.traffic import Traffic
 
 Engine = Any
 """`holdfast.engine.state.Engine`, a compiled class."""
@@ -42,6 +44,10 @@ class Connection(Protocol):
 
     def abort(self) -> None:
         """Close now."""
+        ...
+
+    def finish(self) -> None:
+        """Close for us, while the other end still gets what was sent."""
         ...
 
     def send(self, chunk: bytes | memoryview) -> None:
@@ -120,6 +126,8 @@ class Node(Protocol):
     run_id: str
     client_pauses: Pauses
     clients: Clients
+    poller: Poller | None
+    traffic: Traffic
 
     @property
     def port(self) -> int:

@@ -21,16 +21,20 @@ from holdfast.replication.attachments import Attachment, Stage
 from holdfast.replication.backlog import Backlog, Reader
 from holdfast.replication.ports import Connection
 from holdfast.server.config.lists import OutputLimit
+from holdfast.server.traffic import Traffic
 
 PIECE_BYTES = 256 * 1024
 HIGH_MARK_BYTES = 1 << 20
+LINGER_S = 2.0
+"""How long a replica whose link was ended may take to read the last of it."""
 
 
 class RemoteReplica:
     """One replica at the other end of a client's connection."""
 
-    def __init__(self, connection: Connection, now_ms: int) -> None:
+    def __init__(self, connection: Connection, traffic: Traffic, now_ms: int) -> None:
         self.connection = connection
+        self._traffic = traffic
         self.session = connection.session
         self.attachment = Attachment(str(self.session.id), last_heard_ms=now_ms)
         self.backlog: Backlog | None = None
@@ -85,7 +89,11 @@ class RemoteReplica:
     def write(self, chunk: bytes) -> None:
         """Send bytes now: what the socket does not take waits in the transport."""
         if not self.is_gone and not self.connection.is_closed:
-            self.connection.send(chunk)
+            self._send(chunk)
+
+    def _send(self, chunk: bytes | memoryview) -> None:
+        self.connection.send(chunk)
+        self._traffic.replication_output_bytes += len(chunk)
 
     def join(self, backlog: Backlog, next_byte: int) -> None:
         """Keep the stream from this byte on for it."""
@@ -119,7 +127,7 @@ class RemoteReplica:
             if not piece:
                 return
             reader.next_byte += len(piece)
-            self.connection.send(piece)
+            self._send(piece)
 
     def writable(self) -> None:
         """Go on: the transport has room again."""
@@ -136,6 +144,12 @@ class RemoteReplica:
             await self._room.wait()
 
     # ---- the end ----
+
+    def finish(self) -> None:
+        """End its link, but let it read what was sent: closed outright, that would be lost on its way."""
+        transport = self.connection.transport
+        self.connection.finish()
+        asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
 
     def gone(self) -> None:
         """Forget what is kept for it; whoever waits for room goes on."""

@@ -65,8 +65,6 @@ class Serving:
         self._line = line
         self._primary = primary
         self._seconds = 0
-        self.partial_accepted = 0
-        self.partial_refused = 0
 
     # ---- what a replica says ----
 
@@ -74,7 +72,7 @@ class Serving:
         """Return the replica at the other end, known from its first word on."""
         if session.replica is None:
             connection: Connection = session.owner
-            session.replica = RemoteReplica(connection, now_ms(self._node))
+            session.replica = RemoteReplica(connection, self._node.traffic, now_ms(self._node))
         replica: RemoteReplica = session.replica
         return replica
 
@@ -175,11 +173,11 @@ class Serving:
         self._attach(session, replica)
         replica.is_silent = not is_psync
         if isinstance(decision, Continue):
-            self.partial_accepted += 1
+            self._node.traffic.partial_syncs += 1
             self._continue(replica, decision)
             return NO_REPLY
         if not decision.was_asked_for:
-            self.partial_refused += 1
+            self._node.traffic.partial_syncs_refused += 1
             log.notice(f"Partial resynchronization not accepted: {decision.reason}")
         self._line.enter(replica)
         return NO_REPLY
@@ -225,6 +223,11 @@ class Serving:
         """End the links of all replicas; they may come back."""
         for each in list(self._stream.replicas):
             each.connection.abort()
+
+    def finish_all(self) -> None:
+        """End the links of all replicas; what was sent to them is theirs."""
+        for each in list(self._stream.replicas):
+            each.finish()
 
     # ---- time ----
 

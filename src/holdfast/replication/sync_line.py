@@ -62,7 +62,6 @@ class SyncLine:
         self._timer: asyncio.TimerHandle | None = None
         self._files = 0
         self._is_stopped = False
-        self.full_syncs = 0
 
     def settings(self) -> SyncSettings:
         """Return what the configuration says."""
@@ -145,7 +144,7 @@ class SyncLine:
     def _take_on(self, replica: RemoteReplica, offset: int, stage: Stage) -> None:
         replica.join(self._stream.open_backlog(), offset + 1)
         replica.note(stage=stage, last_heard_ms=now_ms(self._node))
-        self.full_syncs += 1
+        self._node.traffic.full_syncs += 1
         if not replica.is_silent:
             history = self._stream.history
             replica.write(full_resync_reply(history.advanced(offset - history.offset)))

@@ -161,7 +161,7 @@ class Upstream:
             history,
             self.is_failover,
         )
-        link = self._link = UpstreamLink(self, Handshake(settings))
+        link = self._link = UpstreamLink(self, Handshake(settings), node.poller)
         self.heard_at_ms = now_ms(node)
         self._announced = self._answer = None
         source = configuration["bind-source-addr"]
@@ -177,8 +177,9 @@ class Upstream:
 
     # ---- the link ----
 
-    def heard(self, link: UpstreamLink) -> None:
+    def heard(self, link: UpstreamLink, count: int) -> None:
         """Note that the primary lives."""
+        self._node.traffic.replication_input_bytes += count
         self.heard_at_ms = now_ms(self._node)
         if self.state is LinkState.CONNECTING:
             self.state = LinkState.HANDSHAKE

@@ -14,6 +14,7 @@ import asyncio
 from typing import Protocol
 
 from holdfast.replication.handshake import Event, Failed, Handshake, Output, Send, State
+from holdfast.server.poller import PolledProtocol, Poller
 
 LINE_MOST_BYTES = 64 * 1024
 
@@ -21,8 +22,8 @@ LINE_MOST_BYTES = 64 * 1024
 class Follower(Protocol):
     """Who acts on what comes over the link."""
 
-    def heard(self, link: UpstreamLink) -> None:
-        """Note that the primary lives."""
+    def heard(self, link: UpstreamLink, count: int) -> None:
+        """Note that the primary lives, and has sent so many bytes."""
         ...
 
     def output(self, link: UpstreamLink, output: Output) -> None:
@@ -50,12 +51,13 @@ def encode(words: tuple[bytes, ...]) -> bytes:
 class UpstreamLink(asyncio.Protocol):
     """One connection to the primary."""
 
-    def __init__(self, follower: Follower, handshake: Handshake) -> None:
+    def __init__(self, follower: Follower, handshake: Handshake, poller: Poller | None) -> None:
         self.handshake = handshake
         self.is_closed = False
         self.reason = ""
         self._follower = follower
-        self._transport: asyncio.Transport | None = None
+        self._poller = poller
+        self._socket: PolledProtocol | None = None
         self._lines = b""
         self._is_held = False
 
@@ -63,9 +65,9 @@ class UpstreamLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
-        self._transport = transport  # type: ignore[assignment]
+        self._socket = PolledProtocol(self, transport, self._poller)
         if self.is_closed:
-            transport.abort()  # type: ignore[attr-defined]
+            self._socket.abort()
             return
         self._act(self.handshake.handle(Event.CONNECTED))
 
@@ -73,7 +75,7 @@ class UpstreamLink(asyncio.Protocol):
         """Take bytes."""
         if self.is_closed:
             return
-        self._follower.heard(self)
+        self._follower.heard(self, len(data))
         if self.handshake.state is State.STREAMING and not self._is_held:
             self._follower.stream_received(self, data)
         elif self.handshake.state is State.SNAPSHOT and not self._is_held:
@@ -85,6 +87,16 @@ class UpstreamLink(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Nothing more will come."""
         return False
+
+    def pause_writing(self) -> None:
+        """The transport holds enough."""
+        if self._socket is not None:
+            self._socket.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The transport has room."""
+        if self._socket is not None:
+            self._socket.resume_writing()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Tell the follower."""
@@ -98,20 +110,20 @@ class UpstreamLink(asyncio.Protocol):
 
     def write(self, chunk: bytes) -> None:
         """Send bytes as they are."""
-        if self._transport is not None and not self.is_closed:
-            self._transport.write(chunk)
+        if self._socket is not None and not self.is_closed:
+            self._socket.write(chunk)
 
     def hold(self) -> None:
         """Look at nothing that comes until `go_on`."""
         self._is_held = True
-        if self._transport is not None and not self.is_closed:
-            self._transport.pause_reading()
+        if self._socket is not None and not self.is_closed:
+            self._socket.pause_reading()
 
     def go_on(self) -> None:
         """Look at what came meanwhile, and read again."""
         self._is_held = False
-        if self._transport is not None and not self.is_closed:
-            self._transport.resume_reading()
+        if self._socket is not None and not self.is_closed:
+            self._socket.resume_reading()
             self._read_lines()
 
     def put_back(self, rest: bytes) -> None:
@@ -128,8 +140,8 @@ class UpstreamLink(asyncio.Protocol):
             return
         self.is_closed = True
         self.reason = reason
-        if self._transport is not None:
-            self._transport.abort()
+        if self._socket is not None:
+            self._socket.abort()
         self._follower.link_lost(self, reason)
 
     # ---- lines ----

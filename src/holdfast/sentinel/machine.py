@@ -97,6 +97,10 @@ class Machine:
 
     def lost(self, link: Link, pubsub: bool, refused: bool, now_ms: int) -> None:
         """A connection ended, or could not be had; `refused`: nobody listens there."""
+        before = link.pubsub if pubsub else link.command
+        if before is not LinkState.UP and (owners := self._owners(link)):
+            kind, why = ("pubsub" if pubsub else "cmd"), ("refused" if refused else "failed")
+            self.sentinel.tell(f"-{kind}-link-reconnection", owners[0], f"#Connection {why}", "debug")
         if pubsub:
             if link.pubsub is LinkState.UP:
                 link.pubsub_tried_ms = -(10**9)

@@ -333,15 +333,27 @@ def _meet(sentinel: Sentinel, primary: Primary, hello: Hello, now_ms: int) -> In
     if known is None:
         sentinel.tell("+sentinel", met, level="notice")
     else:
-        met.vote, met.vote_epoch = known.vote, known.vote_epoch
-        for group in sentinel.primaries.values():
-            if group is not primary and hello.sentinel_id in group.sentinels:
-                elsewhere = group.sentinels[hello.sentinel_id]
-                drop(sentinel, elsewhere)
-                elsewhere.link = met.link
-                met.link.owners += 1
+        met.is_ours, met.vote, met.vote_epoch = known.is_ours, known.vote, known.vote_epoch
+        met.vote_list, met.vote_wait_until_ms = known.vote_list, known.vote_wait_until_ms
+        _moved_elsewhere_too(sentinel, met)
     sentinel.persist()
     return met
+
+
+def _moved_elsewhere_too(sentinel: Sentinel, met: Instance) -> None:
+    """A Sentinel that has moved is the same one in every group that knows it."""
+    others = [
+        group.sentinels[met.run_id]
+        for group in sentinel.primaries.values()
+        if group is not met.group and met.run_id in group.sentinels
+    ]
+    for each in others:
+        drop(sentinel, each)
+        each.link = met.link
+        met.link.owners += 1
+    if others:
+        rest = f"{len(others)} additional matching instances"
+        sentinel.tell("+sentinel-address-update", met, rest, "notice")
 
 
 def _follow_hello(sentinel: Sentinel, primary: Primary, other: Instance, hello: Hello, now_ms: int) -> None:

@@ -121,6 +121,12 @@ class Cluster(Protocol):
     def owner(self, slot: int) -> ClusterNode | None:
         """Return the owner of a slot."""
 
+    def owners_among(self, slots: int) -> Iterable[tuple[int, int, ClusterNode | None]]:
+        """Go through runs of these slots (a bit a slot): first, last, owner."""
+
+    def open_slots(self) -> Iterable[int]:
+        """Return the slots that are being moved from us or to us."""
+
     def migrating_to(self, slot: int) -> ClusterNode | None:
         """Return where a slot of ours is being moved."""
 

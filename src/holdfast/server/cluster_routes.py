@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 NOBODY, ME = 0, 1
 ALL_SLOTS = (1 << 16384) - 1
-FEW = 100
 ASKED = frozenset(("sort", "migrate"))
 """Their options decide where keys are."""
 CHANNELS = frozenset(("ssubscribe", "sunsubscribe", "spublish"))
@@ -56,15 +55,18 @@ class Routes:
         """Bring the engine up to date; `changed`: the slots to look at (a bit a slot)."""
         engine, cluster = self.engine, self.cluster
         self._number()
-        for slot in _members(changed):
-            owner, target = cluster.owner(slot), cluster.migrating_to(slot)
-            slots.set_slot(
-                engine,
-                slot,
-                self._numbers[owner] if owner is not None else NOBODY,
-                self._numbers[target] if target is not None else NOBODY,
-                cluster.importing_from(slot) is not None,
-            )
+        for first, last, owner in cluster.owners_among(changed):
+            slots.set_owners(engine, first, last, self._numbers[owner] if owner is not None else NOBODY)
+        for slot in cluster.open_slots():
+            if changed >> slot & 1:
+                owner, target = cluster.owner(slot), cluster.migrating_to(slot)
+                slots.set_slot(
+                    engine,
+                    slot,
+                    self._numbers[owner] if owner is not None else NOBODY,
+                    self._numbers[target] if target is not None else NOBODY,
+                    cluster.importing_from(slot) is not None,
+                )
         self._take_back()
         primary = cluster.primary_of(cluster.me)
         nodes: list[object] = [None] * (max(self._numbers.values()) + 1)
@@ -117,17 +119,6 @@ def endpoint(node: ClusterNode, kind: str) -> str | None:
     if kind == "ip":
         return node.host
     return (node.hostname or "?") if kind == "hostname" else None
-
-
-def _members(bits: int) -> list[int]:
-    """Return the slots of a set in order."""
-    if bits.bit_count() > FEW:
-        return [slot for slot, bit in enumerate(reversed(f"{bits:b}")) if bit == "1"]
-    found = []
-    while bits:
-        found.append((bits & -bits).bit_length() - 1)
-        bits &= bits - 1
-    return found
 
 
 # ---- where keys are ----

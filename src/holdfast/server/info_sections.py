@@ -100,7 +100,7 @@ class ServerSections:
         node = self.node
         report = measure(node)
         configuration = node.configuration
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if self._is_on_a_machine else 0
         scripts = script_memory(node)
         return [
             ("used_memory", report.used),
@@ -170,18 +170,18 @@ class ServerSections:
             ("total_connections_received", engine.stat_connections),
             ("total_commands_processed", engine.stat_commands),
             ("instantaneous_ops_per_sec", round(traffic.commands.per_second)),
-            ("total_net_input_bytes", engine.net_input_bytes),
-            ("total_net_output_bytes", engine.net_output_bytes),
-            ("total_net_repl_input_bytes", 0),
-            ("total_net_repl_output_bytes", 0),
+            ("total_net_input_bytes", engine.net_input_bytes + traffic.replication_input_bytes),
+            ("total_net_output_bytes", engine.net_output_bytes + traffic.replication_output_bytes),
+            ("total_net_repl_input_bytes", traffic.replication_input_bytes),
+            ("total_net_repl_output_bytes", traffic.replication_output_bytes),
             ("instantaneous_input_kbps", f"{traffic.input.per_second / 1024:.2f}"),
             ("instantaneous_output_kbps", f"{traffic.output.per_second / 1024:.2f}"),
-            ("instantaneous_input_repl_kbps", "0.00"),
-            ("instantaneous_output_repl_kbps", "0.00"),
+            ("instantaneous_input_repl_kbps", f"{traffic.replication_input.per_second / 1024:.2f}"),
+            ("instantaneous_output_repl_kbps", f"{traffic.replication_output.per_second / 1024:.2f}"),
             ("rejected_connections", node.clients.rejected),
-            ("sync_full", 0),
-            ("sync_partial_ok", 0),
-            ("sync_partial_err", 0),
+            ("sync_full", traffic.full_syncs),
+            ("sync_partial_ok", traffic.partial_syncs),
+            ("sync_partial_err", traffic.partial_syncs_refused),
             ("expired_keys", expired["expired_keys"]),
             ("expired_stale_perc", f"{expired['expired_stale_perc']:.2f}"),
             ("expired_time_cap_reached_count", expired["expired_time_cap_reached_count"]),
@@ -195,8 +195,8 @@ class ServerSections:
             ("pubsub_channels", tables["channels"]),
             ("pubsub_patterns", tables["patterns"]),
             ("pubsubshard_channels", tables["shard_channels"]),
-            ("latest_fork_usec", 0),
-            ("total_forks", 0),
+            ("latest_fork_usec", traffic.fork_us),
+            ("total_forks", traffic.forks),
             ("migrate_cached_sockets", 0),
             ("slave_expires_tracked_keys", 0),
             ("active_defrag_hits", 0),

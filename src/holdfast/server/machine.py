@@ -16,13 +16,10 @@ import random
 import resource
 import socket
 import sys
-import time
 
 from holdfast.server.host import Clock, Disk
+from holdfast.server.machine_clock import MachineClock
 
-_wall_ns = time.time_ns
-_boot_ns = time.clock_gettime_ns
-_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _datasync = getattr(os, "fdatasync", os.fsync)
 
 OPEN_FLAGS = {
@@ -32,20 +29,6 @@ OPEN_FLAGS = {
     "r+b": os.O_RDWR,
 }
 FILE_MODE = 0o644
-
-
-class MachineClock:
-    """The system's clocks; see `holdfast.server.host.Clock`."""
-
-    __slots__ = ()
-
-    def wall_us(self) -> int:
-        """Return microseconds since 1970."""
-        return _wall_ns() // 1000
-
-    def boot_us(self) -> int:
-        """Return microseconds of CLOCK_BOOTTIME (CLOCK_MONOTONIC where there is none)."""
-        return _boot_ns(_BOOTTIME) // 1000
 
 
 class MachineFile:

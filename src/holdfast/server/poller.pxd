@@ -23,6 +23,10 @@ cdef class Polled:
     # Write: what the socket does not take now waits in the transport.
     cdef int put(self, const char* p, size_t n) except -1
 
+# A connection whose protocol is written in Python.
+cdef class PolledProtocol(Polled):
+    cdef object protocol
+
 cdef class Poller:
     cdef int fd                     # of the set; -1: there is none here
     cdef readonly bint in_round     # it reads: at the round's end it calls `over`

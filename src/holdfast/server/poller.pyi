@@ -12,6 +12,25 @@ class Polled:
     def adopt(self) -> None:
         """Let the poller read from now on."""
 
+class PolledProtocol(Polled):
+    """The socket of a protocol in Python: what arrives comes to its `data_received` all the same."""
+
+    def __init__(
+        self, protocol: asyncio.Protocol, transport: asyncio.BaseTransport, poller: Poller | None = None
+    ) -> None: ...
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Write what the socket takes now; the rest waits in the transport."""
+    def pause_reading(self) -> None:
+        """Leave what arrives in the socket."""
+    def resume_reading(self) -> None:
+        """Read again."""
+    def pause_writing(self) -> None:
+        """The transport holds enough."""
+    def resume_writing(self) -> None:
+        """The transport has room."""
+    def abort(self) -> None:
+        """Close now; the protocol's `connection_lost` follows."""
+
 class Poller:
     """The epoll set of one node."""
 

@@ -9,9 +9,11 @@ descriptor; what it does not take waits in the transport. What it is not: a loop
 Connections are made and closed by asyncio's transports. Where there is no epoll or no
 descriptor (macOS, the simulator) the transport reads and writes.
 
-How to read it: `Polled` is what a connection inherits, `Poller.ready` a round.
+How to read it: `Polled` is what a connection inherits, `PolledProtocol` lends it to a protocol
+written in Python, `Poller.ready` is a round.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyObject_GetBuffer, PyBuffer_Release, Py_buffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdlib cimport free, malloc
 
@@ -19,6 +21,7 @@ cdef extern from *:
     """
     #include <errno.h>
     #include <string.h>
+    #include <sys/socket.h>
     #include <unistd.h>
     #if defined(__linux__)
     #include <sys/epoll.h>
@@ -46,19 +49,25 @@ cdef extern from *:
     static int hf_poll_set(int set, int how, int descriptor, int reads) { return -1; }
     static int hf_poll_wait(int set, int* descriptors, int* reads, int most) { return 0; }
     #endif
+    /* recv and send, not read and write: the kernel's way to a socket is shorter by the layer of files. */
     static ssize_t hf_read(int descriptor, void* to, size_t most) {
         ssize_t n;
-        do n = read(descriptor, to, most); while (n < 0 && errno == EINTR);
+        do n = recv(descriptor, to, most, 0); while (n < 0 && errno == EINTR);
         return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? -2 : n;
+    }
+    static ssize_t hf_write(int descriptor, const void* p, size_t n) {
+        return send(descriptor, p, n, 0);
     }
     """
     int hf_poll_new() nogil
     int hf_poll_set(int set, int how, int descriptor, int reads) nogil
     int hf_poll_wait(int set, int* descriptors, int* reads, int most) nogil
     ssize_t hf_read(int descriptor, void* to, size_t most) nogil
+    ssize_t hf_write(int descriptor, const void* p, size_t n) nogil
+cdef extern from "errno.h":
+    int ECONNRESET
 cdef extern from "unistd.h":
     int close_descriptor "close"(int descriptor) nogil
-    ssize_t write(int descriptor, const void* p, size_t n) nogil
 
 cdef enum:
     READY_MOST = 256
@@ -128,12 +137,70 @@ cdef class Polled:
         cdef ssize_t done = 0
         if self.fd >= 0 and not self.blocked_writing and not (
                 self.keeps_more and self.transport.get_write_buffer_size()):
-            done = write(self.fd, p, n)
+            done = hf_write(self.fd, p, n)
             if done < 0:
                 done = 0        # of whatever kind: the transport will meet it again and tell
         if <size_t>done < n:
             self.transport.write(PyBytes_FromStringAndSize(p + done, n - done))
         return 0
+
+
+cdef class PolledProtocol(Polled):
+    """The socket of a protocol in Python: what arrives comes to its `data_received` all the same.
+
+    The protocol makes one in its `connection_made`, writes through it, passes its `pause_writing` and
+    `resume_writing` on, and ends the connection here and not at the transport.
+    """
+
+    def __cinit__(self, protocol, transport, Poller poller=None):
+        self.protocol = protocol
+        self.poller = poller
+        self.met(transport)
+
+    cdef int take(self, const char* p, size_t n) except -1:
+        self.protocol.data_received(PyBytes_FromStringAndSize(p, n))
+        return 0
+
+    cdef int ended(self) except -1:
+        self.abort()
+        return 0
+
+    cdef int broken(self) except -1:
+        self.abort()
+        self.protocol.connection_lost(ConnectionResetError(ECONNRESET, "Connection reset by peer"))
+        return 0
+
+    def write(self, chunk):
+        """Write what the socket takes now; the rest waits in the transport."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
+        try:
+            self.put(<const char*>view.buf, view.len)
+        finally:
+            PyBuffer_Release(&view)
+
+    def pause_reading(self):
+        """Leave what arrives in the socket."""
+        self.read_on(False)
+
+    def resume_reading(self):
+        """Read again."""
+        self.read_on(True)
+
+    def pause_writing(self):
+        """The transport holds enough."""
+        self.blocked_writing = True
+
+    def resume_writing(self):
+        """The transport has room."""
+        self.blocked_writing = False
+
+    def abort(self):
+        """Close now; the protocol's `connection_lost` follows."""
+        if not self.closed:
+            self.closed = True
+            self.left()
+            self.transport.abort()
 
 
 cdef class Poller:

@@ -4,15 +4,17 @@ Only the command line uses this: it forks and touches the file system behind the
 host's back, which a node in a test or in somebody's program must never do.
 
 How to read it: `supervision` decides who watches the process, `daemonize` leaves
-the terminal, `write_pid_file` and `remove_pid_file` frame the run.
+the terminal, `use_huge_pages` is for the memory, `write_pid_file` and `remove_pid_file` frame the run.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, MutableMapping
 
+from holdfast.engine import huge_pages
 from holdfast.server.config.checks import expand_title
 from holdfast.server.config.configuration import Configuration
 
@@ -33,6 +35,23 @@ def daemonize() -> None:
         os.dup2(nothing, stream)
     if nothing > 2:
         os.close(nothing)
+
+
+def use_huge_pages(configuration: Configuration) -> None:
+    """Let the data stand in huge pages with `disable-thp no`, where the kernel is good at it; else nothing.
+
+    Kernels before 5.8 copy all of a huge page where one byte of it is written after a fork.
+    """
+    if configuration["disable-thp"]:
+        huge_pages.use(False)
+    elif splits_huge_pages(os.uname().release):
+        huge_pages.use(True)
+
+
+def splits_huge_pages(release: str) -> bool:
+    """Tell whether a Linux of this release ("6.1.0-18-amd64") copies 4 kB of a shared huge page, not all."""
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 8)
 
 
 def write_pid_file(path: str) -> str:

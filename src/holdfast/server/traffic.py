@@ -1,7 +1,8 @@
-"""Rates: commands, bytes and loop turns a second, from samples of the counters.
+"""What INFO stats tells of work done: rates from samples of counters, and the counters of the parts.
 
-`Traffic.sample` is called ten times a second or so; a rate is the mean of the
-latest sixteen samples, as in Redis. Not here: the counters themselves.
+`Rate.sample` is called ten times a second or so; a rate is the mean of the
+latest sixteen samples, as in Redis. Not here: what the engine counts itself
+(commands, bytes of clients).
 """
 
 from __future__ import annotations
@@ -32,13 +33,22 @@ class Rate:
 
 
 class Traffic:
-    """The rates of one node that INFO stats tells."""
+    """The rates and counts of one node that INFO stats tells."""
 
     def __init__(self) -> None:
         self.commands = Rate()
         self.input = Rate()
         self.output = Rate()
+        self.replication_input = Rate()
+        self.replication_output = Rate()
         self.ticks = Rate()
+        self.replication_input_bytes = self.replication_output_bytes = 0
+        """Snapshots and stream, from the primary and to replicas."""
+        self.full_syncs = self.partial_syncs = self.partial_syncs_refused = 0
+        """How replicas were served."""
+        self.forks = 0
+        self.fork_us = 0
+        """How long the latest fork stopped the node."""
         self.tick_count = 0
         self.tick_us = 0
         """Microseconds spent between the opening and the end of ticks."""

@@ -70,12 +70,13 @@ class Sentinels:
         self.world.start(name, self._program(text))
 
     def named(self) -> dict[str, str]:
-        """Return the address that each living Sentinel gives to clients."""
-        return {
-            name: self.latest[name].sentinel.primaries[GROUP].current_address.ip
+        """Return the address that each living Sentinel gives to clients; "": it has forgotten the group."""
+        groups = {
+            name: self.latest[name].sentinel.primaries.get(GROUP)
             for name in self.names
             if name in self.latest and self.world.processes[name].running
         }
+        return {name: group.current_address.ip if group else "" for name, group in groups.items()}
 
     def _program(self, text: str) -> Callable[[Host], Awaitable[object]]:
         async def main(host: Host) -> None:

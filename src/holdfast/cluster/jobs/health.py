@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from holdfast.cluster.jobs.topology import SLOTS, Node, Picture, View, written
+from holdfast.cluster.jobs.runs import Runs
+from holdfast.cluster.jobs.topology import SLOTS, Node, Picture, View, expand, written
 
 
 class Gravity(IntEnum):
@@ -102,12 +103,12 @@ def examine(picture: Picture, facts: Mapping[str, Facts]) -> list[Finding]:
 
     for name, why in picture.unreachable.items():
         node = picture.nodes.get(name)
-        serves = node is not None and any(owner == name for owner in picture.owners.values())
+        serves = node is not None and picture.slot_count_of(name) > 0
         add(Gravity.ERROR if serves else Gravity.WARNING, "unreachable", f"{_name(picture, name)}: {why}")
-    uncovered = [slot for slot in range(SLOTS) if slot not in picture.owners]
+    uncovered = expand(picture.owners.without(SLOTS))
     if uncovered:
         add(Gravity.ERROR, "uncovered", f"{len(uncovered)} slots are served by nobody: {written(uncovered)}")
-    for names, slots in _together({s: c for s, c in picture.claims.items() if len(c) > 1}).items():
+    for names, slots in _together(picture.claims).items():
         who = " and ".join(_name(picture, name) for name in names)
         add(Gravity.ERROR, "two-owners", f"{who} each say that slots {written(slots)} are theirs")
     _examine_marks(picture, found)
@@ -148,7 +149,7 @@ def shards(picture: Picture, facts: Mapping[str, Facts]) -> list[Shard]:
     """Describe every shard, in the order of slots."""
     leads = list(picture.primaries)
     known = {node.id for node in leads}
-    owners = set(picture.owners.values())
+    owners = {owner for _, _, owner in picture.owners.runs}
     leads += [picture.nodes[name] for name in sorted(owners - known) if name in picture.nodes]
     described = []
     for primary in leads:
@@ -161,7 +162,7 @@ def shards(picture: Picture, facts: Mapping[str, Facts]) -> list[Shard]:
             replicas.append(Replica(node, lag, state))
         view = picture.views.get(primary.id)
         described.append(Shard(
-            primary, len(picture.slots_of(primary.id)), own.keys if own else None, tuple(replicas),
+            primary, picture.slot_count_of(primary.id), own.keys if own else None, tuple(replicas),
             promise(primary, [each.node for each in replicas], facts),
             len(view.migrating) + len(view.importing) if view else 0,
         ))  # fmt: skip
@@ -205,8 +206,8 @@ def _examine_marks(picture: Picture, found: list[Finding]) -> None:
 
 def _examine_views(picture: Picture, found: list[Finding]) -> None:
     for name, view in picture.views.items():
-        wrong = [slot for slot in range(SLOTS) if view.owners.get(slot) != picture.owners.get(slot)]
-        if wrong:
+        if view.owners != picture.owners:
+            wrong = [slot for slot in range(SLOTS) if view.owners.get(slot) != picture.owners.get(slot)]
             text = f"{_name(picture, name)} sees other owners of {len(wrong)} slots: {written(wrong)}"
             found.append(Finding(Gravity.WARNING, "disagree", text))
         strangers = [other for other in picture.views if other not in view.nodes]
@@ -224,10 +225,12 @@ def _examine_flags(picture: Picture, view: View, found: list[Finding]) -> None:
             found.append(Finding(Gravity.WARNING, "suspected", text))
 
 
-def _together(claims: Mapping[int, tuple[str, ...]]) -> dict[tuple[str, ...], list[int]]:
+def _together(claims: Runs[tuple[str, ...]]) -> dict[tuple[str, ...], list[int]]:
+    """Return the slots that more than one claims, by who does."""
     groups: dict[tuple[str, ...], list[int]] = {}
-    for slot, names in claims.items():
-        groups.setdefault(names, []).append(slot)
+    for first, last, names in claims.runs:
+        if len(names) > 1:
+            groups.setdefault(names, []).extend(range(first, last + 1))
     return groups
 
 

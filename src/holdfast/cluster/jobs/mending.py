@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from holdfast.cluster.jobs.topology import SLOTS, Picture
+from holdfast.cluster.jobs.topology import SLOTS, Picture, expand
 
 
 class Kind(Enum):
@@ -60,21 +60,27 @@ class Case:
 def cases(picture: Picture, keys: Mapping[str, Mapping[int, int]]) -> list[Case]:
     """Return the slots with which something is wrong. `keys`: node: slot: count, where not 0."""
     alive = {node.id: picture.views[node.id] for node in picture.primaries}
+    unserved = picture.owners.without(SLOTS)
+    unserved += [(first, last) for first, last, owner in picture.owners.runs if owner not in alive]
+    looked_at = set(expand(unserved))
+    for view in alive.values():
+        looked_at.update(view.migrating, view.importing)
+    for name in keys.keys() & alive.keys():
+        looked_at.update(slot for slot in keys[name] if picture.owners.get(slot) != name)
     made = []
-    for slot in range(SLOTS):
+    for slot in sorted(looked_at):
         owner = picture.owners.get(slot, "")
         migrating = {name: view.migrating[slot] for name, view in alive.items() if slot in view.migrating}
         importing = {name: view.importing[slot] for name, view in alive.items() if slot in view.importing}
         held = {name: counts[slot] for name, counts in keys.items() if counts.get(slot) and name in alive}
-        strays = [name for name in held if name != owner]
-        if migrating or importing or strays or owner not in alive:
+        if migrating or importing or owner not in alive or held.keys() - {owner}:
             made.append(Case(slot, owner, owner in alive, migrating, importing, held))
     return made
 
 
 def remedies(found: list[Case], picture: Picture) -> list[Remedy]:
     """Decide what to do, in the order in which it is to be done."""
-    load = {node.id: len(picture.slots_of(node.id)) for node in picture.primaries}
+    load = {node.id: picture.slot_count_of(node.id) for node in picture.primaries}
     decided: list[Remedy] = []
     for case in found:
         if case.owner and case.owner_answers:

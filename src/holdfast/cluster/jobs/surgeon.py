@@ -6,7 +6,7 @@ How to read it: `facts_of` and `keys_of` ask; `Surgeon.run` does remedies kind b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from holdfast.cluster.jobs.balance import Move
 from holdfast.cluster.jobs.contact import Contact
@@ -42,8 +42,10 @@ async def facts_of(contact: Contact, picture: Picture) -> dict[str, Facts]:
     return {name: facts for name, facts in zip(names, asked, strict=True) if facts is not None}
 
 
-async def keys_of(contact: Contact, picture: Picture, *, strays: bool) -> dict[str, dict[int, int]]:
-    """Count the keys of each primary in open slots, and (`strays`) in all that are not its own.
+async def keys_of(
+    contact: Contact, picture: Picture, *, strays: bool, among: Iterable[int] = range(SLOTS)
+) -> dict[str, dict[int, int]]:
+    """Count the keys of each primary in open slots, and (`strays`) in those `among` all that are not its own.
 
     Returns node: slot: count, without zeros. Raises NodeLost, and Refused where a node cannot say it.
     """
@@ -51,7 +53,8 @@ async def keys_of(contact: Contact, picture: Picture, *, strays: bool) -> dict[s
 
     async def count(name: str) -> dict[int, int]:
         line = await contact.line(name)
-        slots = [s for s in range(SLOTS) if s in open_slots or (strays and picture.owners.get(s) != name)]
+        others = set(among).difference(picture.slots_of(name)) if strays else set()
+        slots = sorted(open_slots | others)
         counts: dict[int, int] = {}
         for start in range(0, len(slots), COUNTED_AT_A_TIME):
             some = slots[start : start + COUNTED_AT_A_TIME]
@@ -67,9 +70,14 @@ async def keys_of(contact: Contact, picture: Picture, *, strays: bool) -> dict[s
     return dict(zip(names, await asyncio.gather(*map(count, names)), strict=True))
 
 
-async def cases_of(contact: Contact, picture: Picture, *, strays: bool) -> list[Case]:
-    """Return slots with which something is wrong, stray keys if asked for. Raises NodeLost, Refused."""
-    return cases(picture, await keys_of(contact, picture, strays=strays))
+async def cases_of(
+    contact: Contact, picture: Picture, *, strays: bool, among: Iterable[int] = range(SLOTS)
+) -> list[Case]:
+    """Return slots with which something is wrong; stray keys, if asked for, are looked for `among` these.
+
+    Raises NodeLost, Refused.
+    """
+    return cases(picture, await keys_of(contact, picture, strays=strays, among=among))
 
 
 class Surgeon:

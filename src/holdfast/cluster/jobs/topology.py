@@ -9,10 +9,11 @@ Source: https://redis.io/commands/cluster-nodes/
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+
+from holdfast.cluster.jobs.runs import Runs, overlay
 
 SLOTS = 16384
 BUS_ABOVE = 10000
@@ -77,9 +78,10 @@ class View:
     """Slot: from which node this one is taking it."""
 
     @cached_property
-    def owners(self) -> Mapping[int, str]:
+    def owners(self) -> Runs[str]:
         """Return each slot's owner, as this node sees it."""
-        return {slot: node.id for node in self.nodes.values() for slot in expand(node.ranges)}
+        cut = overlay((node.id, node.ranges) for node in self.nodes.values() if node.ranges)
+        return Runs((first, last, names[-1]) for first, last, names in cut)
 
     @property
     def me(self) -> Node:
@@ -153,34 +155,32 @@ class Picture:
         return known
 
     @cached_property
-    def claims(self) -> Mapping[int, tuple[str, ...]]:
+    def claims(self) -> Runs[tuple[str, ...]]:
         """Return who says of himself that a slot is his; the highest epoch first."""
-        claims: dict[int, list[Node]] = {}
-        for view in self.views.values():
-            if view.me.is_primary:
-                for slot in expand(view.me.ranges):
-                    claims.setdefault(slot, []).append(view.me)
-        for name in self.unreachable:
-            # It cannot be asked: the others' words stand for its own.
-            for slot, count in Counter(
-                slot
-                for view in self.views.values()
-                if name in view.nodes
-                for slot in expand(view.nodes[name].ranges)
-            ).items():
-                if count * 2 > len(self.views) and slot not in claims and name in self.nodes:
-                    claims[slot] = [self.nodes[name]]
-        return {
-            slot: (each[0].id,)
-            if len(each) == 1
-            else tuple(node.id for node in sorted(each, key=lambda node: (-node.epoch, node.id)))
-            for slot, each in claims.items()
-        }
+        living = sorted(
+            (view.me for view in self.views.values() if view.me.is_primary),
+            key=lambda node: (-node.epoch, node.id),
+        )
+        layers = [((True, node.id), node.ranges) for node in living]
+        # Who cannot be asked: the others' words stand for its own, where no living node claims the slot.
+        layers += [
+            ((False, name), self._ranges_by_majority(name)) for name in self.unreachable if name in self.nodes
+        ]
+        return Runs(
+            (first, last, tuple(name for answers, name in who if answers) or (who[0][1],))
+            for first, last, who in overlay(layers)
+        )
+
+    def _ranges_by_majority(self, name: str) -> tuple[tuple[int, int], ...]:
+        """Return what most of those that answer say a node has."""
+        words = (view.nodes[name].ranges for view in self.views.values() if name in view.nodes)
+        cut = overlay(enumerate(words))
+        return tuple((first, last) for first, last, by in cut if len(by) * 2 > len(self.views))
 
     @cached_property
-    def owners(self) -> Mapping[int, str]:
+    def owners(self) -> Runs[str]:
         """Return each served slot's owner: the claim with the highest epoch."""
-        return {slot: names[0] for slot, names in self.claims.items()}
+        return Runs((first, last, names[0]) for first, last, names in self.claims.runs)
 
     @cached_property
     def primaries(self) -> list[Node]:
@@ -195,7 +195,11 @@ class Picture:
 
     def slots_of(self, name: str) -> list[int]:
         """Return the slots of a node, ascending."""
-        return sorted(slot for slot, owner in self.owners.items() if owner == name)
+        return expand(self.owners.ranges_of(name))
+
+    def slot_count_of(self, name: str) -> int:
+        """Return how many slots a node has."""
+        return sum(last - first + 1 for first, last in self.owners.ranges_of(name))
 
     def replicas_of(self, name: str) -> list[Node]:
         """Return who follows a node."""

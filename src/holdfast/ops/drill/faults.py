@@ -13,15 +13,19 @@ namespaces, so it is done only to deployments that run in them (`namespaces`).
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from holdfast.ops import control
 from holdfast.ops.drill import namespaces
 from holdfast.ops.leadership import named_primary
-from holdfast.ops.orders import OrderFailed, cluster_view, switch_over
+from holdfast.ops.orders import OrderFailed, cluster_view
 from holdfast.ops.picture import Health, take
+from holdfast.ops.shard_changes import owner_of
+from holdfast.ops.switchover import switch_over
 from holdfast.ops.topology import Form, Topology
 from holdfast.ops.wire import Address, Refused, WireError, connected
 
@@ -62,9 +66,12 @@ class CannotBreak(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """What was done. `heal` None: it heals by itself."""
+    """What was done, and when, in seconds since 1970. `heal` None: it heals by itself."""
 
     what: str
+    primary: Address
+    """Who led the keys of the drill until then."""
+    at: float
     heal: Callable[[], Awaitable[None]] | None = None
 
 
@@ -80,14 +87,12 @@ async def victim_of(topology: Topology, key: str) -> Address:
     try:
         async with connected(topology.data[0][1], topology.password) as wire:
             slot = int(str(await wire.ask("CLUSTER", "KEYSLOT", key)))
-        for each in await cluster_view(topology):
-            for part in each.slots:
-                first, _, last = part.partition("-")
-                if int(first) <= slot <= int(last or first):
-                    return each.address
+        owner = owner_of(await cluster_view(topology), slot)
     except (WireError, Refused, OrderFailed) as error:
         raise CannotBreak(str(error)) from error
-    raise CannotBreak("nobody serves the keys of the drill")
+    if owner is None:
+        raise CannotBreak("nobody serves the keys of the drill")
+    return owner.address
 
 
 def refusal(fault: Fault, topology: Topology) -> str:
@@ -107,16 +112,18 @@ async def inject(fault: Fault, topology: Topology, key: str) -> Injected:
     """Break something. Raises `CannotBreak`."""
     try:
         primary = await victim_of(topology, key)
-        name = topology.names[str(primary)]
+        name, at = topology.names[str(primary)], time.time()
         if fault is Fault.SWITCHOVER:
             done = await switch_over(topology, _replica_in_shard(await cluster_replicas(topology, primary)))
-            return Injected(f"{done.old} handed over to {done.new}")
+            return Injected(f"{done.old} handed over to {done.new}", primary, at)
         if fault is Fault.ROLLING:
-            return Injected(await _rolling(topology, primary))
+            return Injected(await _rolling(topology, primary), primary, at)
         if fault is Fault.PARTITION:
             await namespaces.cut(primary.host)
             return Injected(
                 f"the host of {name} ({primary.host}) was cut off from the network",
+                primary,
+                at,
                 lambda: _back(topology, primary, key, lambda: namespaces.mend(primary.host)),
             )
         if topology.own is not None:
@@ -142,22 +149,26 @@ async def cluster_replicas(topology: Topology, primary: Address) -> list[Address
 async def _to_ours(fault: Fault, topology: Topology, primary: Address, name: str, key: str) -> Injected:
     directory = topology.own
     assert directory is not None
+
+    async def order(do: str, process: str, **fields: Any) -> float:
+        return float((await control.request(directory, do, process=process, **fields))["at"])
+
     if fault is Fault.KILL:
-        await control.request(directory, "signal", process=name, signal="KILL")
-        return Injected(f"{name} was killed")
+        at = await order("signal", name, signal="KILL")
+        return Injected(f"{name} was killed", primary, at)
     if fault is Fault.RESTART_EMPTY:
-        await control.request(directory, "restart", process=name, crash=True, empty=True)
-        return Injected(f"{name} was killed, and its disk emptied before it came back")
+        at = await order("restart", name, crash=True, empty=True)
+        return Injected(f"{name} was killed, and its disk emptied before it came back", primary, at)
     if fault is Fault.KILL_SENTINEL:
         sentinel = topology.sentinels[0][0]
-        await control.request(directory, "signal", process=sentinel, signal="KILL")
-        return Injected(f"{sentinel} was killed")
+        at = await order("signal", sentinel, signal="KILL")
+        return Injected(f"{sentinel} was killed", primary, at)
 
     async def go_on() -> None:
-        await control.request(directory, "signal", process=name, signal="CONT")
+        await order("signal", name, signal="CONT")
 
-    await control.request(directory, "signal", process=name, signal="STOP")
-    return Injected(f"{name} was stopped", lambda: _back(topology, primary, key, go_on))
+    at = await order("signal", name, signal="STOP")
+    return Injected(f"{name} was stopped", primary, at, lambda: _back(topology, primary, key, go_on))
 
 
 async def _back(topology: Topology, old: Address, key: str, heal: Callable[[], Awaitable[None]]) -> None:
@@ -181,12 +192,13 @@ async def _back(topology: Topology, old: Address, key: str, heal: Callable[[], A
 async def _to_others(fault: Fault, topology: Topology, primary: Address, name: str) -> Injected:
     """Break what has no supervisor of ours; it was said that it may lose data."""
     target = topology.sentinels[0][1] if fault is Fault.KILL_SENTINEL else primary
+    at = time.time()
     if fault is Fault.PAUSE:
         async with connected(target, topology.password, timeout_s=1.0) as wire:
             try:
                 await wire.ask("DEBUG", "SLEEP", 10, timeout_s=0.2)
             except WireError:
-                return Injected(f"{name} sleeps for 10 s (DEBUG SLEEP)")
+                return Injected(f"{name} sleeps for 10 s (DEBUG SLEEP)", primary, at)
             raise CannotBreak(f"{name} did not sleep")
     async with connected(target, topology.password) as wire:
         with_words = ("SHUTDOWN",) if fault is Fault.KILL_SENTINEL else ("SHUTDOWN", "NOSAVE", "NOW", "FORCE")
@@ -194,7 +206,8 @@ async def _to_others(fault: Fault, topology: Topology, primary: Address, name: s
             await wire.ask(*with_words)
         except WireError:
             pass  # that it is gone is the answer
-    return Injected(f"{topology.names[str(target)]} was shut down ({' '.join(with_words)})")
+    what = f"{topology.names[str(target)]} was shut down ({' '.join(with_words)})"
+    return Injected(what, primary, at)
 
 
 async def _rolling(topology: Topology, primary: Address) -> str:

@@ -1,17 +1,15 @@
 """From what was said and seen to the phases of a failover, in milliseconds after the fault. Pure.
 
-What it is: which event of a Sentinel, or line of a node's log, ends which phase; the longest
-pause between acknowledgements. What it is not: the collecting.
+What it is: which event of a Sentinel, or change in a cluster node's map, ends which phase; the
+longest pause between acknowledgements. What it is not: the collecting (`holdfast.ops.watch`).
 
-How to read it: `PHASES` names them in order; `from_events` for Sentinels, `from_log` for
-clusters, `longest_gap_ms` for what clients saw.
+How to read it: `PHASES` names them in order; `from_events` for Sentinels, `from_looks` for
+clusters, `longest_gap` for what clients saw.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -32,16 +30,6 @@ _ENDED_BY = {
     "+promoted-slave": "promoted",
     "+switch-master": "promoted",
 }
-_LOG_STAMP = re.compile(r"(\d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d)\.(\d{3}) [*#.-] (.*)")
-_LOG_WORDS = (
-    ("Marking node", "agreed"),
-    ("FAIL message received", "agreed"),
-    ("Failover election won", "leader"),
-    ("configEpoch set to", "promoted"),
-    ("MASTER MODE enabled", "promoted"),
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Gap:
     """The longest time without an acknowledgement; times in seconds since 1970."""
@@ -82,19 +70,27 @@ def from_events(happenings: Iterable[Happening], fault: float) -> dict[str, floa
     return found
 
 
-def from_log(texts: Iterable[str], fault: float) -> dict[str, float]:
-    """Return when each phase ended, by the logs of cluster nodes."""
+def from_looks(
+    happenings: Iterable[Happening], fault: float, victim: str, members: int
+) -> dict[str, float]:
+    """Return when each phase ended, by the maps of so many cluster nodes; `victim` led before.
+
+    The election's winner is the first who knows that it leads: there is a leader. When most nodes
+    know it, it is promoted.
+    """
     found: dict[str, float] = {}
-    for text in texts:
-        for line in text.splitlines():
-            stamp = _LOG_STAMP.search(line)
-            if stamp is None:
-                continue
-            at = time.mktime(time.strptime(stamp[1], "%d %b %Y %H:%M:%S")) + int(stamp[2]) / 1000
-            phase = next((phase for words, phase in _LOG_WORDS if words in stamp[3]), None)
-            if phase is not None and at >= fault - 0.001:
-                after_ms = max(0.0, (at - fault) * 1000)
-                found[phase] = min(found.get(phase, after_ms), after_ms)
-    if "leader" in found:
-        found.setdefault("promoted", found["leader"])
+    knowing: set[str] = set()
+    for each in happenings:
+        if each.at < fault or each.payload != victim:
+            continue
+        after_ms = (each.at - fault) * 1000
+        if each.event in ("+pfail", "+fail") and "leader" not in found:
+            found.setdefault("seen", after_ms)
+        if each.event == "+fail" and "leader" not in found:
+            found.setdefault("agreed", after_ms)
+        if each.event == "+leads":
+            found.setdefault("leader", after_ms)
+            knowing.add(each.source)
+            if len(knowing) > members // 2:
+                found.setdefault("promoted", after_ms)
     return found

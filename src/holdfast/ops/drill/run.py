@@ -19,17 +19,19 @@ from dataclasses import dataclass
 
 from holdfast.ops import control
 from holdfast.ops.drill import faults, phases
-from holdfast.ops.drill.faults import CannotBreak, Fault
+from holdfast.ops.drill.faults import CannotBreak, Fault, Injected
 from holdfast.ops.drill.report import Report, made_of
 from holdfast.ops.drill.workload import Workload
-from holdfast.ops.happenings import Happening
+from holdfast.ops.happenings import Happening, Repeated
 from holdfast.ops.leadership import asked
 from holdfast.ops.picture import Health, Picture, take
 from holdfast.ops.topology import Form, Topology
-from holdfast.ops.watch import Repeated, listen
+from holdfast.ops.watch import listen
 from holdfast.ops.wire import WireError, pairs
 
 POLL_S = 0.05
+LOOK_S = 0.01
+"""How often the nodes of a cluster are looked at: phases are known as exactly as that."""
 STEADY_WRITES = 30
 BEGIN_LIMIT_S = 15.0
 
@@ -54,14 +56,12 @@ async def drill(topology: Topology, fault: Fault, scope: Scope, tell: Callable[[
     reason = faults.refusal(fault, topology)
     if reason:
         raise DrillFailed(reason)
-    picture = await take(topology)
-    if picture.health is not Health.OK:
-        raise DrillFailed(f"not healthy before the drill: {'; '.join(picture.problems)}")
+    picture = await _healthy(topology)
     run = f"{os.getpid()}-{int(time.time())}"
     workload = Workload(topology, run, scope.writers, scope.readers)
     heard: list[Happening] = []
     all_heard = asyncio.Event()
-    listening = asyncio.create_task(listen(topology, heard.append, all_heard))
+    listening = asyncio.create_task(listen(topology, heard.append, all_heard, LOOK_S))
     try:
         async with asyncio.timeout(BEGIN_LIMIT_S):
             await all_heard.wait()
@@ -71,10 +71,15 @@ async def drill(topology: Topology, fault: Fault, scope: Scope, tell: Callable[[
             while not workload.all_write(STEADY_WRITES, began):
                 await asyncio.sleep(POLL_S)
         await asyncio.sleep(scope.before_s)  # what is usual is measured, too
-        fault_at = time.time()
         tell(faults.FAULTS[fault])
         injected = await faults.inject(fault, topology, workload.writers[0].register)
+        fault_at = injected.at
+        is_told = fault is Fault.SWITCHOVER or (topology.own is not None and fault is not Fault.PARTITION)
+        if not is_told:  # by a supervisor or by Sentinels
+            heard.append(Happening(fault_at, "drill", injected.what))
         healing = asyncio.ensure_future(injected.heal()) if injected.heal else None
+        if healing is not None and not is_told:
+            healing.add_done_callback(lambda _: heard.append(Happening(time.time(), "drill", "it is back")))
         broken_at = time.time() if fault in (Fault.SWITCHOVER, Fault.ROLLING) else fault_at
         wrong = await _recovered(topology, workload, broken_at, healing, scope.recovery_limit_s)
         tell(f"it does not become well again: {wrong}" if wrong else "all is well again")
@@ -106,13 +111,23 @@ async def drill(topology: Topology, fault: Fault, scope: Scope, tell: Callable[[
         ended_at,
         _described(topology, picture),
         await _settings(topology, scope),
-        _phases(topology, happenings, fault_at),
+        _phases(topology, happenings, injected),
         workload.writers,
         workload.readers,
         lost,
         workload.record.errors.most_common(10),
         [each for each in happenings if each.at >= fault_at - 0.5 and repeated.is_news(each)],
     )
+
+
+async def _healthy(topology: Topology) -> Picture:
+    """Wait until all is well, as a drill just before may still be mending. Raises `DrillFailed`."""
+    deadline = time.monotonic() + BEGIN_LIMIT_S
+    while (picture := await take(topology)).health is not Health.OK:
+        if time.monotonic() > deadline:
+            raise DrillFailed(f"not healthy before the drill: {'; '.join(picture.problems)}")
+        await asyncio.sleep(POLL_S)
+    return picture
 
 
 async def _recovered(
@@ -122,7 +137,7 @@ async def _recovered(
     healing: asyncio.Future[None] | None,
     limit_s: float,
 ) -> str:
-    """Wait until all members are well and all writers write; return what is still wrong."""
+    """Wait until all members that come back are well and all writers write; return what is still wrong."""
     wrong = ""
     try:
         async with asyncio.timeout(limit_s):
@@ -132,7 +147,11 @@ async def _recovered(
                 picture = await take(topology)
                 wrong = "; ".join(picture.problems) or "not all clients can write"
                 all_write = workload.all_write(STEADY_WRITES, max(since, time.time() - 1.0))
-                if all_write and picture.health is Health.OK:
+                # What has no supervisor of ours and does not heal is not started again by us.
+                is_well = picture.health is Health.OK or (
+                    topology.own is None and healing is None and picture.health is Health.DEGRADED
+                )
+                if all_write and is_well:
                     return ""
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
@@ -149,13 +168,10 @@ async def _of_supervisor(topology: Topology, since: float) -> list[Happening]:
     return [Happening(at, source, text) for at, source, text in told["happenings"] if at >= since - 0.5]
 
 
-def _phases(topology: Topology, happenings: list[Happening], fault_at: float) -> dict[str, float]:
-    if topology.form is Form.SENTINEL:
-        return phases.from_events(happenings, fault_at)
-    if topology.own is None:
-        return {}
-    logs = [topology.own.read_text(topology.own.log_path(name)) for name, _ in topology.data]
-    return phases.from_log(logs, fault_at)
+def _phases(topology: Topology, happenings: list[Happening], injected: Injected) -> dict[str, float]:
+    if topology.form is Form.CLUSTER:
+        return phases.from_looks(happenings, injected.at, str(injected.primary), len(topology.data))
+    return phases.from_events(happenings, injected.at)
 
 
 def _described(topology: Topology, picture: Picture) -> str:

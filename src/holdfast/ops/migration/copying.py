@@ -40,10 +40,8 @@ class Nodes:
         self._single, self._password = single, password
         self._owners: dict[int, Address] = {}
         for each in cluster:
-            for part in each.slots:
-                first, _, last = part.partition("-")
-                for slot in range(int(first), int(last or first) + 1):
-                    self._owners[slot] = each.address
+            for first, last in each.ranges:
+                self._owners.update(dict.fromkeys(range(first, last + 1), each.address))
         self._wires: dict[Address, Wire] = {}
 
     @property

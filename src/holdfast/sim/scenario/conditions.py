@@ -102,14 +102,14 @@ def has_keys(stage: Stage, name: str, count: str) -> bool:
 def full_syncs(stage: Stage, name: str, count: str) -> bool:
     """It has sent so many whole copies since its start."""
     mine = replication(stage, name)
-    return mine is not None and mine.line.full_syncs == int(count)
+    return mine is not None and mine.node.traffic.full_syncs == int(count)
 
 
 @CONDITIONS.form("{name:NAME} has done {count:COUNT} partial syncs")
 def partial_syncs(stage: Stage, name: str, count: str) -> bool:
     """It has let so many replicas continue since its start."""
     mine = replication(stage, name)
-    return mine is not None and mine.serving.partial_accepted == int(count)
+    return mine is not None and mine.node.traffic.partial_syncs == int(count)
 
 
 @CONDITIONS.form("{name:NAME} refuses its primary")

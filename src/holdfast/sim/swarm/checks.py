@@ -30,7 +30,7 @@ from holdfast.sim.swarm import files
 from holdfast.sim.swarm.history import History, Operation, Outcome, Promotion
 from holdfast.sim.swarm.linearizability import first_violation
 from holdfast.sim.swarm.manager import Epochs
-from holdfast.sim.swarm.sentinel_checks import lease_was_broken
+from holdfast.sim.swarm.sentinel_checks import Configurations, lease_was_broken, under_lease
 
 NO_SUCH_KEY = "0" * 40
 MEMORY_LIMIT_BYTES = 64 << 20
@@ -67,9 +67,12 @@ class Checks:
         self.promise = promise
         self.violations: list[str] = []
         self.sentinels: Sentinels | None = None
+        self._configurations = Configurations(self.object)
         self._without_memory: set[str] = set()
         self.losses_allowed = 0
         """Promotions that lost history openly: all that was acknowledged had lost its memory."""
+        self._lost_at = 0.0
+        """When history was last lost openly: what was asked before that may be missing."""
         self._lossy_epochs: set[int] = set()
         self._primaries: dict[int, str] = {}
         self._warnings_read = 0
@@ -83,8 +86,14 @@ class Checks:
 
     def watch(self) -> None:
         """Look at every node, its warnings and what clients were told since the last time."""
-        for name, node in self.nodes.all_serving().items():
+        serving = self.nodes.all_serving()
+        for name, node in serving.items():
             self._look_at(name, node)
+        if self.sentinels is not None:
+            self._configurations.look(self.sentinels)
+            leading = under_lease(serving) if self._is_under_lease else []
+            if len(leading) > 1:
+                self.object(f"{' and '.join(leading)} take writes under a lease at the same time")
         self._read_warnings()
         self._read_operations()
 
@@ -149,6 +158,11 @@ class Checks:
                 self.object(f"{each.client} was told by {each.node}: {each.error}")
         self._operations_read = len(operations)
 
+    @property
+    def _is_under_lease(self) -> bool:
+        """Whether the lease alone keeps primaries apart, and has begun."""
+        return self.sentinels is not None and not self.promise.needed and self._leased_since is not None
+
     # ---- moments ----
 
     def promoted(self, promotion: Promotion) -> None:
@@ -156,13 +170,14 @@ class Checks:
         if promotion.may_lose_writes:
             self.lost_openly(promotion.epoch)
             return
-        if self.promise.keeps_acknowledged and not self.losses_allowed:
+        if self.promise.keeps_acknowledged:
             self.judge_loss(
                 promotion.node, self.history.operations, f"when it was promoted in epoch {promotion.epoch}"
             )
 
     def lost_openly(self, epoch: int) -> None:
         """A node leads in an epoch by an order that says aloud that acknowledged writes may be lost."""
+        self._lost_at = self.nodes.world.now
         if epoch not in self._lossy_epochs and self.history.acknowledged("write", "pair", "set", "incr"):
             self._lossy_epochs.add(epoch)
             self.losses_allowed += 1
@@ -173,6 +188,7 @@ class Checks:
         is_first = not self.history.promotions  # later ones wait for a leader, who says what may be lost
         if self.sentinels and is_first and len(self._without_memory) > self.promise.needed:
             self.losses_allowed += 1
+            self._lost_at = self.nodes.world.now
         lost_power = self.nodes.world.hosts[name].interface.down
         may_tear = lost_power and self.nodes.settings[name].get("appendfsync") != "always"
         for wrong in files.wrong_files(self.nodes.world.hosts[name].disk, may_tear=may_tear):
@@ -250,7 +266,7 @@ class Checks:
         serving = self.nodes.all_serving()
         primaries = [name for name, node in serving.items() if not node.replication.is_replica]
         keeps = self.promise.keeps_acknowledged or self.promise.keeps_synced
-        if is_converged and primaries and keeps and not self.losses_allowed:
+        if is_converged and primaries and keeps:
             self.judge_loss(primaries[0], self.history.operations, "at the end")
         for name, node in serving.items():
             self._judge_pairs(name, node)
@@ -262,10 +278,11 @@ class Checks:
                 self.object(f"the history of {key} is not linearizable")
 
     def judge_loss(self, name: str, operations: Iterable[Operation], when: str) -> None:
-        """Every acknowledged write must be there."""
+        """Every acknowledged write must be there, but for those asked before history was lost openly."""
         engine = self.nodes.latest[name].engine
         for each in operations:
-            if each.outcome is not Outcome.OK or each.kind not in ("write", "pair"):
+            is_promised = each.outcome is Outcome.OK and each.began > self._lost_at
+            if not is_promised or each.kind not in ("write", "pair"):
                 continue
             key = each.key if each.kind == "write" else f"x:{each.key}"
             if digest_of_value(engine, 0, key.encode()) == NO_SUCH_KEY:
@@ -289,7 +306,8 @@ class Checks:
     def _judge_epochs(self) -> None:
         """No write asked after a newer primary has acknowledged is acknowledged by an older one."""
         if not self.promise.keeps_acknowledged:
-            if self.sentinels is not None and not self.promise.needed and self._leased_since is not None:
+            if self._is_under_lease:
+                assert self._leased_since is not None
                 writes = self.history.acknowledged("write", "pair", "set", "incr")
                 if broken := lease_was_broken(writes, self._leased_since):
                     self.object(broken)

@@ -99,7 +99,8 @@ def draw_with_sentinels(seed: int, *, fault_seconds: float = SENTINEL_FAULT_SECO
     count = luck.choice((3, 3, 5))
     lone = "min-replicas-to-ack 0" in settings
     # A lease that is longer than down-after: every wait for its end is needed.
-    lease = " and lease 4 s" if lone and random.Random(f"swarm/sentinel/{seed}/lease").random() < 0.5 else ""
+    lease_luck = random.Random(f"swarm/sentinel/{seed}/lease")
+    lease = " and lease 4 s" if lone and lease_luck.random() < 0.5 else ""
     begins = (
         f"sentinels {count} with down-after {luck.choice(('1 s', '1 s', '3 s'))}{lease}",
         f"at {BEGIN_SECONDS:g} s clients 4 at 10 a second",
@@ -108,6 +109,8 @@ def draw_with_sentinels(seed: int, *, fault_seconds: float = SENTINEL_FAULT_SECO
     hosts = names if luck.random() < 0.4 else everybody
     faults = drawn_faults(luck, hosts, ["c1", "c2", *everybody[len(names) :]], True, fault_seconds)
     faults += drawn_breaks(luck, everybody, fault_seconds)
+    if lease:
+        faults += drawn_cut_offs(lease_luck, names, everybody, fault_seconds)
     if lone:  # a lease alone promises nothing on clocks that are further apart
         faults = [replace(each, do=nearly_true(each.do)) for each in faults]
     return Drawn(seed, names, tuple(starts), True, begins, tuple(faults), fault_seconds, 120)
@@ -172,6 +175,18 @@ def drawn_breaks(luck: random.Random, names: tuple[str, ...], seconds: float) ->
         when = BEGIN_SECONDS + luck.random() * (seconds - 1)
         size = luck.randrange(1, luck.choice((50, 1000, 20000)))
         faults.append(Fault(when, f"break {one} to {two} after {size} bytes"))
+    return faults
+
+
+def drawn_cut_offs(
+    luck: random.Random, names: tuple[str, ...], everybody: tuple[str, ...], seconds: float
+) -> list[Fault]:
+    """Return nodes of data that nobody but their clients reaches, for longer than their death is doubted."""
+    faults = []
+    for _ in range(luck.choice((1, 2, 3))):
+        one, when = luck.choice(names), BEGIN_SECONDS + luck.random() * (seconds - 10)
+        rest = ", ".join(each for each in everybody if each != one)
+        faults.append(Fault(when, f"partition {one} from {rest}", "heal all", when + 2 + luck.random() * 6))
     return faults
 
 

@@ -110,9 +110,9 @@ def _observe_serving(checks: Checks, name: str, node: ServerNode) -> None:
 
     def answer(session: Session, words: list[bytes]) -> object:
         history, backlog = stream.history, stream.backlog
-        refused = serving.partial_refused
+        refused = node.traffic.partial_syncs_refused
         reply = psync(session, words)
-        if serving.partial_refused == refused or backlog is None or len(words) < 3:
+        if node.traffic.partial_syncs_refused == refused or backlog is None or len(words) < 3:
             return reply
         asked, byte = words[1].decode("latin-1"), int(words[2])
         kept = backlog.first_byte <= byte <= history.offset + 1

@@ -1,20 +1,22 @@
-"""The judges of Sentinels: one vote an epoch each, one leader an epoch, no two primaries under a lease.
+"""The judges of Sentinels: votes, leaders, configurations, and no two primaries under a lease.
 
 What this is: what is watched where Sentinels lead, beside `checks`. What it is not: faults
 (`sentinel_mutations`), or what a node tells of fences and promotions (`observers`).
 
-How to read it: `observe` hears each Sentinel's events as they leave, after the file was written;
-`lease_was_broken` judges the clients' history where no acknowledgements stand behind writes.
+How to read it: `Elections` hears each Sentinel's events as they leave, after the file was written;
+`Configurations` looks at whom each names. Two judge the lease where no acknowledgements stand behind
+writes: `under_lease` each moment, `lease_was_broken` the clients' history.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from holdfast.node.sentinel import SentinelNode
+from holdfast.node.server import ServerNode
 from holdfast.sentinel.effects import Tell
-from holdfast.sim.sentinels import GROUP
+from holdfast.sim.sentinels import GROUP, Sentinels
 from holdfast.sim.swarm.history import Operation
 
 
@@ -50,6 +52,41 @@ class Elections:
             first = self._leaders.setdefault(won, name)
             if first != name:
                 self._say(f"{name} is elected in epoch {won}, and so was {first}")
+
+
+class Configurations:
+    """Whom each Sentinel names to clients, and by which configuration epoch."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """Begin with nothing named; `say` takes each violation."""
+        self._say = say
+        self._named: dict[int, str] = {}
+        self._told: dict[str, tuple[SentinelNode, int]] = {}
+
+    def look(self, sentinels: Sentinels) -> None:
+        """Look at all that live: one primary an epoch, and no way back but by a restart."""
+        for name, address in sentinels.named().items():
+            node = sentinels.latest[name]
+            if not address:
+                self._say(f"{name} has forgotten whom it watches")
+                continue
+            epoch = node.sentinel.primaries[GROUP].config_epoch
+            before, highest = self._told.get(name, (node, 0))
+            if before is node and epoch < highest:
+                self._say(f"{name} goes back from configuration {highest} to {epoch}")
+            self._told[name] = node, epoch
+            first = self._named.setdefault(epoch, address)
+            if epoch and first != address:
+                self._say(f"{name} names {address} in configuration {epoch}, and {first} was named")
+
+
+def under_lease(serving: Mapping[str, ServerNode]) -> list[str]:
+    """Return who takes writes now because a majority grants it."""
+    return [
+        name
+        for name, node in serving.items()
+        if node.replication.leads and node.replication.lease.word == "held"
+    ]
 
 
 def lease_was_broken(writes: Iterable[Operation], since: float) -> str:

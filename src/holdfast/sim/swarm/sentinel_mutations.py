@@ -19,7 +19,8 @@ from holdfast.node.sentinel_orders import SentinelOrders
 from holdfast.node.server import ServerNode
 from holdfast.replication.fence import FenceReport, PromoteOrder, Standing
 from holdfast.replication.orders import order_words
-from holdfast.sentinel.model import Failover, Instance, Primary, VoterList
+from holdfast.sentinel.hello import parse_hello
+from holdfast.sentinel.model import Failover, Instance, Primary, Sentinel, VoterList
 from holdfast.sentinel.takeover import Fetch, Lead, Wait
 from holdfast.sim.sentinels import GROUP
 from holdfast.sim.swarm.mutations import CarelessDisk, Mutation
@@ -32,6 +33,25 @@ def of_sentinels(name: str, summary: str) -> Callable[[Callable[[SentinelNode], 
 
     def declare(change: Callable[[SentinelNode], None]) -> None:
         SENTINEL_MUTATIONS[name] = Mutation(summary, adapt_sentinels=(change,))
+
+    return declare
+
+
+def before_each_look(name: str, summary: str) -> Callable[[Callable[[Sentinel, Primary], None]], None]:
+    """Declare a fault that the decorated function makes in what a Sentinel knows, before each look at it."""
+
+    def declare(change: Callable[[Sentinel, Primary], None]) -> None:
+        def put_in(node: SentinelNode) -> None:
+            machine: Any = node.machine
+            look = machine.look
+
+            def wrong(now_ms: int) -> None:
+                change(node.sentinel, node.sentinel.primaries[GROUP])
+                look(now_ms)
+
+            machine.look = wrong
+
+        SENTINEL_MUTATIONS[name] = Mutation(summary, adapt_sentinels=(put_in,))
 
     return declare
 
@@ -58,33 +78,41 @@ def promotes_stalest(node: SentinelNode) -> None:
     node.sentinel.orders = Stalest()
 
 
-class Hasty(SentinelOrders):
-    """Orders by which the set of members counts for nothing."""
-
-    def choose(self, epoch: int, leader: str, reports: Any, *more: Any) -> Lead | Fetch | Wait:
-        """Choose among those who have answered."""
-        told = [replace(each, record=None) for each in reports if isinstance(each, FenceReport)]
-        known = [each.node_id for each in told if each.is_known]
-        return super().choose(epoch, leader, told, known, *more[1:])
+Misread = Callable[[FenceReport], FenceReport]
 
 
-@of_sentinels("sentinel-promotes-hastily", "the leader counts no members: who has answered will do")
-def promotes_hastily(node: SentinelNode) -> None:
-    node.sentinel.orders = Hasty()
+class Misreading(SentinelOrders):
+    """Orders by which each report counts as something else."""
+
+    def __init__(self, misread: Misread, asks_all: bool) -> None:
+        """`asks_all`: whoever has not answered is waited for."""
+        self._misread, self._asks_all = misread, asks_all
+
+    def choose(self, epoch: int, leader: str, reports: Any, known: Any, *more: Any) -> Lead | Fetch | Wait:
+        """Choose rightly among wrong reports."""
+        told = [self._misread(each) for each in reports if isinstance(each, FenceReport)]
+        if not self._asks_all:
+            known = [each.node_id for each in told if each.is_known]
+        return super().choose(epoch, leader, told, known, *more)
 
 
-class Trusting(SentinelOrders):
-    """Orders by which every copy is whole."""
+def misreads(name: str, summary: str, misread: Misread, *, asks_all: bool) -> None:
+    """Declare a fault of a leader in what it makes of the reports."""
 
-    def choose(self, epoch: int, leader: str, reports: Any, *more: Any) -> Lead | Fetch | Wait:
-        """Choose as if nobody had lost anything."""
-        told = [replace(each, intact=each.is_known) for each in reports if isinstance(each, FenceReport)]
-        return super().choose(epoch, leader, told, *more)
+    def put_in(node: SentinelNode) -> None:
+        node.sentinel.orders = Misreading(misread, asks_all)
+
+    of_sentinels(name, summary)(put_in)
 
 
-@of_sentinels("sentinel-trusts-the-lost", "a copy that has lost what it acknowledged counts as whole")
-def trusts_the_lost(node: SentinelNode) -> None:
-    node.sentinel.orders = Trusting()
+misreads(
+    "sentinel-promotes-hastily", "the leader counts no members: who has answered will do",
+    lambda report: replace(report, record=None), asks_all=False,
+)  # fmt: skip
+misreads(
+    "sentinel-trusts-the-lost", "a copy that has lost what it acknowledged counts as whole",
+    lambda report: replace(report, intact=report.is_known), asks_all=True,
+)  # fmt: skip
 
 
 # ---- votes ----
@@ -107,36 +135,18 @@ def votes_twice(node: SentinelNode) -> None:
     sentinel.tell_text = wrong
 
 
-@of_sentinels("sentinel-counts-silence", "a candidate counts everybody's vote as its own")
-def counts_silence(node: SentinelNode) -> None:
-    sentinel: Any = node.sentinel
-    machine: Any = node.machine
-    look = machine.look
-
-    def wrong(now_ms: int) -> None:
-        primary = sentinel.primaries[GROUP]
-        if primary.failover is Failover.WAIT_START:
-            for each in primary.sentinels.values():
-                each.vote, each.vote_epoch = sentinel.my_id, primary.failover_epoch
-        look(now_ms)
-
-    machine.look = wrong
+@before_each_look("sentinel-counts-silence", "a candidate counts everybody's vote as its own")
+def counts_silence(sentinel: Sentinel, primary: Primary) -> None:
+    if primary.failover is Failover.WAIT_START:
+        for each in primary.sentinels.values():
+            each.vote, each.vote_epoch = sentinel.my_id, primary.failover_epoch
 
 
-@of_sentinels("sentinel-drops-the-dead", "a Sentinel that is down drops out of the count")
-def drops_the_dead(node: SentinelNode) -> None:
-    sentinel: Any = node.sentinel
-    machine: Any = node.machine
-    look = machine.look
-
-    def wrong(now_ms: int) -> None:
-        primary = sentinel.primaries[GROUP]
-        primary.voter_list = VoterList()
-        for name in [name for name, each in primary.sentinels.items() if each.is_sdown]:
-            del primary.sentinels[name]
-        look(now_ms)
-
-    machine.look = wrong
+@before_each_look("sentinel-drops-the-dead", "a Sentinel that is down drops out of the count")
+def drops_the_dead(sentinel: Sentinel, primary: Primary) -> None:
+    primary.voter_list = VoterList()
+    for name in [name for name, each in primary.sentinels.items() if each.is_sdown]:
+        del primary.sentinels[name]
 
 
 @of_sentinels("sentinel-skips-fsync", "a vote is given before it is on stable storage")
@@ -167,7 +177,30 @@ def leaves_strays(node: SentinelNode) -> None:
     sentinel.on_info = wrong
 
 
+@of_sentinels("sentinel-believes-anybody", "whatever another Sentinel says of the primary is believed")
+def believes_anybody(node: SentinelNode) -> None:
+    machine: Any = node.machine
+    take = machine.hello
+
+    def wrong(text: str, now_ms: int) -> None:
+        hello, primary = parse_hello(text), node.sentinel.primaries[GROUP]
+        if hello is not None and not primary.current_address.is_at(hello.primary_host, hello.primary_port):
+            primary.config_epoch = min(primary.config_epoch, hello.config_epoch - 1)
+        take(text, now_ms)
+
+    machine.hello = wrong
+
+
 # ---- the lease ----
+
+
+@before_each_look(
+    "sentinel-waits-for-no-lease", "a leader promotes before the old primary's lease has run out"
+)
+def waits_for_no_lease(sentinel: Sentinel, primary: Primary) -> None:
+    primary.granted_until_ms = 0
+    for each in primary.sentinels.values():
+        each.vote_wait_until_ms = 0
 
 
 def leads_on(name: str, node: ServerNode) -> None:

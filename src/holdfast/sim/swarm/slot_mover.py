@@ -109,9 +109,12 @@ class SlotMover:
             await contact.close()
 
     async def _finish(self, contact: Contact, settings: Settings, *, strays: bool) -> int:
-        """Finish what is half done, as `holdfast cluster fix` does; return how much there was."""
+        """Finish what is half done, as `holdfast cluster fix` does; return how much there was.
+
+        No other slots have keys than those of the tags: to count those of all takes a third of a run.
+        """
         picture = await contact.survey()
-        found = remedies(await cases_of(contact, picture, strays=strays), picture)
+        found = remedies(await cases_of(contact, picture, strays=strays, among=TAGGED), picture)
         chosen = [each for each in found if strays or not (each.risk or each.kind is Kind.COVER)]
         if chosen:
             await Surgeon(contact, Mover(contact, settings), lambda _: None).run(chosen)

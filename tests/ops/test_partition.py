@@ -12,7 +12,6 @@ import pytest
 from tests.ops.deployments import holdfast
 from tests.peers import require_peer
 
-
 FORMS = {"Sentinels": (), "cluster": ("--cluster", "3x1")}
 
 
@@ -23,7 +22,8 @@ def test_a_cut_off_primary_is_replaced_and_follows_when_it_is_back(form: str, tm
         pytest.skip("network namespaces need root")
     before = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
     page = tmp_path / "partition.html"
-    done = holdfast("drill", "partition", "--ack", "1", *FORMS[form], "--json", "--html", str(page), cwd=tmp_path)
+    words = ["drill", "partition", "--ack", "1", *FORMS[form], "--json", "--html", str(page)]
+    done = holdfast(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert report["lost"] == 0 and report["outage_is_over"]

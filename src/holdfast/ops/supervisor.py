@@ -29,7 +29,7 @@ from holdfast.ops.files_on_disk import Directory
 from holdfast.ops.happenings import Happening
 from holdfast.ops.leadership import asked
 from holdfast.ops.model import Deployment, Engine
-from holdfast.ops.plan import Planned, sentinel_file
+from holdfast.ops.plan import Kind, Planned, sentinel_file
 from holdfast.ops.starting import Slot, Starter, State, is_taken
 from holdfast.ops.wire import info_fields
 
@@ -113,12 +113,14 @@ class Supervisor:
             return
         self.is_stopping = self._starter.is_stopping = True
         data = [each for each in self.slots.values() if each.planned.is_data]
-        if len(self.slots) == len(self.everything):
-            # Nobody is left to hand over to. Where other hosts go on, the primary does hand over.
+        is_whole = len(self.slots) == len(self.everything)
+        if is_whole or not await self._can_hand_over():
             password = self.deployment.password
             addresses = [each.planned.address for each in data]
             await asked(addresses, "CONFIG", "SET", "shutdown-failover", "no", password=password)
         for kind in rules.STOP_ORDER:
+            if kind is Kind.SENTINEL and not is_whole:
+                await self._end(await self._leading(data))  # it hands over, with the votes of ours
             await self._end([each for each in self.slots.values() if each.planned.kind is kind])
         self._endings.stop()
         leading = await self._leading(data)
@@ -230,6 +232,14 @@ class Supervisor:
                 tail = "\n".join(f"  {each}" for each in lines[-5:])
                 why = f"{name} does not stay up, it {slot.ending}" if slot.ending else f"{name} {slot.note}"
                 raise CannotStart(f"{why}\n{tail}".rstrip())
+
+    async def _can_hand_over(self) -> bool:
+        """Tell whether another host could take over: most Sentinels answer, and a data node elsewhere."""
+        password = self.deployment.password
+        sentinels = [each.address for each in self.everything if each.kind is Kind.SENTINEL]
+        elsewhere = [each.address for each in self.everything if each.is_data and each.name not in self.slots]
+        voters = await asked(sentinels, "PING", password=password)
+        return len(voters) > len(sentinels) // 2 and bool(await asked(elsewhere, "PING", password=password))
 
     async def _leading(self, slots: Sequence[Slot]) -> list[Slot]:
         running = {each.planned.address: each for each in slots if each.child is not None}

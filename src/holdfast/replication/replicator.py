@@ -360,6 +360,7 @@ class Replicator:
         self.node.configuration.assign("replicaof", None)
         self.upstream.unfollow()
         self.node.engine.guard &= ~GUARD_REPLICA
+        self.node.clients.keep()
         self.node.log.role = "M"
         self.standing.is_known = True
         self.stream.begin_making()
@@ -373,6 +374,7 @@ class Replicator:
         self.refresh_guards()
 
     def _become_forwarding(self) -> None:
+        self.lease.drop()
         self.gate.close()
         self.node.log.role = "S"
         self.node.engine.guard |= GUARD_REPLICA
@@ -381,7 +383,6 @@ class Replicator:
         self.stream.keep_from_here()
         self.waiting.end_all(ROLE_CHANGED)
         blocking.refuse_parked(self.node.engine)
-        self.lease.drop()
         self.standing_changed()
 
     def _follow_target(self, host: str, port: int) -> None:
@@ -436,8 +437,8 @@ class Replicator:
     def stop_acknowledging(self) -> None:
         """Close the gate; send no acknowledgement any more."""
         self.node.deliver_effects()
+        self.lease.drop()  # while the gate still proves what it has let go in this tick
         self.gate.close()
-        self.lease.drop()
 
     def stop_writes(self) -> None:
         """Refuse writes from now on."""

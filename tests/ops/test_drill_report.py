@@ -13,6 +13,7 @@ import matplotlib.image
 import numpy
 import pytest
 
+from holdfast.ops.drill.advice import advice
 from holdfast.ops.drill.page import LEFT, RIGHT, WIDTH, page
 from holdfast.ops.drill.phases import from_events, from_looks, longest_gap
 from holdfast.ops.drill.report import BIN_MS, Report, Strip, in_words
@@ -35,6 +36,7 @@ def report(outage_ms: float = 400.0, lost: int = 0) -> Report:
         fault="kill", what="node-1 was killed", fault_at=1.0, deployment="3 data nodes <ours>",
         settings=(("quorum", "2"),), phases=(("seen", 40.0), ("agreed", 60.0), ("promoted", 300.0),
         ("first write", outage_ms)), outage_ms=outage_ms, outage_is_over=True, usual_gap_ms=3.0,
+        calm_gap_ms=40.0,
         acknowledged=1234, refused=1, unknown=2, lost=lost, lost_keys=(), reads=100, stale_reads=0,
         errors=(("Connection reset", 3),), began_ms=began, ended_ms=ended, strips=strips,
         happenings=((40.0, "sentinel-1", "node-1 does not answer"),),
@@ -150,6 +152,23 @@ def test_what_three_sentinels_say_alike_is_one_line_but_each_vote_is_told() -> N
         )
     ]
     assert told == [True, False, True, True, True]
+
+
+def test_a_drill_tells_which_setting_decided_and_what_another_value_would_have_saved() -> None:
+    sentinel = {"down-after-milliseconds": "5000", "min-replicas-to-ack": "0"}
+    hung = advice({"seen": 5050.0}, sentinel, 5400.0, 130.4, 800.0, 0)
+    assert "5,050 of the 5,400 ms went by in silence" in hung[0]
+    assert hung[0].endswith("1400 here, which would save 3,600 ms.")
+    assert "luck and no promise" in hung[1] and "0.8 writes for each ms" in hung[1]
+    busy = advice({"seen": 5050.0}, sentinel, 5400.0, 600.0, 800.0, 0)
+    assert busy[0].endswith("6000 here, so it should not be less.")
+    crashed = advice({"seen": 30.0}, sentinel, 160.0, 9.0, 800.0, 12)
+    assert "played no part" in crashed[0] and "12 were lost" in crashed[1]
+    kept = advice({"seen": 30.0}, {"min-replicas-to-ack": "1"}, 160.0, 9.0, 800.0, 0)
+    assert len(kept) == 1 and "survives this fault" in kept[0]
+    stock = advice({"seen": 30.0}, {}, 160.0, 9.0, 800.0, 3)
+    assert len(stock) == 1 and "min-replicas-to-ack" not in stock[0]
+    assert advice({"leader": 30.0, "promoted": 40.0}, sentinel, 60.0, 9.0, 800.0, 0) == []
 
 
 def test_the_report_says_the_same_in_words_in_json_and_as_well_formed_svg() -> None:

@@ -94,6 +94,16 @@ def test_both_languages_show_the_same_commands_and_the_same_python() -> None:
     assert blocks(README, "python") == blocks(CHINESE, "python")
 
 
+def test_both_languages_have_the_same_sections_tables_and_links() -> None:
+    def links(text: str) -> list[str]:
+        found = re.findall(r"\]\(([^)#]+(?:#[a-z-]+)?)\)", text)
+        return sorted(each for each in found if not each.startswith("README"))
+
+    for mark in ("\n## ", "\n| ", "\n- ", "\n```"):
+        assert README.count(mark) == CHINESE.count(mark), mark
+    assert links(README) == links(CHINESE)
+
+
 def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
     require_peer("redis-cli")
     told = commands(README)
@@ -115,7 +125,7 @@ def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path) -> None:
         report = newcomer.run(drill)
         for line in ("seen", "agreed", "leader", "promoted", "first write", "outage that clients saw"):
             assert line in report
-        assert ", lost 0\n" in report
+        assert ", lost 0\n" in report and "min-replicas-to-ack 0: " in report
         assert "<svg" in (tmp_path / "drill.html").read_text()
     finally:
         newcomer.run(f"{newcomer.home}/bin/holdfast down")

@@ -449,8 +449,14 @@ class Replicator:
         self.upstream.unfollow()
 
     def close_replica_links(self) -> None:
-        """End the links of all attached replicas."""
-        self.serving.close_all()
+        """End the links of all attached replicas, when they have been sent all that there is.
+
+        One of them is to lead, and would have to fetch what it lacks. The own log gets it with the end of
+        the tick: whoever is fenced leads no more before a leader has asked anew where it stands.
+        """
+        if self.stream.has_unsent:
+            self.stream.send()
+        self.serving.finish_all()
 
     def become_primary(self, epoch: int) -> None:
         """Lead in this epoch."""

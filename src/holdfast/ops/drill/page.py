@@ -46,7 +46,7 @@ acknowledgements was {report.usual_gap_ms:.1f} ms.</p></section>
 <section class="columns"><div><h2>Phases</h2>{_phases(report)}</div>
 <div><h2>Settings</h2>{_pairs(report.settings)}</div>
 <div><h2>Errors that clients saw</h2>{_errors(report)}</div></section>
-<section><h2>Events</h2>{_events(report)}</section>
+{_advice(report)}<section><h2>Events</h2>{_events(report)}</section>
 <footer>{escape(made_by)}</footer>
 </main></body></html>
 """
@@ -169,6 +169,13 @@ def _errors(report: Report) -> str:
     return f"<table>{rows}</table>"
 
 
+def _advice(report: Report) -> str:
+    if not report.advice:
+        return ""
+    items = "".join(f"<li>{escape(each)}</li>" for each in report.advice)
+    return f'<section><h2>What decided it</h2><ul class="advice">{items}</ul></section>\n'
+
+
 def _events(report: Report) -> str:
     rows = "".join(
         f"<tr><td class='n'>{at:,.0f} ms</td><td>{escape(source)}</td><td>{escape(text)}</td></tr>"
@@ -205,5 +212,6 @@ td{padding:4px 8px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .events .n{width:90px;padding-right:18px}
 .events td:nth-child(2){width:1%;min-width:110px;padding-right:18px;white-space:nowrap;color:var(--dim)}
+.advice{margin:0;padding-left:20px;font-size:14px}.advice li{margin-bottom:6px}
 footer{margin-top:32px;font-size:13px}
 """

@@ -10,12 +10,15 @@ import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from textwrap import wrap
 
+from holdfast.ops.drill.advice import advice
 from holdfast.ops.drill.phases import PHASES, Gap, longest_gap
 from holdfast.ops.drill.workload import Outcome, Reader, Writer
 from holdfast.ops.happenings import Happening
 
 BIN_MS = 20
+WIDTH = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Report:
     outage_is_over: bool
     usual_gap_ms: float
     """The median of all pauses: what is normal here."""
+    calm_gap_ms: float
+    """The longest pause of a writer before the fault."""
     acknowledged: int
     refused: int
     unknown: int
@@ -56,6 +61,14 @@ class Report:
     ended_ms: float
     strips: tuple[Strip, ...]
     happenings: tuple[tuple[float, str, str], ...]
+
+    @property
+    def advice(self) -> list[str]:
+        """What this says about the settings."""
+        seconds = (self.ended_ms - self.began_ms - self.outage_ms) / 1000
+        rate = self.acknowledged / seconds if seconds > 0 else 0.0
+        found = dict(self.phases), dict(self.settings)
+        return advice(*found, self.outage_ms, self.calm_gap_ms, rate, self.lost)
 
     @property
     def is_good(self) -> bool:
@@ -74,6 +87,7 @@ class Report:
             {"name": each.name, "outage_ms": round(each.gap_ended_ms - each.gap_began_ms, 1)}
             for each in self.strips
         ]
+        fields["advice"] = self.advice
         del fields["strips"]
         return fields
 
@@ -94,12 +108,13 @@ def made_of(
 ) -> Report:
     """Put a report together."""
     began_at = min((each.writes[0].sent for each in writers if each.writes), default=fault_at)
-    gaps, strips, pauses = [], [], []
+    gaps, strips, pauses, calm_pauses = [], [], [], [0.0]
     for writer in writers:
         times = [each.answered for each in writer.writes if each.outcome is Outcome.OK]
         gap = longest_gap(times, fault_at, ended_at)
         gaps.append(gap)
         pauses += [after - before for before, after in itertools.pairwise(times)]
+        calm_pauses += [after - before for before, after in itertools.pairwise(times) if after < fault_at]
         strips.append(_strip(writer.name, times, gap, began_at, fault_at, ended_at))
     worst = max(gaps, key=lambda each: each.ms)
     usual_ms = statistics.median(pauses) * 1000 if pauses else 0.0
@@ -118,6 +133,7 @@ def made_of(
         outage_ms=round(worst.ms, 1),
         outage_is_over=all(each.is_over for each in gaps),
         usual_gap_ms=round(usual_ms, 2),
+        calm_gap_ms=round(max(calm_pauses) * 1000, 1),
         acknowledged=sum(each.outcome is Outcome.OK for each in writes),
         refused=sum(each.outcome is Outcome.REFUSED for each in writes),
         unknown=sum(each.outcome is Outcome.UNKNOWN for each in writes),
@@ -181,4 +197,6 @@ def in_words(report: Report) -> str:
         f"  refused, unknown          {report.refused:,}, {report.unknown:,}",
         f"  reads                     {report.reads:,}, stale {report.stale_reads:,}",
     ]
+    for each in report.advice:
+        lines += ["", *wrap(each, WIDTH, initial_indent="  ", subsequent_indent="  ")]
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -47,6 +48,28 @@ def test_a_planned_failover_is_no_error_to_anybody() -> None:
         for each in clients:
             assert (each.errors, each.lost) == ([], 0)
             assert each.longest_gap_s() < 0.5
+        nothing_is_lost(proxied, clients, proxied.group.leading()[0])
+
+
+@pytest.mark.parametrize(("stopped", "for_s"), [("p", 0.2), ("p", 0.37), ("primary", 0.18)])
+def test_a_planned_failover_is_no_error_where_links_are_slow_and_somebody_gets_no_processor(
+    stopped: str, for_s: float
+) -> None:
+    with World(21) as world:
+        proxied = Proxied(world, to_ack=1)
+        for one, other in itertools.combinations([*proxied.group.names, *SENTINELS, "p"], 2):
+            world.set_link(one, other, latency=0.01, jitter=0.01)
+        clients = clients_of(proxied)
+        for turn in range(6):
+            name = proxied.group.leading()[0] if stopped == "primary" else stopped
+            pause_at = world.now + 0.025 * turn
+            world.loop.push(pause_at, world.pause, name)
+            world.loop.push(pause_at + for_s, world.resume, name)
+            proxied.switch_over()
+            go_on(proxied, clients)
+            world.run(1.0)
+        for each in clients:
+            assert (each.errors, each.lost) == ([], 0)
         nothing_is_lost(proxied, clients, proxied.group.leading()[0])
 
 

@@ -99,6 +99,9 @@ def run_case(case: Case, nodes: str, sentinels: str) -> Outcome:
         for _ in range(3):
             made.add_sentinel(sentinels)
         made.settle()
+        if (nodes, sentinels) == ("holdfast", "holdfast"):
+            told = made.nodes[0].client
+            until(lambda: told.info("replication").get("lease") == "held", "the lease is held")
         old = made.nodes[0].port
         writers = [Writer(made, str(number), case.batch) for number in range(case.writers)]
         until(lambda: all(len(each.acknowledged) > 200 for each in writers), "the writers write")

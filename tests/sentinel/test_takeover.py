@@ -8,7 +8,7 @@ from holdfast.node.sentinel_orders import SentinelOrders
 from holdfast.replication.fence import FenceReport
 from holdfast.replication.orders import report_fields
 from holdfast.replication.set_record import NOWHERE, Position
-from holdfast.sentinel import takeover
+from holdfast.sentinel import asking, takeover
 from holdfast.sentinel.effects import Effect, Send
 from holdfast.sentinel.model import Failover, Instance
 from tests.sentinel.scene import ME, Scene
@@ -118,11 +118,39 @@ def test_a_primary_whose_replicas_keep_silent_is_not_waited_for() -> None:
     attempt = Attempt()
     attempt.primary.must_change = True
     attempt.primary.info_text = "ack_waiting:3\r\n"
-    attempt.step()
+    _, asked = (each for each in attempt.step() if isinstance(each, Send))
+    attempt.scene.now_ms += takeover.SETTLE_ANSWER_MS - 10  # the primary got no processor
+    assert asked.on_reply is not None
+    asked.on_reply("ack_waiting:3\r\n", attempt.scene.now_ms)
     attempt.step(takeover.SETTLE_WAIT_MS - 1)
     assert not attempt.asked
     attempt.step(1)
     assert list(attempt.asked) == [attempt.primary]
+
+
+def test_a_primary_that_does_not_say_what_it_waits_for_is_not_waited_for() -> None:
+    attempt = Attempt()
+    attempt.primary.must_change = True
+    attempt.primary.info_text = "ack_waiting:3\r\n"
+    attempt.step()
+    attempt.step(takeover.SETTLE_ANSWER_MS - 1)
+    assert not attempt.asked
+    attempt.step(1)
+    assert list(attempt.asked) == [attempt.primary]
+
+
+def test_nothing_that_a_pause_of_writes_holds_up_is_sent_before_the_fence() -> None:
+    attempt = Attempt()
+    primary, now_ms = attempt.primary, attempt.scene.now_ms
+    primary.info_ms = primary.link.connected_ms = primary.info_sent_ms = now_ms
+    later_ms = now_ms + 10 * attempt.scene.sentinel.times.publish_period
+    assert not asking.holds_writes(primary)
+    primary.must_change = True
+    primary.info_text = "ack_waiting:3\r\n"
+    attempt.step()
+    asking.periodic(attempt.scene.sentinel, primary, later_ms)
+    sent = [each.words[0] for each in attempt.scene.sentinel.take_effects() if isinstance(each, Send)]
+    assert "PUBLISH" not in sent and "INFO" in sent
 
 
 def test_a_primary_that_hands_over_waits_for_the_replica_that_priority_prefers() -> None:

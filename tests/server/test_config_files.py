@@ -9,9 +9,9 @@ import pytest
 from holdfast.server.config import ConfigFileError
 from holdfast.server.config.words import quoted, split_words
 from tests.server.conftest import Load, StartRedis
-from tests.server.test_config_table import HIDDEN_SINCE_7_2, NEW_IN_7_2, OUR_OWN
+from tests.server.test_config_table import GIVEN, HIDDEN_SINCE_7_2, NEW_IN_7_2, OUR_OWN
 
-NOT_COMPARED = HIDDEN_SINCE_7_2 | NEW_IN_7_2 | OUR_OWN | {"port", "unixsocket"}
+NOT_COMPARED = HIDDEN_SINCE_7_2 | NEW_IN_7_2 | OUR_OWN | GIVEN
 BAD = "Bad directive or wrong number of arguments"
 
 GOOD_COMMAND_LINES: tuple[tuple[str, ...], ...] = (

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from holdfast.sim import World
+from holdfast.sim.addresses import Agents
 from tests.sentinel.simulated import SimulatedGroup
-from tests.vip.simulated import Agents
 
 SEEDS = int(os.environ.get("HOLDFAST_ADDRESS_SEEDS", "2"))
 """Seeds a kind in an ordinary run."""
@@ -22,7 +22,9 @@ def settle(
     """Start nodes, Sentinels and agents, and wait until one host has the address."""
     group = SimulatedGroup(world, nodes=hosts)
     world.run_until(lambda: group.knows_all(), 60)
-    agents = Agents(group, group.names, follow, gateless=gateless)
+    agents = Agents(
+        world, "10.99.0.100", group.names, ["s0", "s1", "s2"], follow=follow, port=7000, gateless=gateless
+    )
     world.run_until(lambda: len(agents.kernels.holders()) == 1, 20)
     return group, agents
 
@@ -97,7 +99,7 @@ def test_an_agent_without_a_majority_of_voters_takes_nothing() -> None:
             world.kill(each)
         world.run(10.0)
         assert agents.kernels.holders() == []
-        keeper = agents.agents["n0"].keepers[0]
+        keeper = agents.latest["n0"].keepers[0]
         assert any("does not answer" in each for each in keeper.status()["reasons"])  # type: ignore[attr-defined]
         world.restart("s0")
         world.run_until(lambda: len(agents.kernels.holders()) == 1, 20)

@@ -49,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     status = _answer_at_once(words)
     if status is not None:
         return status
+    from holdfast.server import python_memory
+
+    python_memory.watch()
     from holdfast.server.config import ConfigFileError, load
     from holdfast.server.machine import MachineDisk
 

@@ -14,6 +14,7 @@ How to read it: the layouts, `encode`, then `Reader.feed` and `_decode`.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Final
 
 from holdfast.cluster import messages
@@ -222,7 +223,7 @@ def _decode(raw: bytes) -> Message | None:
         gossip = tuple(each for each in entries if each is not None)
         if not message_flags[0] & messages.HAS_EXTENSIONS:
             extension_count = 0
-        read = _read_extensions(raw, end, extension_count)
+        read = _read_extensions(raw[end:], extension_count)
         if read is None:
             return None
         extensions = read
@@ -283,7 +284,9 @@ def _gossip(fields: tuple[bytes, int, int, bytes, int, int, int, int, int]) -> G
     return Gossip(node_id, ping_s, pong_s, _host(host), port, bus_port, flags, tls_port)
 
 
-def _read_extensions(raw: bytes, at: int, count: int) -> Extensions | None:
+@lru_cache(maxsize=1024)
+def _read_extensions(raw: bytes, count: int) -> Extensions | None:
+    at = 0
     hostname, human_name, shard_id = "", "", None
     forgotten: list[tuple[str, int]] = []
     for _ in range(count):
@@ -312,9 +315,10 @@ def _read_extensions(raw: bytes, at: int, count: int) -> Extensions | None:
     return Extensions(hostname, human_name, shard_id, tuple(forgotten))
 
 
-# ---- text from outside ----
+# ---- text from outside: the same few words, message after message ----
 
 
+@lru_cache(maxsize=1024)
 def _id(raw: bytes) -> str | None:
     text = raw.decode("latin-1")
     return text if len(text) == 40 and _HEX.issuperset(text) else None
@@ -324,6 +328,7 @@ def _text(raw: bytes) -> str:
     return raw.partition(b"\0")[0].decode("latin-1")
 
 
+@lru_cache(maxsize=1024)
 def _host(raw: bytes) -> str:
     text = _text(raw)
     return text if _HOST_CHARACTERS.issuperset(text) else ""

@@ -9,7 +9,6 @@ type. Times in gossip are seconds of the wall clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 PING: Final = 0
@@ -60,8 +59,7 @@ class Gossip(NamedTuple):
     tls_port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Extensions:
+class Extensions(NamedTuple):
     """What a ping can carry beyond gossip; "" and None: not there."""
 
     hostname: str = ""
@@ -74,8 +72,7 @@ class Extensions:
 NO_EXTENSIONS: Final = Extensions()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message. The fields of the header come first, then those of the bodies."""
 
     type: int

@@ -11,7 +11,6 @@ write a line to their log for each one that they do not know.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from holdfast.cluster import flags, messages
@@ -73,7 +72,7 @@ def ping(view: View, link: Link, kind: int, now_ms: int) -> None:
         extensions=extensions,
     )
     if view.claiming and node is not None and node.primary is view.me:
-        message = replace(message, slots=message.slots | view.claiming)
+        message = message._replace(slots=message.slots | view.claiming)
     if not send(view, link, message):
         return
     link.pings += kind != messages.PONG

@@ -246,11 +246,11 @@ class ClusterSide(ClusterOrders):
             view.my_offset = replication.end_offset
             upstream = replication.upstream
             view.primary_link_up = upstream.is_up
-            view.is_fenced = replication.in_cluster.is_fenced
+            view.is_fenced = is_fenced = replication.in_cluster.is_fenced
             # A copy that was lost does not know what bound it: others of the shard have to tell.
             needed, state = node.configuration["min-replicas-to-ack"], replication.standing.node.state
             has_lost = bool(needed) and not state.intact
-            view.is_bound = replication.is_bound() or replication.in_cluster.is_fenced or has_lost
+            view.is_bound = is_fenced or has_lost or replication.is_bound()
             view.primary_is_empty = bool(upstream.refusal) and not upstream.is_up
             primary = view.me.primary
             follows_it = primary is not None and replication.followed == (primary.host, primary.port)

@@ -2,7 +2,7 @@
 
 What it is: fork, and what the child does. The child never returns to Python and
 touches no reference count, so its pages stay shared with the parent's; what it
-writes to is its own small buffer. It closes every descriptor but its two, so
+writes to is its own small buffer. Python's memory it has not at all. It closes every descriptor but its two, so
 that it holds no socket of the parent, and takes signals as any plain process.
 What it is not: the parent's side (`snapshot`).
 
@@ -10,10 +10,12 @@ How to read it: `run_child` is the child's life; `fork_snapshot` makes one.
 """
 
 from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.types cimport pid_t
 from holdfast.engine.state cimport Engine
 from holdfast.persistence.rdb_write cimport Report, target_init, tell, write_keyspace
+from holdfast.server.python_memory cimport hide_python_memory, show_python_memory
 
 import os
 import signal
@@ -127,7 +129,12 @@ def fork_snapshot(
     cdef Plan plan
     cdef Target t
     cdef pid_t pid
-    plan.head = head
+    cdef int why
+    cdef char* own_head = <char*>malloc(len(head) + 1)  # the child sees no Python object
+    if own_head == NULL:
+        raise MemoryError
+    memcpy(own_head, <const char*>head, len(head))
+    plan.head = own_head
     plan.head_bytes = len(head)
     plan.commands = commands
     plan.compress = compress
@@ -137,12 +144,15 @@ def fork_snapshot(
     t.report_fd = report_fd
     t.checksum = checksum
     t.early_sync = early_sync
-    with nogil:
-        pid = fork()
-        if pid == 0:
-            run_child(&engine.ks, &plan, &t, sync)
+    hide_python_memory()
+    pid = fork()
+    if pid == 0:
+        run_child(&engine.ks, &plan, &t, sync)
+    why = errno
+    show_python_memory()
+    free(own_head)
     if pid < 0:
-        raise OSError(errno, os.strerror(errno))
+        raise OSError(why, os.strerror(why))
     return pid
 
 

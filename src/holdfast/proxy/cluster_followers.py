@@ -224,7 +224,7 @@ class FollowingCluster(ClusterPool):
         """Return a backend whose connections may read."""
         backend = self.open_server(host, port)
         standing: Standing = backend.facts
-        standing.opening = ((b"READONLY",),)
+        standing.opening += ((b"READONLY",),)
         return backend
 
     # ---- what the data path asks ----

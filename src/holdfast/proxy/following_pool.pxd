@@ -17,7 +17,7 @@ cdef class Standing:
     cdef public int64_t reached         # the newest sample of its primary that it has all of
     cdef public double fresh_at         # when that sample was asked for, s on the loop's clock
     cdef public double round_trip_s
-    cdef public tuple opening           # requests that begin each of its connections (READONLY)
+    cdef public tuple opening           # requests that begin each of its connections
 
 cdef class FollowingPool(HashPool):
     cdef public int policy              # ReadPolicy

@@ -28,10 +28,13 @@ from holdfast.proxy.shapes cimport Backend, Client, Link, Shard
 from holdfast.proxy.slots cimport SLOT_PART, SLOT_PLAIN, SLOT_WRITES, Slot
 
 from holdfast.proxy.hold import refuse_all
+from holdfast.server.clients import PROXY
 
 cdef enum:
     UNSETTLED = -1              # a session's writes may still be on their way
 
+INTRODUCTION = ((b"CLIENT", b"SETINFO", b"LIB-NAME", PROXY),)
+"""A node of ours that leads no more does not close on us: we leave when we know the next primary."""
 cdef bytes ABORTED = b"-EXECABORT Transaction discarded because of: "
 
 
@@ -60,7 +63,7 @@ cdef class Standing:
     def __init__(self):
         self.reached = -1
         self.round_trip_s = 1e9
-        self.opening = ()
+        self.opening = INTRODUCTION
 
 
 cdef class FollowingPool(HashPool):

@@ -32,7 +32,8 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 VOTERS_MIN = 3
 VOTERS_MAX = 99
@@ -45,8 +46,7 @@ class GrantError(ValueError):
     """The words are no grant; the text is the error to send."""
 
 
-@dataclass(frozen=True, slots=True)
-class VoterList:
+class VoterList(NamedTuple):
     """Who votes and grants. `epoch` and `step` number the list; (0, 0): there is none."""
 
     epoch: int = 0
@@ -64,8 +64,7 @@ class VoterList:
         return len(self.ids) // 2 + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What a Sentinel says; token 0 grants nothing yet.
 
     HOLDFAST LEASE sentinel lease-ms epoch run-id token list-epoch list-step
@@ -92,21 +91,27 @@ def parse_grant(words: Sequence[str]) -> Grant:
     if not all(each.isascii() and each.isdecimal() and len(each) < 19 for each in numbers):
         raise GrantError("ERR value is not an integer or out of range")
     lease_ms, epoch, token_us, list_epoch, step = map(int, numbers)
+    voters, wish, nodes = _sections(tuple(words[7:]))
+    if lease_ms > LEASE_MAX_MS or bool(voters) != bool(list_epoch or step):
+        raise GrantError("ERR broken grant")
+    return Grant(
+        words[0], lease_ms, epoch, words[3], token_us, VoterList(list_epoch, step, voters), wish, nodes
+    )
+
+
+@lru_cache(maxsize=64)  # twenty times a second the same from each Sentinel
+def _sections(words: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Return the words behind VOTERS, WISH and NODES. Raises GrantError."""
     named: dict[str, set[str]] = {VOTERS: set(), WISH: set(), NODES: set()}
     section: set[str] | None = None
-    for word in words[7:]:
+    for word in words:
         if word in named:
             section = named[word]
         elif section is None or not word:
             raise GrantError("ERR broken grant")
         else:
             section.add(word)
-    if lease_ms > LEASE_MAX_MS or bool(named[VOTERS]) != bool(list_epoch or step):
-        raise GrantError("ERR broken grant")
-    voters = VoterList(list_epoch, step, frozenset(named[VOTERS]))
-    return Grant(
-        words[0], lease_ms, epoch, words[3], token_us, voters, frozenset(named[WISH]), frozenset(named[NODES])
-    )
+    return frozenset(named[VOTERS]), frozenset(named[WISH]), frozenset(named[NODES])
 
 
 class Lease:
@@ -191,6 +196,8 @@ class Lease:
         """Return the list with one voter more or less that a majority of it wishes."""
         voters = self.voters
         wishes = [self._wishes[each] for each in voters.ids if each in self._wishes]
+        if all(wish == voters.ids for wish in wishes):
+            return None
         for each in sorted(frozenset().union(*wishes, voters.ids) if wishes else voters.ids):
             is_in = each in voters.ids
             if sum((each in wish) is not is_in for wish in wishes) >= voters.majority:

@@ -46,6 +46,10 @@ class Connection(Protocol):
         """Close now."""
         ...
 
+    def finish(self) -> None:
+        """Close for us, while the other end still gets what was sent."""
+        ...
+
     def send(self, chunk: bytes | memoryview) -> None:
         """Write past the session."""
         ...

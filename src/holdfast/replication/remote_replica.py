@@ -25,6 +25,8 @@ from holdfast.server.traffic import Traffic
 
 PIECE_BYTES = 256 * 1024
 HIGH_MARK_BYTES = 1 << 20
+LINGER_S = 2.0
+"""How long a replica whose link was ended may take to read the last of it."""
 
 
 class RemoteReplica:
@@ -142,6 +144,12 @@ class RemoteReplica:
             await self._room.wait()
 
     # ---- the end ----
+
+    def finish(self) -> None:
+        """End its link, but let it read what was sent: closed outright, that would be lost on its way."""
+        transport = self.connection.transport
+        self.connection.finish()
+        asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
 
     def gone(self) -> None:
         """Forget what is kept for it; whoever waits for room goes on."""

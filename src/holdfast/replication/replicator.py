@@ -360,6 +360,7 @@ class Replicator:
         self.node.configuration.assign("replicaof", None)
         self.upstream.unfollow()
         self.node.engine.guard &= ~GUARD_REPLICA
+        self.node.clients.keep()
         self.node.log.role = "M"
         self.standing.is_known = True
         self.stream.begin_making()
@@ -373,6 +374,7 @@ class Replicator:
         self.refresh_guards()
 
     def _become_forwarding(self) -> None:
+        self.lease.drop()
         self.gate.close()
         self.node.log.role = "S"
         self.node.engine.guard |= GUARD_REPLICA
@@ -381,7 +383,6 @@ class Replicator:
         self.stream.keep_from_here()
         self.waiting.end_all(ROLE_CHANGED)
         blocking.refuse_parked(self.node.engine)
-        self.lease.drop()
         self.standing_changed()
 
     def _follow_target(self, host: str, port: int) -> None:
@@ -436,8 +437,8 @@ class Replicator:
     def stop_acknowledging(self) -> None:
         """Close the gate; send no acknowledgement any more."""
         self.node.deliver_effects()
+        self.lease.drop()  # while the gate still proves what it has let go in this tick
         self.gate.close()
-        self.lease.drop()
 
     def stop_writes(self) -> None:
         """Refuse writes from now on."""
@@ -448,8 +449,14 @@ class Replicator:
         self.upstream.unfollow()
 
     def close_replica_links(self) -> None:
-        """End the links of all attached replicas."""
-        self.serving.close_all()
+        """End the links of all attached replicas, when they have been sent all that there is.
+
+        One of them is to lead, and would have to fetch what it lacks. The own log gets it with the end of
+        the tick: whoever is fenced leads no more before a leader has asked anew where it stands.
+        """
+        if self.stream.has_unsent:
+            self.stream.send()
+        self.serving.finish_all()
 
     def become_primary(self, epoch: int) -> None:
         """Lead in this epoch."""

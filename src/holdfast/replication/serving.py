@@ -224,6 +224,11 @@ class Serving:
         for each in list(self._stream.replicas):
             each.connection.abort()
 
+    def finish_all(self) -> None:
+        """End the links of all replicas; what was sent to them is theirs."""
+        for each in list(self._stream.replicas):
+            each.finish()
+
     # ---- time ----
 
     def every_beat(self) -> None:

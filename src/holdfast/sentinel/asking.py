@@ -95,13 +95,18 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     )
     if now_ms - link.answered_ms > ping_period_ms and now_ms - link.ping_sent_ms > ping_period_ms // 2:
         ping(sentinel, instance, now_ms)
-    group = instance.group  # whose writes are paused: PUBLISH would wait, and all behind it
-    is_paused = instance is group and (group.hand_over_sent or group.hand_over is not None)
     has_told = instance.info_ms is not None and instance.info_ms >= link.connected_ms
     if instance.role is not Role.SENTINEL and not has_told:
         return  # not before it has said what it is
-    if now_ms - instance.published_ms > sentinel.times.publish_period and not is_paused:
+    if now_ms - instance.published_ms > sentinel.times.publish_period and not holds_writes(instance):
         publish(sentinel, instance, now_ms)
+
+
+def holds_writes(instance: Instance) -> bool:
+    """Tell whether we have paused a node's writes: PUBLISH would wait, and all behind it, a fence too."""
+    group = instance.group
+    settles = group.takeover is not None and group.takeover.settles_until_ms > 0
+    return instance is group and (group.hand_over_sent or group.hand_over is not None or settles)
 
 
 def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:

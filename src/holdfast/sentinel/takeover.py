@@ -24,7 +24,10 @@ from holdfast.sentinel.model import Instance, Primary, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
 
 REPORTS_WAIT_MS = 150
-SETTLE_WAIT_MS = 50
+SETTLE_ANSWER_MS = 300
+"""For the first answer of a primary that hands over: it lives, but may get no processor for a while."""
+SETTLE_WAIT_MS = 100
+"""From then on, for the acknowledgements that it waits for."""
 PAUSE_MS = 500
 FENCE_AGAIN_MS = 500
 WANTED_WAIT_MS = 1000
@@ -120,6 +123,8 @@ class Takeover:
     """Until then a primary that hands over is fenced alone."""
     settles_until_ms: int = 0
     """Until then a primary that hands over may wait for acknowledgements; 0: it was not asked."""
+    has_paused: bool = False
+    """It has answered: new writes wait there."""
     has_settled: bool = False
     reports: dict[str, object] = field(default_factory=dict)
     """By node id, the latest of each."""
@@ -239,17 +244,22 @@ def _settles(sentinel: Sentinel, primary: Primary, state: Takeover, now_ms: int)
 
     def told(reply: Reply, at_ms: int) -> None:
         if primary.takeover is state and isinstance(reply, str):
+            if not state.has_paused:
+                state.has_paused, state.settles_until_ms = True, at_ms + SETTLE_WAIT_MS
+                sentinel.look_again(SETTLE_WAIT_MS)
             state.has_settled = not parse_info(reply).ack_waiting
             if not state.has_settled and at_ms < state.settles_until_ms:
                 sentinel.send(primary, "INFO", "replication", on_reply=told)
 
     if not state.settles_until_ms:
-        state.settles_until_ms = now_ms + SETTLE_WAIT_MS
-        state.alone_until_ms += SETTLE_WAIT_MS
+        state.settles_until_ms = now_ms + SETTLE_ANSWER_MS
         sentinel.send(primary, "CLIENT", "PAUSE", str(PAUSE_MS), "WRITE")
         sentinel.send(primary, "INFO", "replication", on_reply=told)
-        sentinel.look_again(SETTLE_WAIT_MS)
-    return not state.has_settled and now_ms < state.settles_until_ms
+        sentinel.look_again(SETTLE_ANSWER_MS)
+    if state.has_settled or now_ms >= state.settles_until_ms:
+        return False
+    state.alone_until_ms = now_ms + REPORTS_WAIT_MS
+    return True
 
 
 def _goes_first(primary: Primary, reachable: list[Instance], state: Takeover, now_ms: int) -> bool:

@@ -36,6 +36,8 @@ MONITOR_LIMIT = OutputLimit(32 << 20, 8 << 20, 60)
 QUIET_MS = 200
 """A client that was silent so long has no request on its way."""
 LOOKS_MOST = 10
+PROXY = b"holdfast-proxy"
+"""What our proxy calls itself (CLIENT SETINFO LIB-NAME)."""
 
 TOO_MANY = b"-ERR max number of clients reached\r\n"
 PROTECTED = (
@@ -76,6 +78,8 @@ class Clients:
         """Those that the loop has accepted and not yet announced."""
         self.on_close: list[Callable[[Session], None]] = []
         """Told of each session that goes."""
+        self._partings = 0
+        """How often clients were sent away, or might stay after all."""
         self.rejected = 0
         self.evicted = 0
         self.auth_failures = 0
@@ -205,8 +209,11 @@ class Clients:
 
         Until a client has been silent for `QUIET_MS` its requests for data are answered with
         -READONLY: so it knows that they were not executed, where a closed connection leaves it in doubt.
-        Who goes on for `LOOKS_MOST` times as long knows whom it speaks to, and may stay.
+        Who goes on for `LOOKS_MOST` times as long knows whom it speaks to, and may stay. Our proxy leaves
+        by itself when it knows the new primary, so it is answered until then: one that got no processor may
+        write in the moment in which we would close.
         """
+        self._partings += 1
         leaving = {
             each: each.session.bytes_in
             for each in self.connections.values()
@@ -214,9 +221,16 @@ class Clients:
         }
         for each in leaving:
             each.session.guard |= sessions.SENT_AWAY
-        self._node.loop.call_later(QUIET_MS / 1000, self._look_for_quiet, leaving, LOOKS_MOST)
+        leaving = {each: size for each, size in leaving.items() if each.session.lib_name != PROXY}
+        self._node.loop.call_later(QUIET_MS / 1000, self._look_for_quiet, leaving, LOOKS_MOST, self._partings)
 
-    def _look_for_quiet(self, leaving: dict[Connection, int], looks: int) -> None:
+    def keep(self) -> None:
+        """Let all clients stay: the node leads."""
+        self._partings += 1
+        for each in self.connections.values():
+            each.session.guard &= ~sessions.SENT_AWAY
+
+    def _look_for_quiet(self, leaving: dict[Connection, int], looks: int, parting: int) -> None:
         quiet, left = {}, {}
         for connection, bytes_in in leaving.items():
             if connection.session.id not in self.connections:
@@ -227,9 +241,13 @@ class Clients:
                 left[connection] = connection.session.bytes_in
         # On a busy machine a timer is late, and may run before sockets are read: what has come is read first.
         loop = self._node.loop
-        loop.call_soon(loop.call_soon, self._close_quiet, quiet, left, looks)
+        loop.call_soon(loop.call_soon, self._close_quiet, quiet, left, looks, parting)
 
-    def _close_quiet(self, quiet: dict[Connection, int], left: dict[Connection, int], looks: int) -> None:
+    def _close_quiet(
+        self, quiet: dict[Connection, int], left: dict[Connection, int], looks: int, parting: int
+    ) -> None:
+        if parting != self._partings:
+            return
         for connection, bytes_in in quiet.items():
             if connection.session.id not in self.connections:
                 continue
@@ -238,7 +256,7 @@ class Clients:
             else:
                 left[connection] = connection.session.bytes_in
         if looks > 1 and left:
-            self._node.loop.call_later(QUIET_MS / 1000, self._look_for_quiet, left, looks - 1)
+            self._node.loop.call_later(QUIET_MS / 1000, self._look_for_quiet, left, looks - 1, parting)
         elif left:
             for connection in left:
                 connection.session.guard &= ~sessions.SENT_AWAY

@@ -14,5 +14,6 @@ cdef class Connection(Polled):
     cdef bint must_hold(self) noexcept
     cpdef flush(self)
     cpdef abort(self)
+    cpdef finish(self)
     cpdef send(self, chunk)
     cpdef refuse(self, bytes message)

@@ -21,6 +21,8 @@ class Connection(asyncio.BufferedProtocol):
         """Hand the waiting replies to the transport; go on with requests that had to wait."""
     def abort(self) -> None:
         """Close now; what waits is dropped."""
+    def finish(self) -> None:
+        """Close for us, while the other end still gets what was sent to it."""
     def send(self, chunk: bytes | memoryview) -> None:
         """Write past the session: the stream of a replica."""
     def keep_more(self, high: int) -> None:

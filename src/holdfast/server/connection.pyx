@@ -192,6 +192,14 @@ cdef class Connection(Polled):
                 self.transport.abort()
             self.node.connection_closed(self, None)
 
+    cpdef finish(self):
+        """Close for us, while the other end still gets what was sent to it; read no more of it."""
+        if not self.closed:
+            self.closed = True
+            self.left()
+            self.transport.write_eof()
+            self.node.connection_closed(self, None)
+
     cpdef send(self, chunk):
         """Write past the session: the stream of a replica."""
         cdef Py_buffer view

@@ -100,7 +100,7 @@ class ServerSections:
         node = self.node
         report = measure(node)
         configuration = node.configuration
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if self._is_on_a_machine else 0
         scripts = script_memory(node)
         return [
             ("used_memory", report.used),

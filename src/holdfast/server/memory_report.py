@@ -85,9 +85,14 @@ def resident_bytes(node: Node) -> int:
     return int(tell()) if tell is not None else 0
 
 
+def has_allocator(node: Node) -> bool:
+    """Tell whether sizes of blocks may be told; not on a simulated host: they differ from run to run."""
+    return hasattr(node.host, "resident_bytes")
+
+
 def allocated_bytes(node: Node) -> int:
-    """Return what the data take; 0 on a simulated host: what allocators hand out differs from run to run."""
-    return node.engine.used_bytes if hasattr(node.host, "resident_bytes") else 0
+    """Return what the data take; 0 on a simulated host."""
+    return node.engine.used_bytes if has_allocator(node) else 0
 
 
 def measure(node: Node) -> MemoryReport:
@@ -107,7 +112,8 @@ def measure(node: Node) -> MemoryReport:
         count = engine.key_count(number)
         if count:
             keys += count
-            databases.append(DatabaseShare(number, *database_tables(engine, number)))
+            tables = database_tables(engine, number) if has_allocator(node) else (0, 0)
+            databases.append(DatabaseShare(number, *tables))
     node.peak_bytes = max(node.peak_bytes, used)
     return MemoryReport(
         used=used,

@@ -38,7 +38,7 @@ def daemonize() -> None:
 
 
 def use_huge_pages(configuration: Configuration) -> None:
-    """Let the data stand in huge pages, unless `disable-thp` or the kernel forbids it.
+    """Let the data stand in huge pages with `disable-thp no`, where the kernel is good at it; else nothing.
 
     Kernels before 5.8 copy all of a huge page where one byte of it is written after a fork.
     """

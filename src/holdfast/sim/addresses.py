@@ -99,9 +99,17 @@ class NoHooks:
 class Agents:
     """One agent beside each of the nodes named, with the Sentinels as voters."""
 
-    def __init__(self, world: World, address: str, names: Sequence[str], sentinels: Sequence[str]) -> None:
-        """Start the processes `agent-NAME`; the address stands beside the primary."""
+    def __init__(
+        self, world: World, address: str, names: Sequence[str], sentinels: Sequence[str], *,
+        follow: str = "primary", port: int = PORT, gateless: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """Start the processes `agent-NAME`; the address stands beside the primary, or a living proxy.
+
+        `port`: of the server beside each; `gateless`: hosts whose kernels know lifetimes of whole seconds only.
+        """
         self.world = world
+        self.follow, self.port, self.gateless = follow, port, gateless
+        self.log: list[str] = []
         self.kernels = Kernels(world, address)
         self.latest: dict[str, VipAgent] = {}
         """Host to the agent that runs there, or ran last."""
@@ -123,8 +131,8 @@ class Agents:
             name = "cache"
             addresses = ["{self.kernels.address}/24"]
             interface = "eth0"
-            follow = "primary"
-            server = "{server}:{PORT}"
+            follow = "{self.follow}"
+            server = "{server}:{self.port}"
             sentinels = [{", ".join(f'"{each}:{SENTINEL_PORT}"' for each in self._voters)}]
             """,
             "agent.toml",
@@ -132,10 +140,12 @@ class Agents:
 
     def _program(self, name: str) -> Callable[[Host], Awaitable[object]]:
         async def main(host: Host) -> None:
-            log = Log(host.clock, host.disk, host.pid, lambda line: None, level="warning", path="")
-            agent = VipAgent(
-                self._settings(name), host, log, lambda _: SimAddresses(self.kernels, name), NoHooks()
-            )
+            def tell(line: bytes) -> None:
+                self.log.append(f"{self.world.now:.3f} {name} {line.decode().strip()}")
+
+            log = Log(host.clock, host.disk, host.pid, tell, path="")
+            addresses = SimAddresses(self.kernels, name, name not in self.gateless)
+            agent = VipAgent(self._settings(name), host, log, lambda _: addresses, NoHooks())
             self.latest[name] = agent
             await agent.start()
             await self.world.loop.create_future()

@@ -10,6 +10,13 @@ What goes through it: what comes for the address (IPv4, IPv6, ARP requests, neig
 solicitations) before any translation, and what leaves from it, so that a host whose lease is
 over neither answers nor teaches its neighbours where the address was.
 
+By hand and not by pyroute2, whose nf_tables messages these are too: a renewal empties and fills six
+sets at once, must be in force when `open` returns, and ends with an error where the kernel says no.
+pyroute2's transactions (`begin`, `commit`) read no answers; `nftables.main` makes one change a
+transaction; `nlm_request_batch` awaits an answer to each message, without a limit of time, where
+the kernel gives a single one to a batch that it refuses as a whole. Left would be the packing of
+attributes, at ten times the time, and by that time too late the gate would shut.
+
 Members of `held` go after HELD_MS, longer than the address may stay: an agent that was killed
 leaves no rule behind that matters. The table goes when the agent ends.
 

@@ -20,7 +20,9 @@ from holdfast.sim.scenario.stage import Stage
 FORM_SECONDS = 30.0
 
 
-def form_cluster(stage: Stage, primaries: str, replicas: str | None, settings: dict[str, str]) -> str:
+def form_cluster(
+    stage: Stage, primaries: str, replicas: str | None, settings: dict[str, str], epoch: int | None = None
+) -> str:
     """Start nodes, give the slots to the primaries, let all meet, and wait until they agree.
 
     The first replica follows the first primary, and so on, around.
@@ -34,7 +36,7 @@ def form_cluster(stage: Stage, primaries: str, replicas: str | None, settings: d
     for number, name in enumerate(leading):
         last = min((number + 1) * share, slots.SLOTS) - 1
         _must(stage, name, "ADDSLOTSRANGE", number * share, last)
-        _must(stage, name, "SET-CONFIG-EPOCH", number + 1)
+        _must(stage, name, "SET-CONFIG-EPOCH", epoch or number + 1)
     for name in (*leading[1:], *following):
         _must(stage, leading[0], "MEET", stage.world.hosts[name].address, PORT)
     if not stage.await_true(lambda: _all_met(stage), FORM_SECONDS):

@@ -21,7 +21,7 @@ from holdfast.sim.scenario.form import ScenarioError, Table, seconds, settings
 from holdfast.sim.scenario.stage import Broken, Stage
 from holdfast.sim.swarm.checks import Promise
 from holdfast.sim.swarm.cluster_checks import ClusterChecks
-from holdfast.sim.swarm.cluster_workload import ClusterWorkload, ClusterWorkloadOnTheMove
+from holdfast.sim.swarm.cluster_workload import ClusterWorkload, where_slots_move
 from holdfast.sim.swarm.slot_mover import SlotMover
 
 Does = Callable[..., str | None]
@@ -111,10 +111,22 @@ def _node_id(stage: Stage, name: str) -> str:
     return node.cluster.me.id
 
 
-@STEPS.form("cluster of {primaries:NAMES}[ with replicas {replicas:NAMES}][ set {words:TEXT}]")
-def cluster(stage: Stage, primaries: str, replicas: str | None = None, words: str | None = None) -> str:
-    """Start a cluster: the slots shared among the primaries, the replicas following them in turn."""
-    made = form_cluster(stage, primaries, replicas, settings(words))
+@STEPS.form(
+    "cluster of {primaries:NAMES}[ with replicas {replicas:NAMES}][ all in epoch {epoch:COUNT}]"
+    "[ set {words:TEXT}]"
+)
+def cluster(
+    stage: Stage,
+    primaries: str,
+    replicas: str | None = None,
+    epoch: str | None = None,
+    words: str | None = None,
+) -> str:
+    """Start a cluster: the slots shared among the primaries, the replicas following them in turn.
+
+    The primaries begin in epochs 1, 2 …, or all in one, which they have to settle among themselves.
+    """
+    made = form_cluster(stage, primaries, replicas, settings(words), int(epoch) if epoch else None)
     if isinstance(stage.checks, ClusterChecks):
         leading, following = primaries.split(", "), replicas.split(", ") if replicas else []
         stage.checks.share([[name, *following[at :: len(leading)]] for at, name in enumerate(leading)])
@@ -134,16 +146,16 @@ def cluster_clients(stage: Stage, count: str, rate: str) -> None:
     stage.start_clients(int(count), float(rate), ClusterWorkload)
 
 
-@STEPS.form("cluster clients {count:COUNT} at {rate:NUMBER} a second where slots move")
-def cluster_clients_on_the_move(stage: Stage, count: str, rate: str) -> None:
+@STEPS.form("cluster clients {count:COUNT} at {rate:NUMBER} a second where {slots:COUNT} slots move")
+def cluster_clients_on_the_move(stage: Stage, count: str, rate: str, slots: str) -> None:
     """Start clients that write to the slots that are moved, and the judges."""
-    stage.start_clients(int(count), float(rate), ClusterWorkloadOnTheMove)
+    stage.start_clients(int(count), float(rate), where_slots_move(int(slots)))
 
 
-@STEPS.form("slot mover {name:NAME}")
-def slot_mover(stage: Stage, name: str) -> None:
+@STEPS.form("slot mover {name:NAME} of {slots:COUNT} slots")
+def slot_mover(stage: Stage, name: str, slots: str) -> None:
     """Start the tool on a host of its own: it moves slots until clients stop, and is killed now and then."""
-    mover = stage.movers[name] = SlotMover(name, stage.nodes)
+    mover = stage.movers[name] = SlotMover(name, stage.nodes, int(slots))
     stage.world.start(name, mover.main)
     if isinstance(stage.checks, ClusterChecks):
         stage.checks.slots_move = True

@@ -3,7 +3,7 @@
 What this is: `ClusterChecks`, in the place of the judges of a single group (`checks`). What it is
 not: clients (`cluster_workload`).
 
-How to read it: `observe` hears of votes as they leave; `_look_at` looks at every node a few times
+How to read it: single steps are judged by `cluster_rules`; `_look_at` looks at every node a few times
 a virtual second, and at a new leader for every write of its slots that was ever acknowledged;
 `difference` says why the nodes do not agree yet; `judge` looks for every write at the end. A shard is
 the names of its first primary and of those that began behind it. Where slots move (`slot_mover`) every
@@ -12,10 +12,10 @@ write must be with the owner of its slot when all slots are in order, and nowher
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import combinations
 
-from holdfast.cluster import messages, slots
-from holdfast.cluster.model import Link
+from holdfast.cluster import slots
+from holdfast.cluster.model import View
 from holdfast.commands.slot_keys import count_keys_in_slot
 from holdfast.engine.digest import digest_of_value
 from holdfast.engine.slots import slot_of_key
@@ -24,11 +24,21 @@ from holdfast.replication.fence import Standing
 from holdfast.sim.cluster_agreement import difference_of
 from holdfast.sim.nodes import Nodes
 from holdfast.sim.swarm.checks import MEMORY_LIMIT_BYTES, NO_SUCH_KEY, Checks, Promise
-from holdfast.sim.swarm.history import History, Outcome, Promotion
+from holdfast.sim.swarm.cluster_rules import Rules
+from holdfast.sim.swarm.history import History, Operation, Outcome, Promotion
 from holdfast.sim.swarm.manager import Epochs
 from holdfast.sim.swarm.slot_mover import TAGGED
 
 AT_THE_END = "at the end"
+EQUAL_SECONDS = 5.0
+"""For how long two primaries may have one epoch: each ping between them may tell them apart."""
+
+
+def _hears(view: View, other: View) -> bool:
+    """Whether one node has a connection to another, and thinks that it works."""
+    node = view.node(other.me.id)
+    works = node is not None and not node.is_suspect and not node.is_failed
+    return node is not None and works and node.link is not None and node.link.is_up
 
 
 class ClusterChecks(Checks):
@@ -37,10 +47,12 @@ class ClusterChecks(Checks):
     def __init__(self, nodes: Nodes, history: History, epochs: Epochs, promise: Promise) -> None:
         """Begin without evidence."""
         super().__init__(nodes, history, epochs, promise)
-        self._votes: dict[tuple[str, int], str] = {}
-        """Voter and epoch to whom the vote went."""
+        self._rules = Rules(self.object, lambda: nodes.world.now)
+        self._unanswered: list[Operation] = []
         self._leaders: dict[int, dict[str, int]] = {}
         """Config epoch to who had which slots by it: a bit a slot, by id."""
+        self._equal: dict[tuple[str, str], float] = {}
+        """Primaries with one epoch that hear each other, and since when."""
         self._judged: set[tuple[str, int]] = set()
         """Leaders that were judged, and in which epoch."""
         self._shards: dict[str, int] = {}
@@ -57,21 +69,38 @@ class ClusterChecks(Checks):
     # ---- all along ----
 
     def observe(self, name: str, node: ServerNode) -> None:
-        """Hear of a node's votes as they leave."""
-        side = node.cluster
-        assert side is not None
-        bus: Any = side.bus
-        send = bus.send
+        """Look on from the start of a node."""
+        self._rules.watch(name, node)
 
-        def sent(link: Link, message: messages.Message) -> None:
-            if message.type == messages.AUTH_ACK and link.node is not None:
-                vote = message.sender, message.epoch
-                first = self._votes.setdefault(vote, link.node.id)
-                if first != link.node.id:
-                    self.object(f"{name} votes a second time in epoch {message.epoch}")
-            send(link, message)
+    def watch(self) -> None:
+        """Look at every node, and for primaries that keep an epoch together."""
+        self._rules.promises = self.promise.keeps_acknowledged
+        self._unanswered += self.history.operations[self._operations_read :]
+        super().watch()
+        for each in self._unanswered:
+            if each.outcome is Outcome.OK:
+                self._rules.acknowledged(each)
+        self._unanswered = [each for each in self._unanswered if not each.ended]
+        self._look_for_equal_epochs()
 
-        bus.send = sent
+    def _look_for_equal_epochs(self) -> None:
+        """Two primaries that hear each other do not have one epoch for long."""
+        leading = {
+            name: side.view
+            for name, node in self.nodes.all_serving().items()
+            if (side := node.cluster) is not None and side.view.me.is_primary and side.view.me.slots
+        }
+        now = self.nodes.world.now
+        equal = [
+            (first, second)
+            for (first, mine), (second, theirs) in combinations(leading.items(), 2)
+            if mine.me.config_epoch == theirs.me.config_epoch
+            and _hears(mine, theirs) and _hears(theirs, mine)
+        ]  # fmt: skip
+        self._equal = {pair: self._equal.get(pair, now) for pair in equal}
+        for (first, second), since in self._equal.items():
+            if now - since > EQUAL_SECONDS:
+                self.object(f"{first} and {second} have had the same epoch for {now - since:.1f} s")
 
     def _look_at(self, name: str, node: ServerNode) -> None:
         side, replication = node.cluster, node.replication

@@ -28,8 +28,8 @@ SHARES = 3
 class ClusterWorkload(Workload):
     """One client."""
 
-    slots_move = False
-    """Keys stand in the slots that `slot_mover` moves."""
+    tags: tuple[str, ...] = ()
+    """Where slots move, the tags of those that `slot_mover` moves: keys stand there."""
 
     async def main(self, host: Host) -> None:
         """Write until told to stop."""
@@ -38,10 +38,10 @@ class ClusterWorkload(Workload):
             await asyncio.sleep(self._pause * (0.5 + luck.random()))
             self._number += 1
             key = f"w:{self.name}:{self._number}"
-            if self.slots_move:
-                key = f"{{{luck.choice(TAGS)}}}{key}"
+            if self.tags:
+                key = f"{{{luck.choice(self.tags)}}}{key}"
             slot = slot_of_key(key.encode())
-            share = slot if self.slots_move else slot * SHARES // SLOTS
+            share = slot if self.tags else slot * SHARES // SLOTS
             asked = ""
             for _ in range(REDIRECTIONS_MOST):
                 target = asked or leaders.get(share) or luck.choice(list(self._nodes.settings))
@@ -93,7 +93,10 @@ class ClusterWorkload(Workload):
         return self._nodes.name_of(reply.split(" ")[2].rpartition(":")[0])
 
 
-class ClusterWorkloadOnTheMove(ClusterWorkload):
-    """One client, where slots move."""
+def where_slots_move(count: int) -> type[ClusterWorkload]:
+    """Return clients that write to the slots of the first tags."""
 
-    slots_move = True
+    class OnTheMove(ClusterWorkload):
+        tags = TAGS[:count]
+
+    return OnTheMove

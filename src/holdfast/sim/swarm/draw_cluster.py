@@ -19,6 +19,8 @@ FORM_SECONDS = 6.0
 FAULT_SECONDS = 24.0
 MOVING = 0.5
 """In which share of the seeds slots move."""
+SLOTS_THAT_MOVE = (4, 40)
+"""Among how many; where they are few, most are written to while they travel."""
 
 
 def draw_cluster(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
@@ -45,14 +47,17 @@ def draw_cluster(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
     faults += drawn_breaks(luck, names, fault_seconds)
     begins: tuple[str, ...] = ("cluster clients 3 at 12 a second",)
     ends: tuple[str, ...] = ("write to every shard",)
+    begun = random.Random(f"swarm/cluster/{seed}/epoch").choice(("", " all in epoch 1"))
     moves = random.Random(f"swarm/cluster/{seed}/moves")
     if moves.random() < MOVING:
-        movers = [f"slot mover {name}" for name in ("m", "l")[: moves.choice((1, 1, 2))]]
-        begins = ("cluster clients 3 at 12 a second where slots move", *movers)
+        count = moves.choice((1, 1, 2))
+        slots = moves.choice(SLOTS_THAT_MOVE)
+        movers = [f"slot mover {name} of {slots} slots" for name in ("m", "l")[:count]]
+        begins = (f"cluster clients 3 at 12 a second where {slots} slots move", *movers)
         ends = ("slots are in order within 300 s", "wait until convergence within 60 s", *ends)
     return Drawn(
         seed, names,
-        ("judge a cluster", f"cluster of {', '.join(PRIMARIES)} with replicas {replicas} set {words}"),
+        ("judge a cluster", f"cluster of {', '.join(PRIMARIES)} with replicas {replicas}{begun} set {words}"),
         True, begins, tuple(_later(each) for each in faults),
         fault_seconds + FORM_SECONDS, 120, ends,
     )  # fmt: skip

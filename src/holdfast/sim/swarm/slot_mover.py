@@ -28,7 +28,14 @@ from holdfast.sim.nodes import PORT, Nodes
 
 TAGS = tuple(f"t{number}" for number in range(40))
 """Where slots move, keys stand in the slots of these tags, so that those that move hold some."""
-TAGGED = tuple(sorted({slot_of_key(tag.encode()) for tag in TAGS}))
+
+
+def slots_of_tags(count: int) -> tuple[int, ...]:
+    """Return the slots of the first tags, in order."""
+    return tuple(sorted({slot_of_key(tag.encode()) for tag in TAGS[:count]}))
+
+
+TAGGED = slots_of_tags(len(TAGS))
 PATIENCE_S = 3.0
 PASSING = (NodeLost, Refused, NotNow, CannotMove, Undecided, BadView, NotACluster, OSError, TimeoutError)
 """What may befall a tool while nodes fail."""
@@ -37,8 +44,8 @@ PASSING = (NodeLost, Refused, NotNow, CannotMove, Undecided, BadView, NotACluste
 class SlotMover:
     """One such host."""
 
-    def __init__(self, name: str, nodes: Nodes) -> None:
-        """Make one that is not at work yet."""
+    def __init__(self, name: str, nodes: Nodes, among: int = len(TAGS)) -> None:
+        """Make one that is not at work yet; it moves the slots of so many tags."""
         self.name = name
         self.stopping = False
         self.is_done = False
@@ -47,6 +54,7 @@ class SlotMover:
         self.trouble = ""
         """Why it is not done yet."""
         self._nodes = nodes
+        self._slots = slots_of_tags(among)
 
     async def main(self, host: Host) -> None:
         """Move until told to stop, then mend."""
@@ -78,8 +86,8 @@ class SlotMover:
             if luck.random() < 0.6:
                 await self._finish(contact, Settings(PATIENCE_S), strays=False)
             picture = await contact.survey()
-            first = luck.randrange(len(TAGGED))
-            wanted = TAGGED[first : first + luck.choice((1, 1, 3, 8))]
+            first = luck.randrange(len(self._slots))
+            wanted = self._slots[first : first + luck.choice((1, 1, 3, 8))]
             source = picture.owners.get(wanted[0], "")
             targets = [node.id for node in picture.primaries if node.id != source and node.ranges]
             if not source or not targets:

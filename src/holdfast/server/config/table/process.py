@@ -72,7 +72,7 @@ DIRECTIVES = (
     yes_no("crash-memcheck-enabled", True, accepted=_NO_CRASH_REPORT),
     yes_no("use-exit-on-panic", False, hidden=True, accepted=_DEBUGGING),
     integer("watchdog-period", 0, hidden=True, accepted="there is no software watchdog"),
-    yes_no("disable-thp", False, immutable=True),
+    yes_no("disable-thp", True, immutable=True),
     Directive(
         "oom-score-adj",
         Choice("no", "yes", "absolute", synonyms={"relative": "yes"}),

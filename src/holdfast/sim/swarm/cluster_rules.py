@@ -1,0 +1,118 @@
+"""The judges of single steps of a cluster's nodes: votes, elections, and slots that change hands.
+
+What this is: `Rules`, which looks on as one node takes its messages, and says what no node may do. What it
+is not: the judges of what became of it (`cluster_checks`).
+
+1. A node votes once an epoch.
+2. Who leads in an epoch has the votes of a majority for it, and has fenced itself in it where others
+   count on its acknowledgements.
+3. A message takes a slot from its owner only by a higher epoch than the owner's.
+4. A write is acknowledged by a node that has its slot, or imports it, or had it a moment ago.
+
+How to read it: `watch` puts the looks in place, each of the other functions is one rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from holdfast.cluster import messages, slots
+from holdfast.cluster.messages import Message
+from holdfast.cluster.model import Link, Node, View
+from holdfast.engine.slots import slot_of_key
+from holdfast.node.server import ServerNode
+from holdfast.sim.swarm.history import Operation
+
+LAG_SECONDS = 1.0
+"""How soon a slot that was lost is served no more: the loss is written to a disk that may be slow."""
+
+
+class Rules:
+    """What was seen of all nodes of a run, over their restarts."""
+
+    def __init__(self, violated: Callable[[str], None], now: Callable[[], float]) -> None:
+        """Say what is violated by `violated`; `now`: seconds of the world."""
+        self._object, self._now = violated, now
+        self._votes: dict[tuple[str, int], str] = {}
+        """Voter and epoch to whom the vote went."""
+        self._arrived: dict[tuple[str, int], set[str]] = {}
+        """Candidate and epoch to whose votes it has got."""
+        self._had: dict[str, list[tuple[float, int]]] = {}
+        """Node to the slots that it had or imported, and since when."""
+        self.promises = False
+        """Whether an acknowledgement is a promise in this run."""
+
+    def watch(self, name: str, node: ServerNode) -> None:
+        """Look on, as this node, which has not started yet, speaks, hears and decides."""
+        side: Any = node.cluster
+        view: View = side.view
+        send, received, settle = side.bus.send, side.machine.received, side.machine.settle
+
+        def sent(link: Link, message: Message) -> None:
+            if message.type == messages.AUTH_ACK and link.node is not None:
+                self._voted(name, message, link.node.id)
+            send(link, message)
+
+        def heard(link: Link, message: Message, now_ms: int) -> None:
+            if message.type == messages.AUTH_ACK:
+                self._arrived.setdefault((view.me.id, message.epoch), set()).add(message.sender)
+            sender = view.node(message.sender)
+            if sender is None or not message.is_ping or message.primary_id:
+                received(link, message, now_ms)
+                return
+            had, not_claimed = sender.slots, view.not_claiming
+            others = [
+                (each, each.slots, each.config_epoch)
+                for each in view.nodes.values()
+                if each is not sender and each.slots & message.slots
+            ]
+            received(link, message, now_ms)
+            if others and sender.slots != had:
+                gained = sender.slots & ~had & ~not_claimed
+                self._gained(name, gained, message.config_epoch, others)
+
+        def settled(now_ms: int) -> None:
+            was_replica, voters = view.me.is_replica, view.size
+            settle(now_ms)
+            if was_replica and view.me.is_primary:
+                self._leads(name, node, view, min(voters, view.size))
+            self._note_slots(name, view)
+
+        side.bus.send, side.machine.received, side.machine.settle = sent, heard, settled
+
+    def _voted(self, name: str, message: Message, candidate: str) -> None:
+        first = self._votes.setdefault((message.sender, message.epoch), candidate)
+        if first != candidate:
+            self._object(f"{name} votes a second time in epoch {message.epoch}")
+
+    def _leads(self, name: str, node: ServerNode, view: View, voters: int) -> None:
+        epoch = view.me.config_epoch
+        votes = len(self._arrived.get((view.me.id, epoch), ()))
+        if votes <= voters // 2:
+            self._object(f"{name} leads in epoch {epoch} by {votes} votes of {voters}")
+        replication = node.replication
+        if self.promises and replication.is_bound() and replication.standing.node.state.fence_epoch < epoch:
+            self._object(f"{name} leads in epoch {epoch}, and its shard is not fenced")
+
+    def _gained(self, name: str, gained: int, epoch: int, others: list[tuple[Node, int, int]]) -> None:
+        for _, theirs, owners_epoch in others:
+            if theirs & gained and owners_epoch >= epoch:
+                self._object(f"{name} believes a claim of epoch {epoch} against one of epoch {owners_epoch}")
+
+    def _note_slots(self, name: str, view: View) -> None:
+        has = view.me.slots | slots.of_slots(view.importing) if view.importing else view.me.slots
+        notes = self._had.setdefault(name, [])
+        if not notes or notes[-1][1] != has:
+            notes.append((self._now(), has))
+
+    def acknowledged(self, operation: Operation) -> None:
+        """Take a write that was acknowledged."""
+        slot, until = slot_of_key(operation.key.encode()), operation.ended
+        for since, has in reversed(self._had.get(operation.node, [])):
+            if since <= operation.ended and has >> slot & 1:
+                return
+            if until < operation.began - LAG_SECONDS:
+                break
+            until = since
+        self._object(f"{operation.node} acknowledges {operation.key}, whose slot {slot} it does not have")

@@ -49,6 +49,8 @@ class ClusterMap(Pool):
         self.known: dict[Address, Backend] = {}
         self.asking: set[Address] = set()
         self.views: dict[Address, list[Node]] = {}
+        self.silent: set[Address] = set()
+        """Nodes that did not answer when they were asked last."""
 
 
 class FollowingCluster(ClusterPool):
@@ -147,7 +149,10 @@ class FollowingCluster(ClusterPool):
         if self.closed:
             return
         view = None
-        if frame is not None:
+        if frame is None:
+            self.map.silent.add(address)
+        else:
+            self.map.silent.discard(address)
             try:
                 told = value_of(frame)
                 view = nodes_of(told.decode(), address) if isinstance(told, bytes) else None
@@ -250,6 +255,12 @@ class FollowingCluster(ClusterPool):
             return shard
         if source is None:
             return self._at((host, port))
+        present = self.target.shards[slot]
+        if (host, port) in self.map.silent and present in self.followers:
+            # Promoted, but it has not claimed its slots yet: it names the one that is gone.
+            if present.primary is not None:
+                self._gate(present, None)
+            return present
         self._promoted((host, port))
         found = self._at((host, port))
         if self.target.shards[slot] is not found:

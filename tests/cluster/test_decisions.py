@@ -299,6 +299,56 @@ def test_a_claim_takes_a_new_epoch_though_its_own_is_the_highest() -> None:
     assert view.me.config_epoch == 11
 
 
+def test_while_another_node_claims_slots_of_ours_our_epoch_stays() -> None:
+    view = a_view()
+    view.giving = 0b11
+    view.me.config_epoch = view.nodes[A].config_epoch
+    claims.resolve_collision(view, view.nodes[A])
+    for order in (
+        lambda: orders.bump_epoch(view),
+        lambda: orders.begin_claim(view, 1 << 5000, NOW),
+        lambda: orders.take_slots(view, 1 << 5000, view.nodes[A], NOW),
+    ):
+        with pytest.raises(CommandError, match="TRYAGAIN"):
+            order()
+    assert view.me.config_epoch == view.nodes[A].config_epoch
+    view.giving = 0
+    claims.resolve_collision(view, view.nodes[A])
+    assert view.me.config_epoch > view.nodes[A].config_epoch
+
+
+def _imported(view: View) -> None:
+    view.open_slot(view.importing, 5000, view.nodes[A])
+    orders.set_owner(view, 5000, ME, lambda slot: 1, NOW)
+    assert view.owners[5000] is view.me
+
+
+def test_what_a_former_owner_claims_before_it_hears_of_a_move_does_not_undo_the_move() -> None:
+    view = a_view()
+    a, slot = view.nodes[A], 1 << 5000
+    _imported(view)
+    claims.claim(view, a, 50, a.slots | slot)
+    assert view.owners[5000] is view.me
+    assert view.me.config_epoch > 50
+    machine = Machine(view)
+    machine.received(a.link or Link(a, True, NOW), from_node(view, a, config_epoch=51), NOW)  # it knows
+    claims.claim(view, a, 99, a.slots | slot)  # and has got it again
+    assert view.owners[5000] is a
+
+
+def test_keys_that_were_imported_stay_where_an_heir_of_their_owner_had_not_heard_of_the_move() -> None:
+    view = a_view()
+    heir, slot = view.nodes[R], 1 << 5000
+    heir.shard_id = view.nodes[A].shard_id
+    _imported(view)
+    table.turn_primary(view, heir)
+    view.take_effects()
+    claims.claim(view, heir, 50, view.nodes[A].slots | slot)
+    assert view.owners[5000] is heir
+    assert view.importing == {5000: heir}
+    assert not [each for each in view.take_effects() if isinstance(each, ForgetKeys)]
+
+
 def test_of_two_primaries_with_one_epoch_the_smaller_id_moves_on() -> None:
     view = a_view()
     view.me.config_epoch = 2

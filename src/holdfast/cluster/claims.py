@@ -10,11 +10,10 @@ it. Equal epochs of two primaries are told apart by their ids: the smaller id mo
 
 from __future__ import annotations
 
-from holdfast.cluster import messages, outgoing, table
+from holdfast.cluster import messages, outgoing, slots, table
 from holdfast.cluster.effects import ForgetKeys
 from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Node, View
-from holdfast.cluster.slots import of_slots
 
 
 def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
@@ -25,13 +24,18 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
     current = me if me.is_primary else me.primary
     view.not_claiming = (view.not_claiming & ~(claimed & claimant.slots)) | (claimant.slots & ~claimed)
     wanted = claimed & ~claimant.slots
+    if view.imported:
+        wanted &= ~_claimed_from_before(view, claimant, epoch, claimed)
     if view.importing:
         wanted &= ~_still_imported(view, claimant)
     gained = _gained(view, claimant, epoch, wanted) if wanted else 0
-    lost = me.slots & gained
+    given_back = _imported_again(view, claimant, gained)
+    lost = me.slots & gained & ~given_back
     taken_from_us = current.slots & gained if current is not None else 0
     if gained:
         view.give_slots(gained, claimant)
+        for slot in slots.members(given_back):
+            view.open_slot(view.importing, slot, claimant)
         for slot in [slot for slot in view.importing if gained >> slot & 1]:
             view.open_slot(view.importing, slot, claimant)
         # Who forgets another's claim hears of it again; but our primary may count on us to know its own.
@@ -61,7 +65,39 @@ def _still_imported(view: View, claimant: Node) -> int:
     """
     if claimant.shard_id == view.me.shard_id:
         return 0
-    return of_slots(slot for slot, peer in view.importing.items() if peer.shard_id != claimant.shard_id)
+    return slots.of_slots(slot for slot, peer in view.importing.items() if peer.shard_id != claimant.shard_id)
+
+
+def heard(view: View, sender: Node, claimed: int) -> None:
+    """Note which of the slots that we took from a primary it does not claim any more: it knows."""
+    for slot in [slot for slot, peer in view.imported.items() if peer is sender]:
+        if not claimed >> slot & 1 or view.owners[slot] is not view.me:
+            del view.imported[slot]
+
+
+def _claimed_from_before(view: View, claimant: Node, epoch: int, claimed: int) -> int:
+    """Return slots that we took, and whose former owner claims them as it has not heard of it yet.
+
+    It may have taken a new epoch for another reason meanwhile; then we take a higher one. The keys are here.
+    """
+    taken = slots.of_slots(slot for slot, peer in view.imported.items() if peer is claimant)
+    stale = taken & claimed & view.me.slots
+    if stale and epoch >= view.me.config_epoch:
+        view.epoch = max(view.epoch, epoch)
+        table.bump_epoch(view, always=True)
+    return stale
+
+
+def _imported_again(view: View, claimant: Node, gained: int) -> int:
+    """Return slots that we took, and an heir of their former owner gets: they are being imported again.
+
+    It was elected by those who had not heard of our claim, so nobody was served; the keys that came are here.
+    """
+    again = 0
+    for slot in [slot for slot in view.imported if gained >> slot & 1]:
+        if view.imported.pop(slot).shard_id == claimant.shard_id:
+            again |= 1 << slot
+    return again
 
 
 def _heir(view: View, former: Node) -> Node | None:
@@ -109,7 +145,7 @@ def resolve_collision(view: View, other: Node) -> None:
     me = view.me
     if other.config_epoch != me.config_epoch or not other.is_primary or not me.is_primary:
         return
-    if other.id <= me.id:
+    if other.id <= me.id or view.giving:
         return
     view.epoch = view.highest_epoch() + 1
     me.config_epoch = view.epoch

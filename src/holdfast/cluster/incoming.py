@@ -104,6 +104,8 @@ def _pinged(view: View, link: Link, sender: Node | None, message: Message, now_m
         _update_address(view, sender, link, message)
     _note_role(view, sender, message)
     shown = sender.group
+    if view.imported:
+        claims.heard(view, sender, message.slots)
     if shown.slots != message.slots:
         if sender.is_primary:
             claims.claim(view, sender, message.config_epoch, message.slots)

@@ -208,6 +208,12 @@ class View:
         """Slots that we are about to claim: so far we tell only our replicas (`claims.begin`)."""
         self.receiving = 0
         """Slots of which we hold copies that nobody is sent to: their owner is sending them as a whole."""
+        self.giving = 0
+        """Slots of ours that another node was told to claim as a whole: until we know whether it did, our
+        epoch stays, so that its claim beats ours wherever the two meet."""
+        self.imported: dict[int, Node] = {}
+        """Slots that we claimed when their keys had come one by one, and from whom: until that node is heard
+        without the claim, what it says of them is from before."""
         self.not_claiming = 0
         """Slots whose owner in our table no longer claims them; nobody else has yet."""
         self.is_ok = False

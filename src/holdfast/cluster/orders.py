@@ -106,6 +106,12 @@ def _check_primary(view: View) -> None:
         raise CommandError("ERR Please use SETSLOT only with masters.")
 
 
+def _check_epoch_may_rise(view: View) -> None:
+    """Raise CommandError while another node claims slots of ours: its epoch is to be the higher one."""
+    if view.giving:
+        raise CommandError("TRYAGAIN Slots of this node are being claimed by another node")
+
+
 def set_migrating(view: View, slot: int, node_id: str) -> None:
     """SETSLOT MIGRATING.
 
@@ -155,6 +161,8 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     if not keys(slot):
         view.open_slot(view.migrating, slot, None)
     imported = node is me and slot in view.importing
+    if imported:
+        _check_epoch_may_rise(view)
     view.claiming &= ~(1 << slot)
     view.give_slot(slot, node)
     view.must_judge = True
@@ -165,6 +173,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     if imported:
         if table.bump_epoch(view):
             view.log(f"configEpoch updated after importing slot {slot}")
+        view.imported[slot] = view.importing[slot]
         view.open_slot(view.importing, slot, None)
         outgoing.pong_all(view, now_ms)
 
@@ -177,6 +186,7 @@ def begin_claim(view: View, slots: int, now_ms: int) -> Told:
     that does not know of the slots has an older one then, and gets no vote of those who know.
     """
     _check_primary(view)
+    _check_epoch_may_rise(view)
     view.claiming |= slots
     table.bump_epoch(view, always=True)
     told = Told()
@@ -208,10 +218,11 @@ def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
     me = view.me
     if me.is_replica or slots & ~source.slots:
         raise CommandError("ERR These slots are not the source's, or this node is no primary")
+    _check_epoch_may_rise(view)
+    table.bump_epoch(view, always=not view.claiming & slots)
     view.claiming &= ~slots
     view.give_slots(slots, me)
     view.receiving &= ~slots
-    table.bump_epoch(view, always=True)
     view.must_judge = True
     view.save(synced=True)
     outgoing.pong_all(view, now_ms)
@@ -237,6 +248,12 @@ def give_slots(view: View, slots: int, target: Node) -> None:
     if mine and not view.me.slots and view.settings.allow_replica_migration:
         view.log(f"Configuration change detected. Reconfiguring myself as a replica of {target.id}")
         table.follow(view, target)
+
+
+def bump_epoch(view: View) -> bool:
+    """BUMPEPOCH; return whether our epoch was not the highest."""
+    _check_epoch_may_rise(view)
+    return table.bump_epoch(view)
 
 
 def set_config_epoch(view: View, epoch: int) -> None:

@@ -44,6 +44,7 @@ def remove(view: View, node: Node) -> None:
     for table in (view.migrating, view.importing):
         for slot in [slot for slot, peer in table.items() if peer is node]:
             view.open_slot(table, slot, None)
+    view.imported = {slot: peer for slot, peer in view.imported.items() if peer is not node}
     view.give_slots(node.slots, None)
     for each in view.nodes.values():
         each.failure_reports.pop(node, None)
@@ -106,6 +107,7 @@ def follow(view: View, primary: Node) -> None:
 
 def close_slots(view: View) -> None:
     """Forget all slots that are being moved."""
+    view.imported.clear()
     for table in (view.migrating, view.importing):
         for slot in list(table):
             view.open_slot(table, slot, None)

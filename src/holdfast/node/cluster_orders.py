@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.cluster import orders, table
+from holdfast.cluster import orders
 from holdfast.cluster.machine import Machine
 from holdfast.cluster.model import Node, View
 from holdfast.cluster.settings import Settings
@@ -130,7 +130,7 @@ class ClusterOrders(ClusterQuestions):
 
     def bump_epoch(self) -> tuple[bool, int]:
         """BUMPEPOCH."""
-        was_bumped = table.bump_epoch(self.view)
+        was_bumped = orders.bump_epoch(self.view)
         self._done()
         return was_bumped, self.view.me.config_epoch
 

@@ -62,6 +62,8 @@ class SlotClaim:
         self._shard: Told | None = None
         self._voters: Told | None = None
         """Set from the claim on."""
+        self._epoch = 0
+        """The epoch of ours that they are told of."""
         self._is_written = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -97,9 +99,12 @@ class SlotClaim:
         assert self._voters is not None
         if self.slots & ~view.me.slots:
             self._end(CommandError(LOST))
-        elif not self._is_written or self._is_contested():
             return
-        elif orders.voters_know(view, self._voters, side.now_ms()):
+        if not self._is_written or self._is_contested():
+            return
+        if self._epoch != view.me.config_epoch:  # it had to rise: what they were told before is not enough
+            self._voters, self._epoch = Told(), view.me.config_epoch
+        if orders.voters_know(view, self._voters, side.now_ms()):
             self._end(OK)
 
     def cancel(self) -> None:

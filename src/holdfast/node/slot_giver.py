@@ -9,9 +9,9 @@ The order, and why it is this one:
 2. all keys are sent, while the slots are served here as ever;
 3. writes to the slots wait. What changed since is sent, and the target stores all of it: its
    reply comes when its gate, its files and its replicas have it;
-4. reads wait as well, and the target claims the slots in a new epoch: its reply comes when its shard
-   and a majority of the primaries know it (`slot_claim`). From here on the outcome is unknown until
-   somebody says it: the target, its heir, or gossip. Nobody is served meanwhile;
+4. reads wait as well, and the target claims the slots in a new epoch above ours, which stays meanwhile:
+   its reply comes when its shard and a majority of the primaries know it (`slot_claim`). From here on
+   the outcome is unknown until somebody says it: the target, its heir, or gossip. Nobody is served;
 5. the keys are deleted here, the slots are the target's, and those who waited are sent there.
 
 Until 4 nothing has happened, whoever dies: the source owns the slots and has all keys, and copies
@@ -144,6 +144,7 @@ class Gift:
             reply: object = await self._give()
         except (GiftError, OSError, EOFError, TimeoutError) as error:
             reply = CommandError(f"IOERR not given: {str(error) or type(error).__name__}")
+        self._side.view.giving &= ~self._slots
         self._side.open_tick()
         if self._is_held:
             release_slots(self._side.engine, self._list, self._is_closed)
@@ -170,8 +171,10 @@ class Gift:
             self._check_nothing_went()
             self._is_closed = True
             close_slots(side.engine, self._list)
+            view.giving |= self._slots
+            epoch = view.me.config_epoch
             try:
-                await peer.ask("CLUSTER", "TAKE", "CLAIM", self._token, within_s=CLAIM_S)
+                await peer.ask("CLUSTER", "TAKE", "CLAIM", self._token, epoch, within_s=CLAIM_S)
                 is_taken = True
             except (OSError, EOFError, TimeoutError, GiftError) as error:
                 peer.close()
@@ -318,6 +321,7 @@ class Gift:
         side, view = self._side, self._side.view
         if not view.me.is_primary:
             return
+        view.giving &= ~self._slots
         view.give_slots(self._claimed_there(), view.me)
         table.bump_epoch(view, always=True)
         side.settle()

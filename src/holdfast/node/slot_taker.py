@@ -69,7 +69,7 @@ class SlotTaker:
             case "STORE":
                 return self._store(parcel)
             case "CLAIM":
-                return self._claim(parcel)
+                return self._claim(parcel, int(words[0]) if words else 0)
         raise CommandError("ERR syntax error")
 
     def taken(self, token: bytes, source_id: str, slots: int) -> Status:
@@ -163,11 +163,12 @@ class SlotTaker:
         parcel.keys.clear()
         return side.replicas_online()
 
-    def _claim(self, parcel: Parcel) -> object:
-        """Claim; the reply comes when the claim is in force, see `slot_claim`."""
+    def _claim(self, parcel: Parcel, source_epoch: int) -> object:
+        """Claim, above the source's epoch; the reply comes when the claim is in force, see `slot_claim`."""
         side = self._side
         if not parcel.is_stored or side.is_fenced or self._claim_of(parcel) is not None:
             raise CommandError("ERR Nothing is stored, or this node is fenced")
+        side.view.epoch = max(side.view.epoch, source_epoch)
         side.begin_claim(parcel.session, parcel.slots, parcel.source, lambda: self._take(parcel))
         return NO_REPLY
 

@@ -13,13 +13,15 @@ import redis
 from tests.ops.deployments import holdfast
 from tests.peers import Peer, require_peer, start_holdfast, start_redis_server
 
-Start = Callable[[], Peer]
+Start = Callable[..., Peer]
+AT_ONCE = ("--repl-diskless-sync-delay", "0")
+"""Else whoever follows for the first time waits five seconds for others that may want the same."""
 
 
 @contextmanager
 def pair(first: Start, second: Start) -> Iterator[tuple[Peer, Peer]]:
     """Hold two lone servers."""
-    with first() as source, second() as target:
+    with first(*AT_ONCE) as source, second(*AT_ONCE) as target:
         yield source, target
 
 

@@ -12,18 +12,26 @@ import pytest
 from tests.ops.deployments import holdfast
 from tests.peers import require_peer
 
+FORMS = {"Sentinels": (), "cluster": ("--cluster", "3x1")}
 
-def test_a_cut_off_primary_is_replaced_and_follows_when_it_is_back(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cut_off_primary_is_replaced_and_follows_when_it_is_back(form: str, tmp_path: Path) -> None:
     require_peer("ip")
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
     before = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
     page = tmp_path / "partition.html"
-    done = holdfast("drill", "partition", "--ack", "1", "--json", "--html", str(page), cwd=tmp_path)
+    words = ["drill", "partition", "--ack", "1", *FORMS[form], "--json", "--html", str(page)]
+    done = holdfast(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert report["lost"] == 0 and report["outage_is_over"]
     assert report["settings"]["min-replicas-to-ack"] == "1"
+    assert ("a cluster of 3 shards" in report["deployment"]) == (form == "cluster")
+    assert list(report["phases"]) == ["seen", "agreed", "leader", "promoted", "first write"]
+    told = [(each["source"], each["text"]) for each in report["happenings"]]
+    assert ("drill", "it is back") in told
     assert report["phases"]["seen"] > 1500, "silence is noticed after down-after-ms, not before"
     assert "cut off" in report["what"] and "<svg" in page.read_text()
     after = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout

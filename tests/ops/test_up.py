@@ -126,6 +126,8 @@ def test_the_shell_completes_commands_faults_and_options() -> None:
 
 def test_logs_are_told_by_name_and_wrong_names_by_exit_status(running: Running) -> None:
     assert "leads mymaster" in running.ask("logs", "proxy").stdout
+    told = [json.loads(each) for each in running.ask("logs", "proxy", "--json").stdout.splitlines()]
+    assert any("leads mymaster" in each["line"] for each in told)
     wrong = running.ask("logs", "node-9")
     assert wrong.returncode == 4 and "node-1" in wrong.stderr
 

@@ -44,7 +44,7 @@ def main() -> None:
     spent = time.process_time() - began
     assert not problem, problem
     virtual, count = stage.world.now, len(stage.history.operations)
-    print(f"topology: {virtual:.0f} virtual s, {count} requests: {spent:.2f} s, {virtual / spent:.0f} a second")
+    print(f"topology: {count} requests in {virtual:.0f} virtual s: {spent:.2f} s, {virtual / spent:.0f} a s")
     for kind in KINDS if chosen.seeds else ():
         began = time.process_time()
         played = [run_seed(chosen.first + number, kind=kind) for number in range(chosen.seeds)]

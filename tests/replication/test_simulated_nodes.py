@@ -333,6 +333,29 @@ def test_one_snapshot_serves_all_who_wait(nodes: Nodes) -> None:
     assert len(taken) == 1
 
 
+def test_what_was_written_in_the_moment_of_the_fence_is_on_the_replicas(nodes: Nodes) -> None:
+    """Whoever leads next need not fetch it: writes wait for that at a planned failover."""
+    start_pair(nodes)
+    before = nodes.running["a"].traffic.partial_syncs
+
+    async def write_and_fence() -> tuple[int, int]:
+        client = Client("a")
+        for number in range(200):
+            await client.send("SET", f"k{number}", "x" * 500)
+        await client.send("HOLDFAST", "FENCE", 1, "leader")
+        for _ in range(200):
+            assert await client.reply() == "OK"
+        ends = []
+        for words in (await client.reply(), await nodes.ask("b", "HOLDFAST", "FENCE", 1, "leader")):
+            ends.append(int(dict(zip(words[::2], words[1::2], strict=True))[b"position-offset"]))
+        return ends[0], ends[1]
+
+    old, new = nodes.world.run(write_and_fence())
+    assert old == new
+    assert nodes.running["b"].engine.key_count(0) == 200
+    assert nodes.running["a"].traffic.partial_syncs == before
+
+
 def test_a_fenced_node_fetches_the_tail_of_a_better_copy_and_may_then_lead(nodes: Nodes) -> None:
     start_pair(nodes, min_replicas_to_ack="1")
     nodes.start("c", replicaof="a 7000", min_replicas_to_ack="1")

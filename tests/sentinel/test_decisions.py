@@ -457,6 +457,24 @@ def test_another_node_at_the_address_of_the_primary_is_not_the_primary():
     assert "+sdown" in scene.told(scene.look())
 
 
+def test_a_node_of_ours_that_has_moved_is_not_two_nodes():
+    scene = Scene()
+    moved = scene.replicas[0]
+    follows = "master_host:10.0.0.1\r\nmaster_port:6379\r\n"
+    observation.info_came(scene.sentinel, moved, of_ours("ours", "slave", follows), scene.now_ms)
+    told = of_ours("leader", more="slave0:ip=10.0.7.7,port=6379,state=online\r\n")
+    observation.info_came(scene.sentinel, scene.primary, told, scene.now_ms)
+    now = scene.primary.replicas["10.0.7.7:6379"]
+    scene.sentinel.take_effects()
+    observation.info_came(scene.sentinel, now, of_ours("ours", "slave", follows), scene.now_ms)
+    assert moved.name in scene.primary.replicas, "it can still be reached where it was: two with one id"
+    moved.link.command = LinkState.DOWN
+    observation.info_came(scene.sentinel, now, of_ours("ours", "slave", follows), scene.now_ms)
+    effects = scene.sentinel.take_effects()
+    assert scene.told(effects) == ["-slave"] and persisted_before(effects, "the end")
+    assert moved.name not in scene.primary.replicas and now.name in scene.primary.replicas
+
+
 def test_another_node_at_the_address_of_a_replica_gets_no_orders_unless_it_joins_or_is_empty():
     scene = Scene()
     old = switch(scene)

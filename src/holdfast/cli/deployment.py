@@ -130,7 +130,8 @@ def _switch(address: str, data: str, password: str, group: str, as_json: bool, *
 @DATA
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @click.option("-n", "--lines", default=50, show_default=True, help="How many of the last lines.")
-def logs(node: str, data: str, follow: bool, lines: int) -> None:
+@AS_JSON
+def logs(node: str, data: str, follow: bool, lines: int, as_json: bool) -> None:
     """Print what a process of a deployment logged.
 
     NODE is a name that `holdfast status` shows, or `holdfast` for the supervisor itself when it
@@ -138,12 +139,17 @@ def logs(node: str, data: str, follow: bool, lines: int) -> None:
     """
     where = directory(data)
     path = where.log_path(node)
+
+    def tell(line: str) -> None:
+        click.echo(json.dumps({"node": node, "line": line.rstrip("\n")}) if as_json else line, nl=as_json)
+
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            click.echo("".join(file.readlines()[-lines:]), nl=False)
+            for line in file.readlines()[-lines:]:
+                tell(line)
             while follow:
                 if line := file.readline():
-                    click.echo(line, nl=False)
+                    tell(line)
                 else:
                     time.sleep(LOG_POLL_S)  # a file has no event that everybody's system would tell
     except OSError:

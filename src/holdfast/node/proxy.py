@@ -22,8 +22,8 @@ from typing import Any, cast
 
 from holdfast import __version__
 from holdfast.commands import declare_all
-from holdfast.engine.state import Engine
 from holdfast.node.proxy_clients import ProxyClients
+from holdfast.node.shell import Shell
 from holdfast.proxy import commands, stats
 from holdfast.proxy.cluster_pool import ClusterTarget
 from holdfast.proxy.config import BadFile, ListenAt, PoolFile, read
@@ -35,20 +35,12 @@ from holdfast.proxy.routes import RouteTarget
 from holdfast.proxy.shapes import Backend, Client, Door, Exchange, Link, Target
 from holdfast.proxy.verbs import learn
 from holdfast.server import info_sections
-from holdfast.server.clients import Clients
 from holdfast.server.commands import authentication, client, info
 from holdfast.server.config import Configuration
-from holdfast.server.cron import Cron
 from holdfast.server.host import Host
-from holdfast.server.info import InfoSections
 from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
 from holdfast.server.memory_report import resident_bytes
-from holdfast.server.node import Doors
-from holdfast.server.pauses import Pauses
-from holdfast.server.shutdown import Shutdown
-from holdfast.server.slowlog import LatencyEvents, SlowCommands
-from holdfast.server.traffic import Traffic
 
 CLIENTS_MOST = 1_000_000
 DRAIN_LOOK_S = 0.05
@@ -56,10 +48,8 @@ DATABASES = 16
 """Of the engine that answers local commands; a client may select any that its servers have."""
 
 
-class ProxyNode:
+class ProxyNode(Shell):
     """One proxy. Several may live in one process; each has all its state in here."""
-
-    loop: asyncio.AbstractEventLoop
 
     def __init__(
         self,
@@ -71,15 +61,16 @@ class ProxyNode:
         drain_s: float = 30.0,
     ) -> None:
         """Read the file at `path`; statistics are told at (address, port). Raises BadFile, OSError."""
-        self.path, self.host, self.log = path, host, log
+        configuration = Configuration(host.disk, "")
+        for name, value in (("protected-mode", False), ("maxclients", CLIENTS_MOST)):
+            configuration.assign(name, value)
+        super().__init__(configuration, host, log, databases=DATABASES, clients=ProxyClients)
+        self.path = path
         log.role = "P"
         self.stats_at = stats_at
         self.drain_s = drain_s
         self.files = read(self._text())
         self.doors_by_name: dict[str, Door] = {}
-        self.configuration = Configuration(host.disk, "")
-        for name, value in (("protected-mode", False), ("maxclients", CLIENTS_MOST)):
-            self.configuration.assign(name, value)
         self._build_shell()
         self.exchange = Exchange(self.engine, self)
         self.exchange.dial = self._dial
@@ -92,12 +83,7 @@ class ProxyNode:
         self._drained: asyncio.TimerHandle | None = None
 
     def _build_shell(self) -> None:
-        """Make what the server's own commands ask of a node."""
-        host = self.host
-        self.engine = Engine(DATABASES, host.random.getrandbits(63) | 1, False)
-        self.engine.node = self
-        self.engine.on_fault = self._tell_fault
-        self.engine.set_time(host.clock.wall_us() // 1000)
+        """Make the server around it: local commands, INFO."""
         declare_all(self.engine)
         for family in (authentication, client, info):
             family.register(self.engine)
@@ -105,28 +91,12 @@ class ProxyNode:
         self.engine.proto_max_bulk_len = self.configuration["proto-max-bulk-len"]
         self.engine.query_buffer_limit = self.configuration["client-query-buffer-limit"]
         self.engine.slowlog_slower_than_us = -1
-        self.run_id = f"{host.random.getrandbits(160):040x}"
-        self.started_us = host.clock.boot_us()
-        self.active_expire = False
-        self.peak_bytes = 0
-        self.doors = Doors()
-        self.cron = Cron(self)
-        self.clients: Clients = ProxyClients(self)
         self.listeners: Listeners = cast(Any, self)  # ports and describe are all that is asked
-        self.client_pauses = Pauses(self)
-        self.slow_commands = SlowCommands(self)
-        self.latency_events = LatencyEvents(self)
-        self.traffic = Traffic()
-        self.info = InfoSections()
-        self.shutdown = Shutdown(self)
-        self.stopped: asyncio.Event | None = None
-        self.exit_status = 0
         self.startup_bytes = resident_bytes(self)
         sections = info_sections.ServerSections(self)
         for name in ("server", "clients", "cpu", "stats"):
             self.info.tell(name, getattr(sections, name))
         self.info.tell("proxy", self._info_section)
-        self.cron.every_second(self.clients.each_second)
 
     # ---- life ----
 
@@ -427,25 +397,9 @@ class ProxyNode:
         lines = "".join(traceback.format_exception(fault)).rstrip()
         self.log.warning(f"A fault ended a connection:\n{lines}")
 
-    def _tell_fault(self, fault: BaseException, command: bytes) -> None:
-        lines = "".join(traceback.format_exception(fault)).rstrip()
-        self.log.warning(f"A fault in '{command.decode()}', answered with an internal error:\n{lines}")
-
     def open_tick(self) -> None:
         """Begin a tick."""
         self.exchange.open_tick()
-
-    def pauses(self, writes: bool) -> bool:
-        """Never: CLIENT PAUSE is not for proxies."""
-        return False
-
-    def write_refusal(self) -> bytes:
-        """Never asked: local commands write nothing."""
-        return b"ERR a proxy takes no writes of its own"
-
-    def fence_refusal(self, session: Any) -> bytes | None:
-        """Never asked: a proxy is not fenced."""
-        return None
 
 
 class StatsConnection(asyncio.Protocol):

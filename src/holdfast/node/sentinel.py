@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from holdfast.engine.registry import add_function, command_names, rename_command
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import Pairs
 from holdfast.node.sentinel_orders import SentinelOrders
+from holdfast.node.shell import Shell
 from holdfast.sentinel import commands, granting, listing
 from holdfast.sentinel.address_grants import AddressGrants
 from holdfast.sentinel.config_file import Line, read_lines, rewritten, state_lines
@@ -47,22 +47,15 @@ from holdfast.sentinel.reply_reader import Reply
 from holdfast.sentinel.scripts import Runner, ScriptQueue
 from holdfast.sentinel.settings import BEAT_MS
 from holdfast.server import engine_settings, info_sections
-from holdfast.server.clients import Clients
 from holdfast.server.commands import acl, authentication, client, info, shutdown
 from holdfast.server.config import Configuration
 from holdfast.server.config.words import as_bytes, as_text
 from holdfast.server.connection import Connection, flush_pending, serve_waiting
-from holdfast.server.cron import Cron
 from holdfast.server.host import Host
-from holdfast.server.info import InfoSections
 from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
 from holdfast.server.memory_report import resident_bytes
-from holdfast.server.node import Doors
-from holdfast.server.pauses import Pauses
-from holdfast.server.shutdown import Manner, Shutdown
-from holdfast.server.slowlog import LatencyEvents, SlowCommands
-from holdfast.server.traffic import Traffic
+from holdfast.server.shutdown import Manner
 
 READ_BUFFER_BYTES = 64 * 1024
 CRASHED = 99
@@ -77,10 +70,8 @@ SERVED = frozenset(
 SECTIONS = ("server", "clients", "cpu", "stats", "sentinel")
 
 
-class SentinelNode:
+class SentinelNode(Shell):
     """One Sentinel. Several may live in one process; each has all its state in here."""
-
-    loop: asyncio.AbstractEventLoop
 
     def __init__(
         self,
@@ -96,7 +87,7 @@ class SentinelNode:
 
         Raises BadLine for a line that cannot be used.
         """
-        self.configuration, self.host, self.log = configuration, host, log
+        super().__init__(configuration, host, log, databases=1)
         log.role = "X"
         self._runner = runner
         self.sentinel = Sentinel("", host.random, self.now_ms())
@@ -105,7 +96,7 @@ class SentinelNode:
         for primary in self.sentinel.primaries.values():
             granting.after_start(primary, self.now_ms())
         self.machine = Machine(self.sentinel)
-        self.address_grants = AddressGrants(self.steady_ms())
+        self.address_grants = AddressGrants(self.now_ms())
         self.scripts = ScriptQueue(runner, self.sentinel.times, self._tell_of_script, self.now_ms)
         self.is_durable = True
         self._links: dict[tuple[int, bool], LinkConnection] = {}
@@ -115,30 +106,10 @@ class SentinelNode:
         self._build_shell(any_port)
 
     def _build_shell(self, any_port: bool) -> None:
-        """Make the server around it: engine, clients, listeners, INFO."""
-        host = self.host
-        self.engine = Engine(1, host.random.getrandbits(63) | 1, False)
-        self.engine.node = self
+        """Make the server around it: commands, listeners, INFO."""
         self.engine.open_tick = self.open_tick
-        self.engine.on_fault = self._tell_fault
-        self.engine.set_time(host.clock.wall_us() // 1000)
         declare_sentinel_commands(self.engine)
-        self.run_id = f"{host.random.getrandbits(160):040x}"
-        self.started_us = host.clock.boot_us()
-        self.active_expire = False
-        self.peak_bytes = 0
-        self.doors = Doors()
-        self.cron = Cron(self)
-        self.clients = Clients(self)
         self.listeners = Listeners(self, self._accept, any_port)
-        self.client_pauses = Pauses(self)
-        self.slow_commands = SlowCommands(self)
-        self.latency_events = LatencyEvents(self)
-        self.traffic = Traffic()
-        self.info = InfoSections()
-        self.shutdown = Shutdown(self)
-        self.stopped: asyncio.Event | None = None
-        self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
         self.startup_bytes = resident_bytes(self)
         engine_settings.follow(self)
@@ -148,7 +119,6 @@ class SentinelNode:
             self.info.tell(name, getattr(sections, name))
         self.info.tell("sentinel", self._info_section)
         self.cron.every(1, self.clients.each_beat)
-        self.cron.every_second(self.clients.each_second)
 
     # ---- life ----
 
@@ -202,10 +172,6 @@ class SentinelNode:
     def port(self) -> int:
         """The first TCP port that the node listens on."""
         return self.listeners.ports[0][1]
-
-    def steady_ms(self) -> int:
-        """Return milliseconds of the clock that never goes back."""
-        return self.host.clock.boot_us() // 1000
 
     def now_ms(self) -> int:
         """Return milliseconds of a clock that never goes back."""
@@ -402,22 +368,6 @@ class SentinelNode:
 
     def _accept(self) -> Connection:
         return Connection(self.clients, self.engine, self._read_buffer)
-
-    def _tell_fault(self, fault: BaseException, command: bytes) -> None:
-        lines = "".join(traceback.format_exception(fault)).rstrip()
-        self.log.warning(f"A fault in '{command.decode()}', answered with an internal error:\n{lines}")
-
-    def pauses(self, session: Session, writes: bool) -> bool:
-        """Whether a pause holds back such a request now."""
-        return self.client_pauses.holds(writes)
-
-    def write_refusal(self) -> bytes:
-        """Never asked: a Sentinel takes no writes."""
-        return b"ERR a Sentinel takes no writes"
-
-    def fence_refusal(self, session: Any) -> bytes | None:
-        """Never asked: a Sentinel is not fenced."""
-        return None
 
 
 def declare_sentinel_commands(engine: Engine) -> None:

@@ -4,7 +4,7 @@ What it is: the acting part. How a data node starts is `starting`'s; a process i
 a `Child`. What it is not: the screen, or the view of the whole deployment (`watch`).
 
 How to read it: `start`, `wait_ready`, `stop` are its life; `_keep` is the life of one
-process; `answer` is what other commands may ask for.
+process. What other commands may ask of it: `answers`.
 
 A supervisor that dies leaves its children running; the next one finds them by pid and start
 time in run.json and goes on with them.
@@ -20,7 +20,6 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from holdfast.ops import forming, rules
 from holdfast.ops.child import Child, how_it_ended
@@ -29,7 +28,7 @@ from holdfast.ops.files_on_disk import Directory
 from holdfast.ops.happenings import Happening
 from holdfast.ops.leadership import asked
 from holdfast.ops.model import Deployment, Engine
-from holdfast.ops.plan import Planned, sentinel_file
+from holdfast.ops.plan import Kind, Planned, sentinel_file
 from holdfast.ops.starting import Slot, Starter, State, is_taken
 from holdfast.ops.wire import info_fields
 
@@ -113,12 +112,14 @@ class Supervisor:
             return
         self.is_stopping = self._starter.is_stopping = True
         data = [each for each in self.slots.values() if each.planned.is_data]
-        if len(self.slots) == len(self.everything):
-            # Nobody is left to hand over to. Where other hosts go on, the primary does hand over.
+        is_whole = len(self.slots) == len(self.everything)
+        if is_whole or not await self._can_hand_over():
             password = self.deployment.password
             addresses = [each.planned.address for each in data]
             await asked(addresses, "CONFIG", "SET", "shutdown-failover", "no", password=password)
         for kind in rules.STOP_ORDER:
+            if kind is Kind.SENTINEL and not is_whole:
+                await self._end(await self._leading(data))  # it hands over, with the votes of ours
             await self._end([each for each in self.slots.values() if each.planned.kind is kind])
         self._endings.stop()
         leading = await self._leading(data)
@@ -231,6 +232,14 @@ class Supervisor:
                 why = f"{name} does not stay up, it {slot.ending}" if slot.ending else f"{name} {slot.note}"
                 raise CannotStart(f"{why}\n{tail}".rstrip())
 
+    async def _can_hand_over(self) -> bool:
+        """Tell whether another host could take over: most Sentinels answer, and a data node elsewhere."""
+        password = self.deployment.password
+        sentinels = [each.address for each in self.everything if each.kind is Kind.SENTINEL]
+        elsewhere = [each.address for each in self.everything if each.is_data and each.name not in self.slots]
+        voters = await asked(sentinels, "PING", password=password)
+        return len(voters) > len(sentinels) // 2 and bool(await asked(elsewhere, "PING", password=password))
+
     async def _leading(self, slots: Sequence[Slot]) -> list[Slot]:
         running = {each.planned.address: each for each in slots if each.child is not None}
         replies = await asked(running, "INFO", "replication", password=self.deployment.password)
@@ -277,56 +286,3 @@ class Supervisor:
                 "formed": not self._starter.is_first,
             },
         )
-
-    # ---- what others ask ----
-
-    async def answer(self, asked_for: dict[str, Any]) -> dict[str, Any]:
-        """Do what a command asks. Raises ValueError for what makes no sense."""
-        match asked_for.get("do"):
-            case "status":
-                return self.status()
-            case "stop":
-                self.stop_wanted.set()
-                return {}
-            case "signal":
-                slot = self._slot(asked_for)
-                number, at = signal.Signals[f"SIG{asked_for['signal']}"], time.time()
-                if slot.child is None or not slot.child.send(number):
-                    raise ValueError(f"{slot.planned.name} does not run")
-                if number in (signal.SIGSTOP, signal.SIGCONT):
-                    slot.state = State.PAUSED if number is signal.SIGSTOP else State.RUNNING
-                self.tell(slot.planned.name, f"was sent {number.name} on request")
-                return {"at": at}
-            case "restart":
-                slot = self._slot(asked_for)
-                slot.is_emptied_next = bool(asked_for.get("empty"))
-                number, at = signal.SIGKILL if asked_for.get("crash") else signal.SIGTERM, time.time()
-                if slot.child is None or not slot.child.send(number):
-                    raise ValueError(f"{slot.planned.name} does not run")
-                self.tell(slot.planned.name, f"is restarted on request ({number.name})")
-                return {"at": at}
-        raise ValueError(f"nobody can do {asked_for.get('do')!r}")
-
-    def status(self) -> dict[str, Any]:
-        """Return the processes and what happened last."""
-        return {
-            "supervisor": os.getpid(),
-            "processes": {
-                name: {
-                    "kind": slot.planned.kind.value,
-                    "address": str(slot.planned.address),
-                    "pid": slot.child.pid if slot.child is not None else 0,
-                    "state": slot.state.value,
-                    "restarts": slot.restarts,
-                    "note": slot.note,
-                }
-                for name, slot in self.slots.items()
-            },
-            "happenings": [[each.at, each.source, each.text] for each in self.happenings],
-        }
-
-    def _slot(self, asked_for: dict[str, Any]) -> Slot:
-        slot = self.slots.get(str(asked_for.get("process")))
-        if slot is None:
-            raise ValueError(f"no such process here: {', '.join(self.slots)}")
-        return slot

@@ -23,7 +23,7 @@ class Voter(Protocol):
 
     address_grants: AddressGrants
 
-    def steady_ms(self) -> int:
+    def now_ms(self) -> int:
         """Return milliseconds of a clock that never goes back."""
         ...
 
@@ -31,7 +31,7 @@ class Voter(Protocol):
 def address(session: Session, args: list[bytes]) -> object:
     """SENTINEL ADDRESS."""
     voter: Voter = session.engine.node
-    now_ms = voter.steady_ms()
+    now_ms = voter.now_ms()
     words = [each.decode(errors="replace") for each in args[2:]]
     match [words[0].upper(), *words[1:]]:
         case ["GRANT", name, agent, lease_ms, manner, *late] if (

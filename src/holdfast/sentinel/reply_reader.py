@@ -95,9 +95,9 @@ def _read(held: bytes, place: int, depth: int) -> tuple[Reply, int]:
         for _ in range(count):
             if held[place : place + 1] == b"$":  # as a call of its own each word costs twice as much
                 end = held.find(b"\r\n", place)
-                size = held[place + 1 : end]
-                if size.isdigit() and len(size) < 6 and len(held) >= end + int(size) + 4:
-                    place = end + int(size) + 4
+                length = held[place + 1 : end]
+                if end > 0 and length.isdigit() and len(length) < 6 and len(held) >= end + int(length) + 4:
+                    place = end + int(length) + 4
                     items.append(held[end + 2 : place - 2].decode("utf-8", "surrogateescape"))
                     continue
             item, place = _read(held, place, depth + 1)

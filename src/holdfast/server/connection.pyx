@@ -197,7 +197,11 @@ cdef class Connection(Polled):
         if not self.closed:
             self.closed = True
             self.left()
-            self.transport.write_eof()
+            if not self.transport.is_closing():
+                try:
+                    self.transport.write_eof()
+                except OSError:     # the other end has gone, and the loop does not know it yet
+                    pass
             self.node.connection_closed(self, None)
 
     cpdef send(self, chunk):

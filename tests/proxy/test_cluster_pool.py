@@ -5,7 +5,9 @@ Real processes, stock and ours, joined by redis-cli.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from pathlib import Path
 
 import pytest
 import redis
@@ -14,6 +16,7 @@ from holdfast.proxy.cluster_view import merge, nodes_of
 from tests.ports import free_port
 from tests.proxy.clusters import Cluster, cluster, cluster_pool
 from tests.proxy.groups import Writer, lists_of_client, write_past, writers
+from tests.proxy.inside import Caller, proxy_inside
 from tests.proxy.peers import proxy_process
 from tests.sentinel.group import until
 
@@ -174,3 +177,44 @@ def test_the_higher_epoch_owns_a_slot_that_two_claim() -> None:
         assert owners[places[99]].node.id == "aa"
         assert [each.id for each in owners[places[0]].replicas] == ["cc"]
         assert -1 not in places
+
+
+# ---- a primary that does not know yet what it owns ----
+
+
+async def test_a_redirection_to_the_node_that_died_is_old_news_and_the_request_waits(tmp_path: Path) -> None:
+    # A replica of ours leads by order for some milliseconds before it has claimed the slots of the dead.
+    gone, port = free_port(with_bus=True), free_port()
+    redirections = 3
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal redirections
+        while head := await reader.readline():
+            words = []
+            for _ in range(int(head[1:])):
+                size = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(size + 2))[:-2])
+            here = writer.get_extra_info("sockname")[1]
+            nodes = (
+                f"aa 127.0.0.1:{here}@1 myself,master - 0 0 4 connected 0-16383\n"
+                f"bb 127.0.0.1:{gone}@1 master,fail - 0 0 1 disconnected\n"
+            )
+            if words[0] == b"SET" and redirections:
+                redirections -= 1
+                writer.write(b"-MOVED 12182 127.0.0.1:%d\r\n" % gone)
+            elif words[0] == b"CLUSTER":
+                writer.write(b"$%d\r\n%s\r\n" % (len(nodes), nodes.encode()))
+            elif words[0] == b"ROLE":
+                writer.write(b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n")
+            else:
+                writer.write(b"+OK\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    text = cluster_pool(port, [server.sockets[0].getsockname()[1], gone])
+    async with proxy_inside(text, tmp_path):
+        client = await Caller.to(port)
+        assert await client.ask(b"SET", b"foo", b"1") == b"+OK\r\n"
+        assert redirections == 0
+        client.writer.close()
+    server.close()

@@ -100,6 +100,13 @@ CASES: tuple[tuple[str, Callable[[Group], None]], ...] = (
 )
 
 
+CLUSTER_CASES = (
+    ("CLUSTER FAILOVER", "planned"),
+    ("kill -9 of a cluster's primary", "kill"),
+    ("SIGSTOP of a cluster's primary", "stop"),
+)
+
+
 class Asker:
     """Asks all Sentinels every few milliseconds who leads, and notes when that changes."""
 
@@ -156,19 +163,22 @@ def run_case(fault: Callable[[Group], None], nodes: str, sentinels: str) -> Outc
         )
 
 
-def run_cluster(how: str) -> Outcome:
-    """Do one run with a stock cluster of three shards: CLUSTER FAILOVER, or a primary killed."""
+def run_cluster(how: str, kind: str) -> Outcome:
+    """Do one run with a cluster of three shards: CLUSTER FAILOVER, or a primary killed or stopped."""
     port = free_port()
-    with cluster("redis", 3, 1) as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
+    with cluster(kind, 3, 1) as made, proxy_process(cluster_pool(port, [made.nodes[0].port]), port):
         clients = [Client(port, str(number)) for number in range(CLIENTS)]
         until(lambda: all(len(each.acknowledged) > 200 for each in clients), "the clients write")
         replica = next(each for each in made.nodes if each.client.info("replication")["role"] == "slave")
         primary_port = int(replica.client.info("replication")["master_port"])
+        primary = next(each for each in made.nodes if each.port == primary_port)
         begun = time.monotonic()
         if how == "planned":
             replica.client.execute_command("CLUSTER FAILOVER")
+        elif how == "kill":
+            primary.kill()
         else:
-            next(each for each in made.nodes if each.port == primary_port).kill()
+            primary.signal(signal.SIGSTOP)
         until(lambda: replica.client.info("replication")["role"] == "master", "the replica leads", 60)
         changed = time.monotonic()
         until(lambda: all(each.acknowledged[-1][0] > changed + 0.5 for each in clients), "writes go on", 60)
@@ -177,6 +187,8 @@ def run_cluster(how: str) -> Outcome:
         keys = [key for each in clients for _, key in each.acknowledged]
         reader = redis.Redis(port=port)
         there = sum(int(reader.exists(*keys[at : at + 1000])) for at in range(0, len(keys), 1000))
+        if how == "stop":
+            primary.signal(signal.SIGCONT)
         return Outcome(
             (changed - begun) * 1000,
             max(each.outage_ms(begun) for each in clients),
@@ -203,6 +215,9 @@ def row_of(name: str, backend: str, outcomes: list[Outcome]) -> str:
 
 def main() -> None:
     """Run all cases and write the page."""
+    if "--help" in sys.argv:
+        print(__doc__)
+        return
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     wanted = sys.argv[2] if len(sys.argv) > 2 else ""
     rows = []
@@ -213,10 +228,11 @@ def main() -> None:
                 backend = {"redis": "stock", "holdfast": "ours"}
                 rows.append(row_of(name, f"{backend[nodes]} nodes, {backend[sentinels]} Sentinels", outcomes))
                 print(rows[-1], flush=True)
-    for name, how in (("CLUSTER FAILOVER", "planned"), ("kill -9 of a cluster's primary", "kill")):
-        if wanted in name:
-            rows.append(row_of(name, "stock cluster", [run_cluster(how) for _ in range(runs)]))
-            print(rows[-1], flush=True)
+    for name, how in CLUSTER_CASES:
+        for kind, backend in (("redis", "stock cluster"), ("holdfast", "our cluster")):
+            if wanted in name:
+                rows.append(row_of(name, backend, [run_cluster(how, kind) for _ in range(runs)]))
+                print(rows[-1], flush=True)
     if not wanted:
         PAGE.parent.mkdir(parents=True, exist_ok=True)
         PAGE.write_text(HEAD + "\n".join(rows) + "\n")
@@ -226,7 +242,7 @@ HEAD = """\
 # Failover behind the proxy
 
 Measured by `python -m tests.reliability.proxy_outage`: three nodes and three Sentinels (down-after 1 s), or a
-stock cluster of three primaries with a replica each (node timeout 1.5 s), and the proxy, as processes on one
+cluster of three primaries with a replica each (node timeout 1.5 s), and the proxy, as processes on one
 machine; four clients that know the proxy's address alone write without pause, one request at a time. The
 backend's outage is the time from the fault until a Sentinel names another primary (cluster: until the
 replica leads); the clients' is the longest gap between two acknowledged writes of one client; both as

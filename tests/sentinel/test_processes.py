@@ -72,10 +72,10 @@ def test_a_stopped_primary_is_replaced_and_demoted_when_it_goes_on() -> None:
         build(made, ["redis"] * 2, ["holdfast"] * 3)
         events = made.events(made.sentinels[1])
         made.nodes[0].signal(signal.SIGSTOP)
-        port = int(events.await_event("+switch-master", 5).split()[4])
+        port = int(events.await_event("+switch-master", 20).split()[4])
         assert port == made.nodes[1].port
         made.nodes[0].signal(signal.SIGCONT)
-        until(lambda: made.agreed(port), "the old primary follows", 5)
+        until(lambda: made.agreed(port), "the old primary follows", 20)
 
 
 def test_a_planned_failover_loses_nothing(ours: Group) -> None:

@@ -1,7 +1,7 @@
 """The swarm: seeds keep every promise, equal seeds are equal runs, mistakes are seen.
 
 Options by environment: HOLDFAST_SWARM_SEEDS (100), HOLDFAST_SENTINEL_SEEDS (4),
-HOLDFAST_DETERMINISM_SEEDS (3), HOLDFAST_CLUSTER_CATCHES (2), HOLDFAST_SENTINEL_MUTATIONS (unset: a sample).
+HOLDFAST_DETERMINISM_SEEDS (3), HOLDFAST_CLUSTER_CATCHES (4), HOLDFAST_SENTINEL_MUTATIONS (unset: a sample).
 """
 
 from __future__ import annotations
@@ -71,20 +71,17 @@ SENTINEL_CATCHES = {
 }
 """The same of the kind sentinel. All of them are here."""
 CLUSTER_CATCHES = {
-    "vote-twice": 243,
-    "forget-nodes-file": 447,
-    "serve-after-losing": 372,
+    "ignore-collisions": 0,
+    "serve-after-losing": 0,
+    "send-no-changes": 0,
+    "accept-older-epoch": 2,
+    "majority-of-one": 2,
+    "forget-nodes-file": 2,
+    "lead-unfenced": 3,
+    "vote-twice": 6,
 }
-"""The same of the kind cluster. The last takes long: HOLDFAST_CLUSTER_CATCHES says how many are tried."""
-CLUSTER_UNSEEN = {
-    "accept-older-epoch",
-    "majority-of-one",
-    "lead-unfenced",
-    "send-no-changes",
-    "ignore-collisions",
-}
-"""Put in, and not seen by the few seeds that were tried with them: work to be done."""
-CLUSTER_TRIED = int(os.environ.get("HOLDFAST_CLUSTER_CATCHES", "2"))
+"""The same of the kind cluster; HOLDFAST_CLUSTER_CATCHES says how many are tried."""
+CLUSTER_TRIED = int(os.environ.get("HOLDFAST_CLUSTER_CATCHES", "4"))
 SENTINEL_SAMPLE = (
     "sentinel-believes-anybody",
     "sentinel-counts-silence",
@@ -117,7 +114,7 @@ def test_no_seed_with_sentinels_breaks_a_promise(seed: int) -> None:
 def test_every_deliberate_fault_has_a_seed_that_sees_it() -> None:
     assert CATCHES.keys() == MUTATIONS.keys()
     assert SENTINEL_CATCHES.keys() == SENTINEL_MUTATIONS.keys()
-    assert CLUSTER_CATCHES.keys() | CLUSTER_UNSEEN == CLUSTER_MUTATIONS.keys()
+    assert CLUSTER_CATCHES.keys() == CLUSTER_MUTATIONS.keys()
 
 
 @pytest.mark.parametrize("name", SENTINEL_CATCHES if EVERY_MUTATION else SENTINEL_SAMPLE)
@@ -129,8 +126,9 @@ def test_a_deliberate_fault_of_sentinels_is_seen(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(CLUSTER_CATCHES)[:CLUSTER_TRIED])
 def test_a_deliberate_fault_of_cluster_nodes_is_seen(name: str) -> None:
-    outcome = run_seed(CLUSTER_CATCHES[name], mutation=name, kind="cluster")
-    assert outcome.problem, CLUSTER_MUTATIONS[name].summary
+    seeds = range(CLUSTER_CATCHES[name], CLUSTER_CATCHES[name] + 3)
+    seen = any(run_seed(seed, mutation=name, kind="cluster").problem for seed in seeds)
+    assert seen, CLUSTER_MUTATIONS[name].summary
 
 
 @pytest.mark.parametrize("name", CATCHES)

@@ -26,7 +26,7 @@ import click
 from holdfast.cli import exits
 from holdfast.cli.exits import fail
 from holdfast.cli.up_show import Show
-from holdfast.ops import control, topology
+from holdfast.ops import answers, control, topology
 from holdfast.ops.connection import how_to_connect
 from holdfast.ops.deployment_file import DeploymentFileError, read_deployment
 from holdfast.ops.files_on_disk import Directory, DirectoryInUse
@@ -174,9 +174,8 @@ async def _run(
     is_ready = False
 
     async def answer(asked_for: dict[str, Any]) -> dict[str, Any]:
-        if asked_for.get("do") == "status":
-            return {**supervisor.status(), "ready": is_ready}
-        return await supervisor.answer(asked_for)
+        told = answers.answer(supervisor, asked_for)
+        return {**told, "ready": is_ready} if asked_for.get("do") == "status" else told
 
     _follow_signals(supervisor, show)
     watching: list[asyncio.Task[None]] = []

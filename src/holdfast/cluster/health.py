@@ -12,6 +12,7 @@ election: the other slots are served on for that moment, as failing over is unde
 
 from __future__ import annotations
 
+from holdfast.cluster import flags
 from holdfast.cluster.model import Node, View
 
 MAX_REJOIN_MS = 5000
@@ -25,7 +26,7 @@ LEAST_REACH_MS = 500
 def judge(view: View, now_ms: int) -> None:
     """Set `View.is_ok` and `View.size`."""
     view.must_judge = False
-    voters = [each for each in view.nodes.values() if each.is_primary and each.slots]
+    voters = [each for each in view.nodes.values() if each.flags & flags.PRIMARY and each.slots]
     view.size = len(voters)
     in_reach = sum(_in_reach(view, each, now_ms) for each in voters)
     if view.first_look_ms is None:

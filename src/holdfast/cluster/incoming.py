@@ -16,6 +16,9 @@ from holdfast.cluster.model import Link, Node, View
 GOSSIPED = flags.PRIMARY | flags.REPLICA | flags.PFAIL | flags.FAIL | flags.NO_FAILOVER | flags.MIGRATE_TO
 """The flags of an unknown node that are taken from gossip."""
 
+DOWN = flags.PFAIL | flags.FAIL
+LOST = DOWN | flags.NO_ADDRESS
+
 
 def received(view: View, link: Link, message: Message, now_ms: int) -> None:
     """Take a message that came over a link."""
@@ -111,8 +114,9 @@ def _pinged(view: View, link: Link, sender: Node | None, message: Message, now_m
         view.not_claiming &= ~message.slots
     if message.config_epoch == view.me.config_epoch:
         claims.resolve_collision(view, sender)
+    counts = sender.is_primary
     for each in message.gossip:
-        _gossip(view, sender, each, now_ms)
+        _gossip(view, sender, counts, each, now_ms)
     _note_extensions(view, sender, message, now_ms)
 
 
@@ -204,11 +208,12 @@ def _note_role(view: View, sender: Node, message: Message) -> None:
 # ---- gossip ----
 
 
-def _gossip(view: View, sender: Node, row: Gossip, now_ms: int) -> None:
-    node = view.node(row.node_id)
+def _gossip(view: View, sender: Node, counts: bool, row: Gossip, now_ms: int) -> None:
+    """Take what a node says of another; `counts`: its word counts when a node is thought down."""
+    node = view.nodes.get(row.node_id)
     if node is view.me:
         return
-    is_down = bool(row.flags & (flags.PFAIL | flags.FAIL))
+    is_down = row.flags & DOWN != 0
     if node is None:
         known_address = not row.flags & (flags.NO_ADDRESS | flags.HANDSHAKE) and row.host
         if known_address and not table.is_forgotten(view, row.node_id, now_ms):
@@ -220,18 +225,19 @@ def _gossip(view: View, sender: Node, row: Gossip, now_ms: int) -> None:
             view.save()
             table.count_suspects(view)
         return
-    if sender.is_primary:
+    if counts:
         if is_down:
             if sender not in node.failure_reports:
                 view.log(f"Node {sender.id} reported node {node.id} as not reachable.", "verbose")
             node.failure_reports[sender] = now_ms
             failure.agree(view, node, now_ms)
-        elif node.failure_reports.pop(sender, None) is not None:
+        elif node.failure_reports and node.failure_reports.pop(sender, None) is not None:
             view.log(f"Node {sender.id} reported node {node.id} is back online.", "verbose")
+    if is_down or not node.flags & LOST:
+        return
     address = (row.host, row.port, row.tls_port, row.bus_port)
-    is_lost = node.flags & (flags.PFAIL | flags.FAIL | flags.NO_ADDRESS)
     has_moved = address != (node.host, node.port, node.tls_port, node.bus_port)
-    if is_lost and has_moved and not is_down and row.host and not row.flags & flags.NO_ADDRESS:
+    if has_moved and row.host and not row.flags & flags.NO_ADDRESS:
         table.close(view, node.link)
         node.host, node.port, node.tls_port, node.bus_port = address
         node.flags &= ~flags.NO_ADDRESS

@@ -49,9 +49,14 @@ class Machine:
             self._slept(now_ms)
         self._follow_settings()
         for each in view.others():
-            self._reconnect(each, now_ms)
+            if each.link is None or each.flags & flags.HANDSHAKE:
+                self._reconnect(each, now_ms)
         interval_ms = self._ping_interval_ms()
+        answered_ms, paused = now_ms - interval_ms, view.manual.replica
         for each in view.others():
+            has_answered = not each.ping_sent_ms and each.pong_received_ms > answered_ms
+            if has_answered and each is not paused and not each.flags & flags.PFAIL:
+                continue  # of most nodes, at most beats, nothing is wanted
             if not each.flags & JOINED:
                 self._watch(each, interval_ms, now_ms)
         manual.consider(view, now_ms)

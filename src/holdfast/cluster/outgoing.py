@@ -115,29 +115,35 @@ def _extensions(view: View, node: Node, now_ms: int) -> Extensions:
 
 def _gossip(view: View, receiver: Node | None) -> tuple[Gossip, ...]:
     view.gossip_round += 1
+    me, gossip_round, draw = view.me, view.gossip_round, view.luck.getrandbits
     rows = list(view.nodes.values())
-    wanted = min(max(len(rows) // 10, GOSSIP_LEAST), len(rows) - 2)
+    count = len(rows)
+    wanted, bits = min(max(count // 10, GOSSIP_LEAST), count - 2), count.bit_length()
     chosen: list[Node] = []
     tries = wanted * 3
-    while len(chosen) < wanted and tries > 0:
+    while tries > 0 and len(chosen) < wanted:
         tries -= 1
-        each = rows[view.luck.randrange(len(rows))]
-        if each is view.me or each is receiver or each.in_gossip == view.gossip_round:
+        place = draw(bits)
+        while place >= count:
+            place = draw(bits)
+        each = rows[place]
+        if each is me or each is receiver or each.in_gossip == gossip_round:
             continue
         if each.flags & (MUTE | flags.PFAIL) or (each.link is None and not each.slots):
             continue
-        each.in_gossip = view.gossip_round
+        each.in_gossip = gossip_round
         chosen.append(each)
     if view.suspects:
         chosen += [each for each in rows if each.flags & flags.PFAIL and not each.flags & MUTE]
-    return tuple(_row(view, each) for each in chosen)
+    return tuple([_row(each, view.wall_ahead_ms) for each in chosen])
 
 
-def _row(view: View, node: Node) -> Gossip:
+def _row(node: Node, ahead_ms: int) -> Gossip:
+    ping_ms, pong_ms = node.ping_sent_ms, node.pong_received_ms
     return Gossip(
         node.id,
-        view.wall_ms(node.ping_sent_ms) // 1000,
-        view.wall_ms(node.pong_received_ms) // 1000,
+        max(ping_ms + ahead_ms, 0) // 1000 if ping_ms else 0,
+        max(pong_ms + ahead_ms, 0) // 1000 if pong_ms else 0,
         node.host,
         node.port,
         node.bus_port,

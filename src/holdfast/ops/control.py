@@ -1,6 +1,6 @@
 """How other commands reach a supervisor: a socket in its directory, a line of JSON each way.
 
-What it is: `listening` and `request`. What it is not: what is done (`supervisor` hands in `answer`).
+What it is: `listening` and `request`. What it is not: what is done (`answers`).
 
 How to read it: a request is `{"do": NAME, ...}`, the answer `{"ok": true, ...}` or
 `{"ok": false, "error": TEXT}`.

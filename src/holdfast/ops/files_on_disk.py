@@ -46,10 +46,6 @@ class Directory:
         short = hashlib.sha1(self.path.encode(), usedforsecurity=False).hexdigest()[:16]
         return f"{tempfile.gettempdir()}/holdfast-{short}.sock"
 
-    def exists(self) -> bool:
-        """Tell whether a deployment ever ran here."""
-        return os.path.exists(f"{self.path}/deployment.json")
-
     def lock(self) -> None:
         """Become the only supervisor. Raises `DirectoryInUse` and OSError."""
         os.makedirs(self.path, exist_ok=True)

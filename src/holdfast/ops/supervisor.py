@@ -4,7 +4,7 @@ What it is: the acting part. How a data node starts is `starting`'s; a process i
 a `Child`. What it is not: the screen, or the view of the whole deployment (`watch`).
 
 How to read it: `start`, `wait_ready`, `stop` are its life; `_keep` is the life of one
-process; `answer` is what other commands may ask for.
+process. What other commands may ask of it: `answers`.
 
 A supervisor that dies leaves its children running; the next one finds them by pid and start
 time in run.json and goes on with them.
@@ -20,7 +20,6 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from holdfast.ops import forming, rules
 from holdfast.ops.child import Child, how_it_ended
@@ -287,56 +286,3 @@ class Supervisor:
                 "formed": not self._starter.is_first,
             },
         )
-
-    # ---- what others ask ----
-
-    async def answer(self, asked_for: dict[str, Any]) -> dict[str, Any]:
-        """Do what a command asks. Raises ValueError for what makes no sense."""
-        match asked_for.get("do"):
-            case "status":
-                return self.status()
-            case "stop":
-                self.stop_wanted.set()
-                return {}
-            case "signal":
-                slot = self._slot(asked_for)
-                number, at = signal.Signals[f"SIG{asked_for['signal']}"], time.time()
-                if slot.child is None or not slot.child.send(number):
-                    raise ValueError(f"{slot.planned.name} does not run")
-                if number in (signal.SIGSTOP, signal.SIGCONT):
-                    slot.state = State.PAUSED if number is signal.SIGSTOP else State.RUNNING
-                self.tell(slot.planned.name, f"was sent {number.name} on request")
-                return {"at": at}
-            case "restart":
-                slot = self._slot(asked_for)
-                slot.is_emptied_next = bool(asked_for.get("empty"))
-                number, at = signal.SIGKILL if asked_for.get("crash") else signal.SIGTERM, time.time()
-                if slot.child is None or not slot.child.send(number):
-                    raise ValueError(f"{slot.planned.name} does not run")
-                self.tell(slot.planned.name, f"is restarted on request ({number.name})")
-                return {"at": at}
-        raise ValueError(f"nobody can do {asked_for.get('do')!r}")
-
-    def status(self) -> dict[str, Any]:
-        """Return the processes and what happened last."""
-        return {
-            "supervisor": os.getpid(),
-            "processes": {
-                name: {
-                    "kind": slot.planned.kind.value,
-                    "address": str(slot.planned.address),
-                    "pid": slot.child.pid if slot.child is not None else 0,
-                    "state": slot.state.value,
-                    "restarts": slot.restarts,
-                    "note": slot.note,
-                }
-                for name, slot in self.slots.items()
-            },
-            "happenings": [[each.at, each.source, each.text] for each in self.happenings],
-        }
-
-    def _slot(self, asked_for: dict[str, Any]) -> Slot:
-        slot = self.slots.get(str(asked_for.get("process")))
-        if slot is None:
-            raise ValueError(f"no such process here: {', '.join(self.slots)}")
-        return slot

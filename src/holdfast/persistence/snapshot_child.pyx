@@ -2,8 +2,9 @@
 
 What it is: fork, and what the child does. The child never returns to Python and
 touches no reference count, so its pages stay shared with the parent's; what it
-writes to is its own small buffer. Python's memory it has not at all. It closes every descriptor but its two, so
-that it holds no socket of the parent, and takes signals as any plain process.
+writes to is its own small buffer. Python's memory it has not at all. It closes
+every descriptor but its two, so that it holds no socket of the parent, and takes
+signals as any plain process.
 What it is not: the parent's side (`snapshot`).
 
 How to read it: `run_child` is the child's life; `fork_snapshot` makes one.

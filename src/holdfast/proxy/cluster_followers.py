@@ -1,7 +1,8 @@
 """The map of a cluster, kept: nodes are asked, shards follow what they say.
 
 What it is: the wiring of a cluster pool. Some node is asked for the map every second,
-all of them every 20 ms while a primary is looked for, and at each MOVED. A shard is the
+all of them every 20 ms while a primary is looked for, every 100 ms while one is silent,
+and at each MOVED. A shard is the
 same shard when its primary changes to a node that it knew. What it is not: the
 judgement of the answers (`cluster_view`), the proof of a primary (`roles`), the way of a
 request (`cluster_pool`).
@@ -29,6 +30,8 @@ QUICK_S = 0.02
 ANSWER_MS = 1000
 QUICK_MOST = 8
 """Nodes asked at once in a hurry."""
+SILENT_S = 0.1
+"""A primary that owes answers and has given none for so long makes the others be asked."""
 TRY_AGAIN_S = 0.003
 """While a slot moves, a request over keys of which some have moved waits so long."""
 NOWHERE_S = 0.05
@@ -46,6 +49,8 @@ class ClusterMap(Pool):
         self.known: dict[Address, Backend] = {}
         self.asking: set[Address] = set()
         self.views: dict[Address, list[Node]] = {}
+        self.silent: set[Address] = set()
+        """Nodes that did not answer when they were asked last."""
 
 
 class FollowingCluster(ClusterPool):
@@ -74,6 +79,7 @@ class FollowingCluster(ClusterPool):
         """Ask the nodes; hold requests until one has answered."""
         self._poll()
         self.hurry()
+        self._look_for_silence({})
 
     # ---- asking ----
 
@@ -104,11 +110,24 @@ class FollowingCluster(ClusterPool):
         if not lost:
             self._hurried = False
             return
+        self._ask_many()
+        self.exchange.loop.call_later(QUICK_S, self._again)
+
+    def _ask_many(self) -> None:
         places = self._places()
         for number in range(min(QUICK_MOST, len(places))):
             self._ask(places[(self._turn + number) % len(places)])
         self._turn += 1
-        self.exchange.loop.call_later(QUICK_S, self._again)
+
+    def _look_for_silence(self, answered: dict[Backend, int]) -> None:
+        """A primary that is stopped keeps its connections: ask the others whether it leads still."""
+        if self.closed:
+            return
+        primaries = [each.current for each in self.followers.values() if each.current is not None]
+        counts = {each: each.responses for each in primaries if each.busy()}
+        if any(answered.get(each) == count for each, count in counts.items()):
+            self._ask_many()
+        self.exchange.loop.call_later(SILENT_S, self._look_for_silence, counts)
 
     def _is_gated(self, shard: Shard) -> bool:
         follower = self.followers.get(shard)
@@ -130,7 +149,10 @@ class FollowingCluster(ClusterPool):
         if self.closed:
             return
         view = None
-        if frame is not None:
+        if frame is None:
+            self.map.silent.add(address)
+        else:
+            self.map.silent.discard(address)
             try:
                 told = value_of(frame)
                 view = nodes_of(told.decode(), address) if isinstance(told, bytes) else None
@@ -233,6 +255,12 @@ class FollowingCluster(ClusterPool):
             return shard
         if source is None:
             return self._at((host, port))
+        present = self.target.shards[slot]
+        if (host, port) in self.map.silent and present in self.followers:
+            # Promoted, but it has not claimed its slots yet: it names the one that is gone.
+            if present.primary is not None:
+                self._gate(present, None)
+            return present
         self._promoted((host, port))
         found = self._at((host, port))
         if self.target.shards[slot] is not found:

@@ -129,7 +129,7 @@ def _own_fields(replicator: Replicator) -> dict[str, object]:
             "ack_members": ",".join(sorted(newest.members)),
             "ack_needed": newest.needed,
             "ack_offset": gate.gate.released_offset,
-            "ack_waiting": gate.gate.waiting_count,
+            "ack_waiting": gate.gate.waiting_count + len(replicator.node.engine.gated),  # this tick's, too
             "ack_promise": "suspended" if gate.gate.is_promise_suspended else "kept",
         }
         if gate.refusal is not None:

@@ -26,7 +26,7 @@ from holdfast.sentinel.reply_reader import Reply, ReplyError
 REPORTS_WAIT_MS = 150
 SETTLE_ANSWER_MS = 300
 """For the first answer of a primary that hands over: it lives, but may get no processor for a while."""
-SETTLE_WAIT_MS = 100
+SETTLE_WAIT_MS = 200
 """From then on, for the acknowledgements that it waits for."""
 PAUSE_MS = 500
 FENCE_AGAIN_MS = 500

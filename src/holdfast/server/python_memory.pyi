@@ -3,5 +3,6 @@
 def watch() -> None:
     """Note each arena from now on; those that are there already stay shared with children.
 
-    Source: https://docs.python.org/3/c-api/memory.html#customize-pymalloc-arena-allocator and madvise(2) MADV_DONTFORK.
+    Source: madvise(2) MADV_DONTFORK, and
+    https://docs.python.org/3/c-api/memory.html#customize-pymalloc-arena-allocator
     """

@@ -40,7 +40,7 @@ cdef struct Arena:
     size_t size
 
 cdef enum:
-    ARENAS_MOST = 256       # a program that embeds a server may have thousands: to tell of each would take longer
+    ARENAS_MOST = 256       # in a program with thousands, to tell of each would take longer
 
 cdef PyObjectArenaAllocator before
 cdef Arena* arenas = NULL
@@ -81,7 +81,8 @@ cdef void arena_goes(void* ctx, void* p, size_t size) noexcept nogil:
 def watch():
     """Note each arena from now on; those that are there already stay shared with children.
 
-    Source: https://docs.python.org/3/c-api/memory.html#customize-pymalloc-arena-allocator and madvise(2) MADV_DONTFORK.
+    Source: madvise(2) MADV_DONTFORK, and
+    https://docs.python.org/3/c-api/memory.html#customize-pymalloc-arena-allocator
     """
     global is_watching
     cdef PyObjectArenaAllocator ours

@@ -105,7 +105,7 @@ class Agents:
     ) -> None:  # fmt: skip
         """Start the processes `agent-NAME`; the address stands beside the primary, or a living proxy.
 
-        `port`: of the server beside each; `gateless`: hosts whose kernels know lifetimes of whole seconds only.
+        `port`: of the server beside each; `gateless`: hosts whose kernels know whole seconds only.
         """
         self.world = world
         self.follow, self.port, self.gateless = follow, port, gateless

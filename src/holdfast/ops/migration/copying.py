@@ -3,7 +3,7 @@
 What it is: DUMP and RESTORE in batches, with the time at which a key expires; a key that is gone
 is removed. What it is not: the choice of keys (`run`, `feed`).
 
-How to read it: `Target` finds the node that a key belongs to; `Copier.copy` does one batch.
+How to read it: `Nodes` finds the node that a key belongs to; `Copier.copy` does one batch.
 """
 
 from __future__ import annotations
@@ -96,7 +96,6 @@ class Copier:
 
     def __init__(self, source: Nodes, target: Nodes) -> None:
         self._source, self._target = source, target
-        self.copied = self.removed = 0
 
     async def copy(self, keys: Sequence[Key]) -> None:
         """Make keys on the target what they are on the source. Raises `CopyFailed` and `WireError`."""
@@ -117,11 +116,9 @@ class Copier:
                 if isinstance(reply, ReplyError):
                     raise CopyFailed(f"{key!r} cannot be read: {reply}")
             if dump is None:
-                self.removed += 1
                 orders.append((key, ("UNLINK", key)))
             else:
                 at_ms = max(0, int(str(ends)))
-                self.copied += 1
                 orders.append((key, ("RESTORE", key, at_ms, dump, "REPLACE", "ABSTTL")))
         for (key, _), reply in zip(orders, await self._target.ask_each(database, orders), strict=True):
             if isinstance(reply, ReplyError):

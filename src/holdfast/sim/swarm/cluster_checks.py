@@ -47,7 +47,7 @@ class ClusterChecks(Checks):
     def __init__(self, nodes: Nodes, history: History, epochs: Epochs, promise: Promise) -> None:
         """Begin without evidence."""
         super().__init__(nodes, history, epochs, promise)
-        self._rules = Rules(self.object, lambda: nodes.world.now)
+        self._rules = Rules(self.object, nodes)
         self._unanswered: list[Operation] = []
         self._leaders: dict[int, dict[str, int]] = {}
         """Config epoch to who had which slots by it: a bit a slot, by id."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from holdfast.cluster import messages
+from holdfast.cluster import messages, slots
 from holdfast.cluster.effects import Log
 from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Link, Node, View
@@ -136,14 +136,15 @@ def serve_after_losing(side: Any) -> None:
         return view.me if slot in had else now
 
     side.owner = wrong
+    side.owners_among = lambda chosen: [(slot, slot, wrong(slot)) for slot in slots.members(chosen)]
 
 
 @of_clusters("send-no-changes", "what is written while slots are sent as a whole is not sent")
 def send_no_changes(side: Any) -> None:
     give = side.give
 
-    def wrong(session: Session, node_id: str, slots: int) -> None:
-        give(session, node_id, slots)
+    def wrong(session: Session, node_id: str, chosen: int) -> None:
+        give(session, node_id, chosen)
         for gift in side.gifts:
             gift._send_changes = once(gift._send_changes)
 

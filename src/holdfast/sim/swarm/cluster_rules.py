@@ -8,6 +8,7 @@ is not: the judges of what became of it (`cluster_checks`).
    count on its acknowledgements.
 3. A message takes a slot from its owner only by a higher epoch than the owner's.
 4. A write is acknowledged by a node that has its slot, or imports it, or had it a moment ago.
+5. Who takes slots as a whole holds what their giver holds of them, which serves nobody at that moment.
 
 How to read it: `watch` puts the looks in place, each of the other functions is one rule.
 """
@@ -20,8 +21,13 @@ from typing import Any
 from holdfast.cluster import messages, slots
 from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Link, Node, View
+from holdfast.commands.slot_keys import count_keys_in_slot, keys_in_slot
+from holdfast.engine.digest import digest_of_value
 from holdfast.engine.slots import slot_of_key
+from holdfast.engine.state import Engine
 from holdfast.node.server import ServerNode
+from holdfast.node.slot_taker import Parcel
+from holdfast.sim.nodes import Nodes
 from holdfast.sim.swarm.history import Operation
 
 LAG_SECONDS = 1.0
@@ -31,9 +37,9 @@ LAG_SECONDS = 1.0
 class Rules:
     """What was seen of all nodes of a run, over their restarts."""
 
-    def __init__(self, violated: Callable[[str], None], now: Callable[[], float]) -> None:
-        """Say what is violated by `violated`; `now`: seconds of the world."""
-        self._object, self._now = violated, now
+    def __init__(self, violated: Callable[[str], None], nodes: Nodes) -> None:
+        """Say what is violated by `violated`."""
+        self._object, self._nodes = violated, nodes
         self._votes: dict[tuple[str, int], str] = {}
         """Voter and epoch to whom the vote went."""
         self._arrived: dict[tuple[str, int], set[str]] = {}
@@ -48,6 +54,11 @@ class Rules:
         side: Any = node.cluster
         view: View = side.view
         send, received, settle = side.bus.send, side.machine.received, side.machine.settle
+        take = side._taker._take
+
+        def taken(parcel: Parcel) -> None:
+            take(parcel)
+            self._took(name, node, parcel)
 
         def sent(link: Link, message: Message) -> None:
             if message.type == messages.AUTH_ACK and link.node is not None:
@@ -80,6 +91,7 @@ class Rules:
             self._note_slots(name, view)
 
         side.bus.send, side.machine.received, side.machine.settle = sent, heard, settled
+        side._taker._take = taken
 
     def _voted(self, name: str, message: Message, candidate: str) -> None:
         first = self._votes.setdefault((message.sender, message.epoch), candidate)
@@ -104,7 +116,7 @@ class Rules:
         has = view.me.slots | slots.of_slots(view.importing) if view.importing else view.me.slots
         notes = self._had.setdefault(name, [])
         if not notes or notes[-1][1] != has:
-            notes.append((self._now(), has))
+            notes.append((self._nodes.world.now, has))
 
     def acknowledged(self, operation: Operation) -> None:
         """Take a write that was acknowledged."""
@@ -116,3 +128,18 @@ class Rules:
                 break
             until = since
         self._object(f"{operation.node} acknowledges {operation.key}, whose slot {slot} it does not have")
+
+    def _took(self, name: str, node: ServerNode, parcel: Parcel) -> None:
+        """Compare the keys of slots that were just taken, if their giver waits for the outcome."""
+        for giver, other in self._nodes.all_serving().items():
+            side = other.cluster
+            if side is None or side.me.id != parcel.source.id or parcel.slots & ~side.view.giving:
+                continue
+            for slot in slots.members(parcel.slots):
+                if _held(node.engine, slot) != _held(other.engine, slot):
+                    self._object(f"{name} takes slot {slot}, and holds other keys of it than {giver}")
+
+
+def _held(engine: Engine, slot: int) -> dict[bytes, str]:
+    names = keys_in_slot(engine, slot, count_keys_in_slot(engine, slot))
+    return {name: digest_of_value(engine, 0, name) for name in names}

@@ -19,8 +19,8 @@ FORM_SECONDS = 6.0
 FAULT_SECONDS = 24.0
 MOVING = 0.5
 """In which share of the seeds slots move."""
-SLOTS_THAT_MOVE = (4, 40)
-"""Among how many; where they are few, most are written to while they travel."""
+RATES = {4: 30, 40: 12}
+"""Among how many, to how many writes a second of each client. Few are written to while they travel."""
 
 
 def draw_cluster(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
@@ -51,9 +51,10 @@ def draw_cluster(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
     moves = random.Random(f"swarm/cluster/{seed}/moves")
     if moves.random() < MOVING:
         count = moves.choice((1, 1, 2))
-        slots = moves.choice(SLOTS_THAT_MOVE)
+        slots = moves.choice(tuple(RATES))
         movers = [f"slot mover {name} of {slots} slots" for name in ("m", "l")[:count]]
-        begins = (f"cluster clients 3 at 12 a second where {slots} slots move", *movers)
+        rate = RATES[slots]
+        begins = (f"cluster clients 3 at {rate} a second where {slots} slots move", *movers)
         ends = ("slots are in order within 300 s", "wait until convergence within 60 s", *ends)
     return Drawn(
         seed, names,

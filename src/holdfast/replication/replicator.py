@@ -374,8 +374,7 @@ class Replicator:
         self.refresh_guards()
 
     def _become_forwarding(self) -> None:
-        self.lease.drop()
-        self.gate.close()
+        self._end_promises()
         self.node.log.role = "S"
         self.node.engine.guard |= GUARD_REPLICA
         self.node.engine.link_up = False
@@ -437,8 +436,20 @@ class Replicator:
     def stop_acknowledging(self) -> None:
         """Close the gate; send no acknowledgement any more."""
         self.node.deliver_effects()
-        self.lease.drop()  # while the gate still proves what it has let go in this tick
-        self.gate.close()
+        self._end_promises()
+
+    def _end_promises(self) -> None:
+        """Acknowledge nothing any more, neither by members nor by the lease.
+
+        What members have proved in this tick is not asked for a lease, so the gate goes last; where they
+        prove nothing it goes first, for what is without a lease waits under marks that would be the gate's.
+        """
+        if self.gate.proves_writes:
+            self.lease.drop()
+            self.gate.close()
+        else:
+            self.gate.close()
+            self.lease.drop()
 
     def stop_writes(self) -> None:
         """Refuse writes from now on."""

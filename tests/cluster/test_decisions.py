@@ -299,6 +299,18 @@ def test_a_claim_takes_a_new_epoch_though_its_own_is_the_highest() -> None:
     assert view.me.config_epoch == 11
 
 
+def test_a_fenced_primary_yields_to_an_heir_that_was_elected_in_the_epoch_it_had_taken() -> None:
+    view = a_view()
+    heir = view.nodes[S]
+    heir.shard_id, heir.id = view.me.shard_id, "f" * 40
+    table.turn_primary(view, heir)
+    view.is_fenced, view.me.config_epoch, heir.config_epoch = True, 30, 30
+    claims.resolve_collision(view, heir)
+    assert not table.bump_epoch(view, always=True)
+    claims.claim(view, heir, 30, view.me.slots)
+    assert (view.me.config_epoch, view.me.primary) == (30, heir)
+
+
 def test_while_another_node_claims_slots_of_ours_our_epoch_stays() -> None:
     view = a_view()
     view.giving = 0b11

@@ -112,10 +112,11 @@ def _heir(view: View, former: Node) -> Node | None:
 def _gained(view: View, claimant: Node, epoch: int, wanted: int) -> int:
     """Return which of the slots are theirs by right."""
     unowned, weaker = wanted, 0
+    yields = view.is_fenced and claimant.shard_id == view.me.shard_id
     for each in view.nodes.values():
         if each.slots & wanted:
             unowned &= ~each.slots
-            if each is not claimant and each.config_epoch < epoch:
+            if each is not claimant and each.config_epoch < epoch + int(yields and each is view.me):
                 weaker |= each.slots & wanted
     return unowned | weaker | (wanted & view.not_claiming)
 
@@ -145,8 +146,8 @@ def resolve_collision(view: View, other: Node) -> None:
     me = view.me
     if other.config_epoch != me.config_epoch or not other.is_primary or not me.is_primary:
         return
-    if other.id <= me.id or view.giving:
-        return
+    if other.id <= me.id or view.giving or view.is_fenced:
+        return  # a fenced primary was deposed, perhaps by the other: it must not go above it
     view.epoch = view.highest_epoch() + 1
     me.config_epoch = view.epoch
     view.save(synced=True)

@@ -121,8 +121,13 @@ def end_manual_failover(view: View) -> None:
 
 
 def bump_epoch(view: View, *, always: bool = False) -> bool:
-    """Take the next epoch for ourselves without a vote; unless ours is the highest, if not `always`."""
+    """Take the next epoch for ourselves without a vote; unless ours is the highest, if not `always`.
+
+    Never as a primary that is fenced: it would go above its heir.
+    """
     me = view.me
+    if view.is_fenced and me.is_primary:
+        return False
     if me.config_epoch and me.config_epoch == view.highest_epoch() and not always:
         return False
     view.epoch = view.highest_epoch() + 1

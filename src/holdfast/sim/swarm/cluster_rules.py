@@ -6,7 +6,8 @@ is not: the judges of what became of it (`cluster_checks`).
 1. A node votes once an epoch.
 2. Who leads in an epoch has the votes of a majority for it, and has fenced itself in it where others
    count on its acknowledgements.
-3. A message takes a slot from its owner only by a higher epoch than the owner's.
+3. A message takes a slot from its owner only by a higher epoch than the owner's; by the same one from a
+   primary that is fenced.
 4. A write is acknowledged by a node that has its slot, or imports it, or had it a moment ago.
 5. Who takes slots as a whole holds what their giver holds of them, which serves nobody at that moment.
 
@@ -74,7 +75,7 @@ class Rules:
                 return
             had, not_claimed = sender.slots, view.not_claiming
             others = [
-                (each, each.slots, each.config_epoch)
+                (each, each.slots, each.config_epoch - int(view.is_fenced and each is view.me))
                 for each in view.nodes.values()
                 if each is not sender and each.slots & message.slots
             ]

@@ -204,3 +204,40 @@ def test_the_nearest_server_is_read_from_whoever_that_is() -> None:
             served_by(name)
         world.kill("n2")
         world.run_until(lambda: min(took[-20:]) > far_s, 10)
+
+
+@pytest.mark.parametrize(("ceiling_ms", "by_replicas"), [(200, False), (1000, True)])
+def test_no_read_is_older_than_the_ceiling(ceiling_ms: int, by_replicas: bool) -> None:
+    """Replicas are half a second behind, and their links are up: within the ceiling they are read from."""
+    with World(23) as world:
+        proxied = Proxied(
+            world, read_policy="prefer-replica", read_your_writes="false", read_lag_ms=ceiling_ms
+        )
+        leader = proxied.group.leading()[0]
+        for each in proxied.group.names:
+            if each != leader:
+                world.set_link(leader, each, latency=0.5, jitter=0.0)
+        ages: list[float] = []
+
+        async def write(host: Host) -> None:
+            reader, writer = await asyncio.open_connection(proxied.address("p"), PORT)
+            while True:
+                writer.write(encode([b"SET", b"written", b"%d" % (world.now * 1e6)]))
+                assert await reader.readline() == b"+OK\r\n"
+                await asyncio.sleep(0.01)
+
+        async def read(host: Host) -> None:
+            reader, writer = await asyncio.open_connection(proxied.address("p"), PORT)
+            while True:
+                began = world.now
+                writer.write(encode([b"GET", b"written"]))
+                await reader.readline()
+                ages.append(began - int(await reader.readline()) / 1e6)
+                await asyncio.sleep(0.01)
+
+        proxied.start("writer", write)
+        world.run(3.0)
+        proxied.start("reader", read)
+        world.run_until(lambda: len(ages) > 500, 60)
+        assert max(ages) <= ceiling_ms / 1000 + 0.05
+        assert (min(ages[100:]) > 0.4) == by_replicas

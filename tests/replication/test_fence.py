@@ -154,6 +154,13 @@ def test_intact_returns_when_the_position_of_the_primary_at_the_attachment_is_re
     assert reached.node.state.intact and isinstance(reached.effects[0], Persist)
 
 
+def test_a_copy_of_a_replica_between_makes_nobody_intact() -> None:
+    """It may lag behind what this node acknowledged to the primary, and lost."""
+    lost = replace(FENCED, state=replace(FENCED.state, intact=False))
+    following = fence.attached(lost, 5, None).node
+    assert not fence.applied(following, Position(5, 10**9)).node.state.intact
+
+
 @pytest.mark.parametrize(("accept_loss", "intact"), [(False, True), (True, False)])
 def test_the_tail_of_an_intact_copy_makes_intact_and_that_of_another_does_not(
     accept_loss: bool, intact: bool

@@ -126,4 +126,5 @@ class ClientCommands:
             # What the log held is here, though it does not say where in the stream: as of a stock primary,
             # only the loss of all keys shows.
             shared = max(shared, request.position.offset)
-        return Status(AttachAnswer(state.node_id, state.term_epoch, replicator.stream.offset, shared).line())
+        offset, leads = replicator.stream.offset, not replicator.is_replica
+        return Status(AttachAnswer(state.node_id, state.term_epoch, offset, shared, leads).line())

@@ -318,10 +318,11 @@ def told_to_fetch(node: Node, order: FetchOrder) -> Decision:
     return Decision(replace(node, catching_up_to=target), (fetch, Reply()))
 
 
-def attached(node: Node, primary_epoch: int, primary_position: Position) -> Decision:
+def attached(node: Node, primary_epoch: int, primary_position: Position | None) -> Decision:
     """Attach to a primary that says its epoch and position, or refuse it.
 
-    A stock primary says nothing: its epoch is 0, so a node that was ever fenced refuses it.
+    A stock primary says nothing: its epoch is 0, so a node that was ever fenced refuses it. A replica between
+    has no position to reach (None): it may lag behind what this node acknowledged and lost.
     """
     state = node.state
     if primary_epoch < state.fence_epoch or node.standing is Standing.PRIMARY:

@@ -54,17 +54,19 @@ class AttachRequest:
 
 @dataclass(frozen=True, slots=True)
 class AttachAnswer:
-    """What a primary of ours answers: who it is, its epoch and where its stream stands."""
+    """What a node of ours answers that is to be followed: who it is, its epoch, where its stream stands."""
 
     node_id: str
     epoch: int
     offset: int
     shared: int
     """Up to where the history that the replica named is part of this one's; 0: not at all."""
+    leads: bool
+    """Whether it is the primary, not a replica between."""
 
     def line(self) -> str:
         """Return the status reply's text."""
-        return f"{self.node_id} {self.epoch} {self.offset} {self.shared}"
+        return f"{self.node_id} {self.epoch} {self.offset} {self.shared} {int(self.leads)}"
 
 
 Order = FenceOrder | PromoteOrder | FollowOrder | FetchOrder | AttachRequest
@@ -158,9 +160,10 @@ def read_report(words: Sequence[str]) -> FenceReport:
 def read_attach_answer(line: str) -> AttachAnswer:
     """Read the status line that answers ATTACH. Raises OrderError."""
     words = line.split(" ")
-    if len(words) != 4:
+    if len(words) != 5:
         raise OrderError("ERR broken answer to HOLDFAST ATTACH")
-    return AttachAnswer(_word(words[0]), *map(_count, words[1:]))
+    epoch, offset, shared, leads = map(_count, words[1:])
+    return AttachAnswer(_word(words[0]), epoch, offset, shared, leads != 0)
 
 
 def _word(text: str) -> str:

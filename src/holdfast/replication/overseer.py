@@ -29,7 +29,7 @@ class Overseer(Protocol):
         """Say who this node is."""
         ...
 
-    def may_attach(self, epoch: int, position: Position) -> str | None:
+    def may_attach(self, epoch: int, position: Position, leads: bool) -> str | None:
         """Return why this primary may not be followed, None if it may."""
         ...
 

@@ -509,7 +509,7 @@ class Replicator:
             state.node_id, state.fence_epoch, self.standing.position, self.stream.replication_id
         )
 
-    def may_attach(self, epoch: int, position: Position) -> str | None:
+    def may_attach(self, epoch: int, position: Position, leads: bool) -> str | None:
         """Return why this primary may not be followed, None if it may."""
         own = self.standing.position
         if self.standing.is_managed and self.standing.is_known and self.is_bound() and position < own:
@@ -519,7 +519,7 @@ class Replicator:
                 f"this member of a set at epoch {own.epoch}, offset {own.offset}"
             )
         try:
-            self.standing.attached(epoch, position)
+            self.standing.attached(epoch, position if leads else None)
         except OrderRefused as refusal:
             return str(refusal)
         return None

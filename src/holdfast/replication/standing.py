@@ -242,8 +242,8 @@ class NodeStanding:
         """Fetch the tail of a better copy. Raises `OrderRefused`."""
         self._run(fence.told_to_fetch(self.node, order))
 
-    def attached(self, epoch: int, position: Position) -> None:
-        """Attach to a primary. Raises `OrderRefused`."""
+    def attached(self, epoch: int, position: Position | None) -> None:
+        """Attach to a primary, or (no position) to a replica between. Raises `OrderRefused`."""
         self._run(fence.attached(self.node, epoch, position))
 
     def applied(self) -> None:

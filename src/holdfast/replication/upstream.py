@@ -237,7 +237,8 @@ class Upstream:
         if self.target.until is None and not self.is_failover:
             epoch = answer.epoch if answer else 0
             there = Position(answer.epoch, answer.offset) if answer else Position(0, 0)
-            refusal = self._overseer.may_attach(epoch, there)
+            leads = answer is None or answer.leads  # a stock server does not tell
+            refusal = self._overseer.may_attach(epoch, there, leads)
             if refusal is not None:
                 link.close(f"This primary may not be followed: {refusal}")
                 return

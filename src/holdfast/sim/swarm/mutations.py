@@ -206,7 +206,7 @@ def always_intact(node: ServerNode) -> None:
 @of_nodes("follow-anybody", "a fenced replica follows a primary of a lower epoch")
 def follow_anybody(node: ServerNode) -> None:
     replication: Any = node.replication
-    replication.may_attach = lambda epoch, position: None
+    replication.may_attach = lambda epoch, position, leads: None
     fence = replication.standing.fence
 
     def wrong(order: Any) -> Any:

@@ -83,6 +83,21 @@ def test_a_history_too_long_for_a_line_leaves_no_mark() -> None:
     assert Place(b"x" * 2000, 1, 0).whole() == b""
 
 
+def test_a_log_does_not_claim_the_place_of_the_copy_that_replaces_its_data(tmp_path: Path) -> None:
+    """It stays in force until the new base is, which may be never: the disk is full, the process is killed."""
+    disk, place = LocalDisk(), AofPlace(str(tmp_path))
+    writer = AofWriter(disk, StillClock(), place, AofSettings(Fsync.ALWAYS), 1, lambda level, text: None)
+    writer.place = lambda: Place(b"repl-id " + ID, len(SET), 0)
+    writer.open(load_manifest(disk, place)[0], 0, 0, empty_base)
+    writer.append(SET, 0, len(SET))
+    writer.flush(0)
+    writer.place = lambda: Place(b"repl-id " + b"b" * 40, 9000, 0)
+    writer.mark_soon()
+    writer.stop(0, replaced=True)
+    fields = told(read(place.path("appendonly.aof.1.incr.aof")))
+    assert (fields[b"repl-id"], fields[b"repl-offset"]) == (ID, b"%d" % len(SET))
+
+
 @needs_redis
 def test_redis_server_passes_over_marks_and_what_it_appends_ends_them(tmp_path: Path) -> None:
     disk, place = LocalDisk(), AofPlace(str(tmp_path))

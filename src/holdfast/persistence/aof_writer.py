@@ -169,11 +169,16 @@ class AofWriter:
             self.state = State.OFF
             raise
 
-    def stop(self, now_ms: int) -> bool:
+    def stop(self, now_ms: int, *, replaced: bool = False) -> bool:
         """Write and sync what is left, then switch off (CONFIG SET appendonly no, shutdown).
 
-        Returns whether everything appended is on stable storage.
+        `replaced`: other data are in memory now, so nothing more is written, least of all where these stand:
+        the file would claim their place in the stream for the data that it holds. Returns whether everything
+        appended is on stable storage.
         """
+        if replaced:
+            self._buffer.clear()
+            self._moved = self._is_marked = False
         if self.state is State.ON:
             self.flush(now_ms, forced=True)
         for increment in (*self._retired, *((self._current,) if self._current else ())):

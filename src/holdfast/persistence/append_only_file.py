@@ -200,7 +200,7 @@ class AppendOnlyFile:
             self.rewriting = None
             self.writer.child_running = False
         now_ms = self._host.clock.boot_us() // 1000
-        self.writer.stop(now_ms)
+        self.writer.stop(now_ms, replaced=True)
         try:
             ticket = self.writer.start(now_ms, self._engine.stream_offset)
         except AofError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import signal
 import socket
@@ -12,6 +13,10 @@ import pytest
 import redis
 from redis.crc import key_slot
 
+from holdfast.cluster.jobs.balance import Move
+from holdfast.cluster.jobs.contact import Contact
+from holdfast.cluster.jobs.mover import Mover, Outcome, Settings
+from holdfast.cluster.jobs.remote import Access
 from tests.cluster_jobs.stage import Stage, holdfast, own_cluster, until
 from tests.cluster_jobs.test_stock_clusters import AOF, KEYS, Traffic, assert_whole, filled, slow_move
 
@@ -87,6 +92,43 @@ def test_a_tool_that_is_killed_leaves_nothing_half_done(stage: Stage) -> None:
     until(lambda: holdfast("status", stage.addresses[0])[0] == 0, "what was on its way has arrived")
     assert_whole(stage)
     assert holdfast("rebalance", stage.addresses[0], "--yes")[0] == 0
+
+
+def finished(stage: Stage, slot: int, source: int, target: int) -> Outcome:
+    """Return how a job ends that has moved a slot already, and takes its last look."""
+
+    async def job() -> Outcome:
+        contact = await Contact.open([("127.0.0.1", stage.peers[2].port)], Access())
+        try:
+            mover = Mover(contact, Settings(as_a_whole=False))
+            return await mover.run([Move(stage.id(source), stage.id(target), (slot,))])
+        finally:
+            await contact.close()
+
+    return asyncio.run(job())
+
+
+@pytest.mark.parametrize("moves_on", [False, True], ids=["remains", "a new move"])
+def test_the_last_look_of_a_job_takes_what_remains_and_leaves_a_new_move_alone(
+    stage: Stage, moves_on: bool
+) -> None:
+    until(lambda: serves(stage), "all are there")
+    slot, owner, other = own_slots(stage, 0)[-1], stage.client(0), stage.client(1)
+    names = map("look:{}".format, itertools.count())
+    key = next(name for name in names if key_slot(name.encode()) == slot)
+    other.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", stage.id(0))
+    if moves_on:
+        owner.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", stage.id(1))
+    with redis.Redis(port=stage.peers[1].port, single_connection_client=True) as asking:
+        asking.execute_command("ASKING")
+        asking.set(key, "a client was sent here")
+    assert finished(stage, slot, 2, 0).is_complete
+    assert other.cluster("countkeysinslot", slot) == int(moves_on)
+    assert stage.marks() == 2 * int(moves_on)
+    if moves_on:
+        assert holdfast("fix", stage.addresses[2], "--yes")[0] == 0
+        assert other.get(key) == "a client was sent here"
+        other.delete(key)
 
 
 # ---- the target, spoken to as a source speaks ----

@@ -270,3 +270,24 @@ def test_a_move_to_a_node_that_does_not_answer_is_not_taken_back_without_a_word(
     shown = picture(*THREE, migrating={"a": {5: "c"}}, dead=("c",))
     clear = next(each for each in remedies(cases(shown, {}), shown) if each.slot == 5)
     assert clear.kind is Kind.CLEAR and "may hold keys of slot 5" in clear.risk
+
+
+@pytest.mark.parametrize(
+    ("migrating", "importing", "is_on_its_way"),
+    [
+        ({}, {}, False),
+        ({}, {"b": {0: "a"}}, False),
+        ({"a": {0: "b"}}, {"b": {0: "a"}}, True),
+        ({"a": {0: "b"}}, {}, False),
+        ({"b": {0: "c"}}, {"c": {0: "b"}}, False),
+        ({"a": {0: "d"}}, {}, True),
+        ({"a": {0: "e"}}, {}, True),
+    ],
+    ids=["none", "the taker's alone", "both", "nobody takes it", "not the owner's", "a replica", "the dead"],
+)
+def test_whose_keys_may_be_elsewhere(
+    migrating: dict[str, dict[int, str]], importing: dict[str, dict[int, str]], is_on_its_way: bool
+) -> None:
+    nodes = (*THREE, node("d", primary="b"), node("e"))
+    shown = picture(*nodes, migrating=migrating, importing=importing, dead=("e",))
+    assert shown.is_on_its_way(0) is is_on_its_way

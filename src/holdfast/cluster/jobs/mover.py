@@ -242,6 +242,8 @@ class Mover:
         node that died and comes back from files that lag (an AOF with `everysec` may lack its last
         two seconds). It then finds keys again that were moved and deleted, and a stock node marks
         their slots IMPORTING.
+
+        A mark of the owner is another one: somebody moves the slot on already, and its keys with it.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + SETTLE_S
@@ -261,28 +263,33 @@ class Mover:
         """Clear what marks of moved slots there are; return how many."""
         count = 0
         for name, view in picture.views.items():
-            left = {slot for slot in (*view.migrating, *view.importing) if slot in moved}
+            marks = {slot for slot in (*view.migrating, *view.importing) if slot in moved}
+            left = [slot for slot in sorted(marks) if not picture.is_on_its_way(slot)]
             if not left or not view.me.is_primary:
                 continue
             line = await self.contact.line(name)
-            for slot in sorted(left):
+            for slot in left:
                 owner = picture.owners.get(slot, name)
-                if owner != name:
-                    await self._without_remains(slot, name, owner)
-                await line.ask("CLUSTER", "SETSLOT", slot, "STABLE")
-            count += len(left)
+                if owner == name:
+                    await line.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+                    count += 1
+                else:
+                    count += await self._without_remains(slot, name, owner)
         return count
 
-    async def _without_remains(self, slot: int, holder: str, owner: str) -> None:
-        """Delete copies of keys that a node found again when it came back. Nobody is sent to them.
+    async def _without_remains(self, slot: int, holder: str, owner: str) -> bool:
+        """Delete copies of keys that a node found again, and its mark; return whether it was done.
 
-        A key that its owner does not have was deleted there, unless the owner came back as well.
+        Nobody is sent to them. A key that its owner does not have was deleted there, unless the owner came
+        back as well.
         """
         run_id = await self._run_id(owner)
         if not run_id or self._run_ids.get(owner) != run_id:
+            if slot in (await self.contact.view(owner)).migrating:
+                return False
             await gather(self.contact, slot, holder, owner, Keep.TARGET)
-        else:
-            await drop(self.contact, slot, holder, owner)
+            return True
+        return await drop(self.contact, slot, holder, owner)
 
     async def _run_id(self, name: str) -> str:
         """Return which process a node is; empty: it does not say."""

@@ -7,9 +7,11 @@ owner's copy is the one that clients know, where there is one; a differing stray
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
 from holdfast.cluster.jobs.contact import Contact
 from holdfast.cluster.jobs.keys_at_both import Keep
-from holdfast.cluster.jobs.remote import Refusal, Refused, Word
+from holdfast.cluster.jobs.remote import Line, Refusal, Refused, Word
 from holdfast.cluster.jobs.window import Undecided
 
 LIST_MOST = 100
@@ -50,20 +52,48 @@ async def gather(contact: Contact, slot: int, holder: str, owner: str, keep: Kee
     return moved
 
 
-async def drop(contact: Contact, slot: int, holder: str, owner: str) -> int:
-    """Delete a slot's keys at a node that does not serve it; return how many. Raises Refused, NodeLost."""
+async def drop(contact: Contact, slot: int, holder: str, owner: str) -> bool:
+    """Delete a slot's keys at a node that does not serve it, and its mark; return whether it was done.
+
+    Not where the owner has a mark, or is it no longer: then clients are sent to another node for keys that
+    it lacks, and what they write there is the only copy. Raises Refused, NodeLost, BadView.
+    """
     line = await contact.line(holder)
+
+    async def owner_has_all() -> bool:
+        view = await contact.view(owner)
+        return view.owner(slot) == owner and slot not in view.migrating
+
     await line.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", owner)
-    dropped = 0
     while names := await line.ask("CLUSTER", "GETKEYSINSLOT", slot, LIST_MOST):
         assert isinstance(names, list)
-        requests: list[list[Word]] = []
-        for name in names:
-            assert isinstance(name, bytes)
-            requests += [["ASKING"], ["DEL", name]]
-        for reply in await line.ask_all(requests):
-            if isinstance(reply, Refusal):
-                raise Refused(line.address, "DEL", reply)
-        dropped += len(names)
+        if not await _deleted(line, [name for name in names if isinstance(name, bytes)], owner_has_all):
+            return False
+    if not await owner_has_all():
+        return False
     await line.ask("CLUSTER", "SETSLOT", slot, "STABLE")
-    return dropped
+    return True
+
+
+async def _deleted(line: Line, names: Sequence[bytes], may_go: Callable[[], Awaitable[bool]]) -> bool:
+    """Delete keys if they may go, but none if one was written since they were asked about.
+
+    Returns whether they may go: who finds that some are still there tries again.
+    """
+    watches: list[list[Word]] = []
+    deletions: list[list[Word]] = []
+    for name in names:
+        watches += [["ASKING"], ["WATCH", name]]
+        deletions.append(["DEL", name])
+    try:
+        for reply in await line.ask_all(watches):
+            if isinstance(reply, Refusal):
+                raise Refused(line.address, "WATCH", reply)
+        if not await may_go():
+            return False
+        *_, done = await line.ask_all([["ASKING"], ["MULTI"], *deletions, ["EXEC"]])
+    finally:
+        await line.ask("UNWATCH")
+    if isinstance(done, Refusal) and done.code != "TRYAGAIN":  # that is one which has expired
+        raise Refused(line.address, "DEL", done)
+    return True

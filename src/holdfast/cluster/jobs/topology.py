@@ -188,6 +188,17 @@ class Picture:
         alive = [view.me for view in self.views.values() if view.me.is_primary]
         return sorted(alive, key=lambda node: (node.ranges[0][0] if node.ranges else SLOTS, node.address))
 
+    def is_on_its_way(self, slot: int) -> bool:
+        """Return whether keys of a slot may be where its owner's mark sends clients.
+
+        They are not where that node answers, leads, and does not import the slot: it takes no writes to it.
+        """
+        view = self.views.get(self.owners.get(slot, ""))
+        if view is None or slot not in view.migrating:
+            return False
+        goal = self.views.get(view.migrating[slot])
+        return goal is None or not goal.me.is_primary or slot in goal.importing
+
     def is_held_for_dead(self, name: str) -> bool:
         """Return whether a majority of those that answer has given a node up (FAIL, not mere suspicion)."""
         words = [view.nodes[name].flags for view in self.views.values() if name in view.nodes]

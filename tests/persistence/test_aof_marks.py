@@ -84,7 +84,7 @@ def test_a_history_too_long_for_a_line_leaves_no_mark() -> None:
 
 
 def test_a_log_does_not_claim_the_place_of_the_copy_that_replaces_its_data(tmp_path: Path) -> None:
-    """It stays in force until the new base is, which may be never: the disk is full, the process is killed."""
+    """It stays in force until the new base is, which may be never: a full disk, a killed process."""
     disk, place = LocalDisk(), AofPlace(str(tmp_path))
     writer = AofWriter(disk, StillClock(), place, AofSettings(Fsync.ALWAYS), 1, lambda level, text: None)
     writer.place = lambda: Place(b"repl-id " + ID, len(SET), 0)

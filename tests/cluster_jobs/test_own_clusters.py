@@ -108,9 +108,13 @@ def finished(stage: Stage, slot: int, source: int, target: int) -> Outcome:
     return asyncio.run(job())
 
 
-@pytest.mark.parametrize("moves_on", [False, True], ids=["remains", "a new move"])
-def test_the_last_look_of_a_job_takes_what_remains_and_leaves_a_new_move_alone(
-    stage: Stage, moves_on: bool
+@pytest.mark.parametrize(
+    ("source", "moves_on", "kept_by"),
+    [(1, False, None), (2, False, 0), (1, True, 1)],
+    ids=["of its source", "of another node", "a new move"],
+)
+def test_the_last_look_of_a_job_deletes_copies_of_its_source_and_no_others(
+    stage: Stage, source: int, moves_on: bool, kept_by: int | None
 ) -> None:
     until(lambda: serves(stage), "all are there")
     slot, owner, other = own_slots(stage, 0)[-1], stage.client(0), stage.client(1)
@@ -122,13 +126,15 @@ def test_the_last_look_of_a_job_takes_what_remains_and_leaves_a_new_move_alone(
     with redis.Redis(port=stage.peers[1].port, single_connection_client=True) as asking:
         asking.execute_command("ASKING")
         asking.set(key, "a client was sent here")
-    assert finished(stage, slot, 2, 0).is_complete
-    assert other.cluster("countkeysinslot", slot) == int(moves_on)
+    assert finished(stage, slot, source, 0).is_complete
+    held = [each for each in (0, 1) if key in stage.client(each).cluster("getkeysinslot", slot, 1000)]
+    assert held == ([] if kept_by is None else [kept_by])
     assert stage.marks() == 2 * int(moves_on)
     if moves_on:
         assert holdfast("fix", stage.addresses[2], "--yes")[0] == 0
-        assert other.get(key) == "a client was sent here"
-        other.delete(key)
+    if kept_by is not None:
+        assert stage.client(kept_by).get(key) == "a client was sent here"
+        stage.client(kept_by).delete(key)
 
 
 # ---- the target, spoken to as a source speaks ----

@@ -212,6 +212,10 @@ async def _until(condition: Callable[[], Awaitable[bool]], failure: str) -> None
                 return
         except NodeLost as error:
             failure = str(error)
+        except Refused as error:
+            if error.reply.code != "LOADING":
+                raise
+            failure = str(error)  # a new replica takes its primary's data
         if loop.time() > until:
             raise DidNotSettle(f"{failure} after {SETTLE_S:g} s")
         await asyncio.sleep(PAUSE_S)

@@ -81,6 +81,8 @@ class Mover:
         self._turns: dict[str, asyncio.Lock] = {}
         self._pairs: dict[tuple[str, str], Pair] = {}
         self._left: dict[int, tuple[str, str]] = {}
+        self._gave: dict[int, set[str]] = {}
+        """Who gave a slot in this job: it has handed over all keys, whatever it finds again."""
         self._run_ids: dict[str, str] = {}
         """Targets as they were when the job began: one that has another now may have lost something."""
 
@@ -99,6 +101,7 @@ class Mover:
         self._left = {slot: (move.source, move.target) for move in moves for slot in move.slots}
         self._allowance = Allowance(self.settings.keys_per_s)
         self._pairs.clear()
+        self._gave.clear()
         try:
             self._known = await self.contact.survey()
             self._run_ids = {name: await self._run_id(name) for name in {move.target for move in moves}}
@@ -174,6 +177,8 @@ class Mover:
         while True:
             try:
                 for owner, some in groups.items():
+                    for slot in some:
+                        self._gave.setdefault(slot, set()).add(owner)
                     took_ms = await given(self._pair(owner, target), some)
                     if not took_ms:
                         window = Window(self._pair(owner, target), some, marked)
@@ -281,10 +286,12 @@ class Mover:
         """Delete copies of keys that a node found again, and its mark; return whether it was done.
 
         Nobody is sent to them. A key that its owner does not have was deleted there, unless the owner came
-        back as well.
+        back as well, or the node never gave the slot: it may have got keys by a move whose source was failed
+        over, and its mark lost. Then they go to the owner.
         """
         run_id = await self._run_id(owner)
-        if not run_id or self._run_ids.get(owner) != run_id:
+        gave = holder in self._gave.get(slot, ())
+        if not gave or not run_id or self._run_ids.get(owner) != run_id:
             if slot in (await self.contact.view(owner)).migrating:
                 return False
             await gather(self.contact, slot, holder, owner, Keep.TARGET)

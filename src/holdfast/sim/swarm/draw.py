@@ -77,6 +77,8 @@ def draw(seed: int, *, fault_seconds: float = FAULT_SECONDS) -> Drawn:
     settings = drawn_settings(luck, len(names) - 1, managed)
     starts = [f"start a with {settings}"]
     chained = len(names) > 2 and luck.random() < 0.25
+    if len(names) == 3 and "min-replicas-to-ack 2" in settings:
+        chained = False  # the primary would have one member, and rightly take no writes
     for name in names[1:]:
         upstream = "b" if chained and name == names[-1] else "a"
         starts.append(f"start {name} from {upstream} with {settings}")

@@ -22,7 +22,7 @@ from hashlib import sha1
 from libc.math cimport floor
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport abort, free, realloc
-from libc.string cimport memcpy, strlen
+from libc.string cimport strlen
 from holdfast.commands.scripting_lua cimport (
     GC_STEP, MASK_COUNT, MASK_LINE, NUMBER, REGISTRY, STRING, TABLE, UPVALUE_1, Activation, Function, State,
     add,
@@ -35,7 +35,7 @@ from holdfast.engine.dispatch cimport call_command
 from holdfast.engine.effects cimport effect_none, unit_close, unit_open
 from holdfast.engine.keyspace cimport ExpiryMode
 from holdfast.engine.numbers cimport format_double, format_int64
-from holdfast.engine.registry cimport find_command
+from holdfast.engine.registry cimport find_command, find_subcommand
 from holdfast.engine.reply cimport reply_error, reply_error_bytes
 from holdfast.engine.slots cimport DOWN, DOWN_READS_ONLY, SERVED, Verdict, judge
 from holdfast.engine.state cimport (
@@ -163,16 +163,8 @@ cdef int take_arguments(World w, State* L) except -1:
 
 cdef Command* command_of(World w, int argc) noexcept:
     cdef Command* found = find_command(w.engine, w.argv[0].ptr, w.argv[0].len)
-    cdef char name[96]
-    cdef size_t n
     if found != NULL and found.flags & CMD_CONTAINER and argc > 1:
-        n = strlen(found.name)
-        if n + 1 + w.argv[1].len >= sizeof(name):
-            return NULL
-        memcpy(name, found.name, n)
-        name[n] = c'|'
-        memcpy(name + n + 1, w.argv[1].ptr, w.argv[1].len)
-        found = find_command(w.engine, name, n + 1 + w.argv[1].len)
+        found = find_subcommand(w.engine, found, w.argv[1].ptr, w.argv[1].len)
     return found
 
 

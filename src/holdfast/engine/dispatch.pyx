@@ -10,7 +10,7 @@ What it is not: parsing (`request`), or the meaning of commands (`holdfast.comma
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy, strlen
+from libc.string cimport memchr, strlen
 from holdfast.engine.blocking cimport park_for_pause, run_paused, serve_ready
 from holdfast.engine.buf cimport buf_append, buf_free, slice_bytes
 from holdfast.engine.effects cimport effect_request
@@ -20,7 +20,7 @@ from holdfast.engine.held cimport hold_reply
 from holdfast.engine.keyspace cimport EXPIRY_DELETE, EXPIRY_HIDE, EXPIRY_IGNORE
 from holdfast.engine.latency cimport latency_add
 from holdfast.engine.monitor cimport feed_monitors
-from holdfast.engine.registry cimport find_command
+from holdfast.engine.registry cimport find_command, find_subcommand
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_status, wake
 from holdfast.engine.request cimport encode_call, proceed
 from holdfast.engine.slot_table cimport KEYS_NONE, KEYS_QUEUED
@@ -118,17 +118,11 @@ cdef bytes display_name(Command* cmd):
 
 cdef Command* find_sub(Session s, Call* c, Command* cmd) except? NULL:
     """The sub-command of a container; answers and returns NULL when there is none."""
-    cdef char name[96]
-    cdef size_t n = strlen(cmd.name)
-    cdef Command* found = NULL
+    cdef Command* found
     if c.argc < 2:
         reject_bytes(s, c, b"ERR wrong number of arguments for '%s' command" % display_name(cmd))
         return NULL
-    if n + 1 + c.argv[1].len < sizeof(name):
-        memcpy(name, cmd.name, n)
-        name[n] = c'|'
-        memcpy(name + n + 1, c.argv[1].ptr, c.argv[1].len)
-        found = find_command(s.engine, name, n + 1 + c.argv[1].len)
+    found = find_subcommand(s.engine, cmd, c.argv[1].ptr, c.argv[1].len)
     if found == NULL:
         reject_bytes(s, c, b"ERR unknown subcommand '%s'. Try %s HELP." % (
             as_c_string(slice_bytes(c.argv[1])[:128]), display_name(cmd).upper()))

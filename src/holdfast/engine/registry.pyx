@@ -55,6 +55,17 @@ cdef Command* find_command(Engine e, const char* name, size_t n) noexcept nogil:
         place = (place + 1) & (PLACES - 1)
 
 
+cdef Command* find_subcommand(Engine e, Command* container, const char* name, size_t n) noexcept nogil:
+    cdef char whole[NAME_MAX + 1]
+    cdef size_t before = strlen(container.name)
+    if before + 1 + n > NAME_MAX:
+        return NULL
+    memcpy(whole, container.name, before)
+    whole[before] = c'|'
+    memcpy(whole + before + 1, name, n)
+    return find_command(e, whole, before + 1 + n)
+
+
 cdef int command(Engine e, handler_t handler, object spec) except -1:
     cdef bytes name = spec.name.encode()
     cdef Command* c

@@ -5,8 +5,7 @@ are declared without a handler, so that arity and COMMAND know them.
 """
 
 from libc.stdlib cimport abort, calloc, free
-from libc.string cimport memcpy, strlen
-from holdfast.engine.registry cimport command, find_command
+from holdfast.engine.registry cimport command, find_command, find_subcommand
 from holdfast.engine.state cimport CMD_CONTAINER, Call, Command, Engine
 from holdfast.proxy.shapes cimport Exchange, Verb
 
@@ -44,18 +43,10 @@ def learn(Exchange exchange):
 
 
 cdef Command* command_of(Exchange exchange, Call* c, Command* cmd) noexcept:
-    cdef char name[96]
-    cdef size_t n
     if exchange.verbs[cmd.id].is_sub:
         return NULL
     if cmd.flags & CMD_CONTAINER and c.argc >= 2:
-        n = strlen(cmd.name)
-        if n + 1 + c.argv[1].len >= sizeof(name):
-            return NULL
-        memcpy(name, cmd.name, n)
-        name[n] = c'|'
-        memcpy(name + n + 1, c.argv[1].ptr, c.argv[1].len)
-        cmd = find_command(exchange.engine, name, n + 1 + c.argv[1].len)
+        cmd = find_subcommand(exchange.engine, cmd, c.argv[1].ptr, c.argv[1].len)
         if cmd == NULL:
             return NULL
     if (cmd.arity > 0 and c.argc != cmd.arity) or c.argc < -cmd.arity:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -32,8 +32,12 @@ class Runs(Mapping[int, T]):
         """Neighbours that touch have different values: equal mappings have equal runs."""
         self._firsts = [run[0] for run in whole]
 
-    def get(self, slot: int, default: D = None) -> T | D:  # type: ignore[assignment]
-        """Return a slot's value."""
+    @overload
+    def get(self, slot: int, /) -> T | None: ...
+    @overload
+    def get(self, slot: int, /, default: T | D) -> T | D: ...
+    def get(self, slot: int, /, default: object = None) -> object:
+        """Return a slot's value; `Mapping`'s own way, by an exception, costs more."""
         place = bisect_right(self._firsts, slot) - 1
         if place < 0 or self.runs[place][1] < slot:
             return default
@@ -53,8 +57,6 @@ class Runs(Mapping[int, T]):
 
     def __eq__(self, other: object) -> bool:
         return self.runs == other.runs if isinstance(other, Runs) else super().__eq__(other)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def ranges_of(self, value: T) -> list[tuple[int, int]]:
         """Return the runs, first slot and last, that have a value."""

@@ -8,8 +8,8 @@ meaning of each attribute.
 
 from libc.stdlib cimport calloc, free
 from holdfast.engine.buf cimport buf_free
-from holdfast.engine.huge_pages cimport follow_heap
-from holdfast.engine.keyspace cimport LAZY_EXPIRE, LAZY_OVERWRITE, keyspace_free, keyspace_init
+from holdfast.engine.engine_time cimport set_engine_time
+from holdfast.engine.keyspace cimport keyspace_free, keyspace_init
 from holdfast.engine.lazyfree cimport lazy_finish
 
 cdef enum:
@@ -139,12 +139,7 @@ cdef class Engine:
 
     def set_time(self, int64_t now_ms):
         """Set the wall clock of this tick, in milliseconds since 1970."""
-        follow_heap()
-        self.ks.now_ms = now_ms
-        self.ks.lru_clock = <uint32_t>((now_ms // 1000) & 0xFFFFFF)
-        self.ks.lazy_flags = (
-            (LAZY_EXPIRE if self.lazyfree_lazy_expire else 0)
-            | (LAZY_OVERWRITE if self.lazyfree_lazy_server_del else 0))
+        set_engine_time(self, now_ms)
 
     @property
     def now_ms(self):

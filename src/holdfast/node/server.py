@@ -103,7 +103,7 @@ class ServerNode:
         self.replication = Replicator(self, *whole_copies(self))
         self.cluster = ClusterSide(self) if configuration["cluster-enabled"] else None
         self.tick = Tick(self)
-        self.engine.open_tick = self.tick.open
+        self.engine.open_tick = self.tick
         self._open_doors()
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
@@ -116,7 +116,7 @@ class ServerNode:
     async def start(self) -> None:
         """Listen on all addresses; `OSError` when one cannot be had."""
         self.loop = asyncio.get_running_loop()
-        self.poller = Poller(self.loop, self.tick.over, self._connection_fault)
+        self.poller = Poller(self.loop, self.tick, self._connection_fault)
         self.tick.start(self.loop, self.poller)
         self.stopped = asyncio.Event()
         if self.cluster is not None:
@@ -184,7 +184,7 @@ class ServerNode:
 
     def open_tick(self) -> None:
         """Begin a tick: set the time, and see to its end."""
-        self.tick.open()
+        self.tick()
 
     def deliver_effects(self) -> None:
         """Hand the effects there are to those who take them."""

@@ -2,10 +2,11 @@
 
 import asyncio
 
+from holdfast.engine.pulse import Pulse
 from holdfast.node.server import ServerNode
 from holdfast.server.poller import Poller
 
-class Tick:
+class Tick(Pulse):
     """The ticks of one data node."""
 
     def __init__(self, node: ServerNode) -> None: ...
@@ -13,8 +14,6 @@ class Tick:
         """Begin: ticks end by this loop or this poller."""
     def stop(self) -> None:
         """End the tick that is open, and the timer."""
-    def open(self) -> None:
-        """Begin a tick: set the time, and see to its end."""
     def over(self) -> None:
         """End the tick, if one is open, unless it is to wait for more writers that share its sync."""
     def deliver_effects(self) -> None:

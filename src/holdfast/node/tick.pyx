@@ -5,13 +5,14 @@ executed, and at its end the effects go to whoever takes them (the node's `sinks
 replication) and then the replies leave. What it is not: the work; each part does its own, and where it
 has none it is not called.
 
-How to read it: `open`, `over`, `finish`. With a poller a tick ends when all that had sent something has
-been read; without one (the simulator) at the loop's next turn.
+How to read it: `open_tick`, `round_over`, `finish`. With a poller a tick ends when all that had sent
+something has been read; without one (the simulator) at the loop's next turn.
 """
 
 from holdfast.engine import blocking
 from holdfast.engine.dispatch cimport serve
 from holdfast.engine.effects cimport hand_out
+from holdfast.engine.engine_time cimport set_engine_time
 from holdfast.engine.expiry cimport expire_fast
 from holdfast.persistence.aof_writer import State
 from holdfast.server.connection cimport hand_out_replies
@@ -20,7 +21,7 @@ cdef enum:
     TICKS_A_MEASUREMENT = 32    # one in so many is timed; INFO's loop durations are estimates from these
 
 
-cdef class Tick:
+cdef class Tick(Pulse):
     """The ticks of one data node."""
 
     def __cinit__(self, node):
@@ -46,12 +47,12 @@ cdef class Tick:
         if self.deadline is not None:
             self.deadline.cancel()
         if self.engine.tick_open:
-            self.finish()
+            self.finish(self.writer.state is not self.log_is_off)
 
-    def open(self):
+    cdef int open_tick(self) except -1:
         """Begin a tick: set the time, and see to its end."""
         self.engine.tick_open = True
-        self.engine.set_time(self.wall_us() // 1000)
+        set_engine_time(self.engine, self.wall_us() // 1000)
         self.lease.begin()
         if self.cluster is not None:
             self.cluster.begin_tick()
@@ -60,23 +61,30 @@ cdef class Tick:
             self.began_us = self.boot_us()
         if self.poller is None or not self.poller.in_round:
             self.loop.call_soon(self.over)
+        return 0
 
     def over(self):
         """End the tick, if one is open, unless it is to wait for more writers that share its sync."""
+        self.round_over()
+
+    cdef int round_over(self) except -1:
+        cdef bint has_log
         if self.engine.tick_open:
-            if self.writer.state is not self.log_is_off and self.keeper.aof.gathers():
+            has_log = self.writer.state is not self.log_is_off
+            if has_log and self.keeper.aof.gathers():
                 self.loop.call_soon(self.over)
             else:
-                self.finish()
+                self.finish(has_log)
+        return 0
 
-    cdef int finish(self) except -1:
+    cdef int finish(self, bint has_log) except -1:
         """Hand out what this tick made: effects first, then replies."""
         cdef Engine engine = self.engine
         expire_fast(engine)
         self.replication.before_effects()
         if engine.stream_on:
             hand_out(engine, self.sinks)
-        if self.writer.state is not self.log_is_off:
+        if has_log:
             self.keeper.end_tick()
         self.replication.after_effects()
         self.lease.end()
@@ -88,7 +96,7 @@ cdef class Tick:
         if engine.deadlines:
             self.watch_deadlines()
         if engine.unblocked:
-            self.open()
+            self.open_tick()
             serve(engine)
         return 0
 
@@ -114,7 +122,7 @@ cdef class Tick:
         """Answer the parked sessions whose time is over."""
         self.deadline = None
         if not self.engine.tick_open:
-            self.open()
+            self.open_tick()
         blocking.expire_parked(self.engine)
 
     # ---- the clock ----

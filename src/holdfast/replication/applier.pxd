@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t
 from holdfast.engine.buf cimport Buf
+from holdfast.engine.request cimport Applied
 from holdfast.engine.state cimport Engine, Session
 from holdfast.replication.feed cimport StreamFeed
 from holdfast.server.counters cimport Counters
@@ -27,4 +28,4 @@ cdef class Applier(Taker):
     cdef int hear(self, size_t n) except -1
     cdef int apply(self, const char* p, size_t n) except -1
     cdef ssize_t execute(self, Session session, const char* p, size_t n) except -1
-    cdef int settle(self, Session session, const char* p, size_t settled, size_t taken, list records) except -1
+    cdef int settle(self, Session session, const char* p, Applied* applied, list records) except -1

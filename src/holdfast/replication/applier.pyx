@@ -14,7 +14,8 @@ has run, so a link cut in between repeats the unit.
 """
 
 from holdfast.engine.buf cimport buf_append, buf_consume, buf_free, buf_reserve
-from holdfast.engine.request cimport Applied, apply_requests
+from holdfast.engine.pulse cimport begin_tick
+from holdfast.engine.request cimport apply_requests
 
 cdef enum:
     RESERVE_MOST = 1 << 26      # more than this is not reserved on a primary's word alone
@@ -125,7 +126,7 @@ cdef class Applier(Taker):
         cdef Applied applied
         cdef list records
         if not self.engine.tick_open:
-            self.engine.open_tick()
+            begin_tick(self.engine)
         try:
             records = apply_requests(session, p, n, &applied)
         except ValueError as error:
@@ -133,26 +134,26 @@ cdef class Applier(Taker):
             return n
         if self.session is session:     # else a command of the stream has ended the link
             self.needs = applied.needed
-            self.settle(session, p, applied.settled, applied.taken, records)
+            self.settle(session, p, &applied, records)
         return applied.taken
 
-    cdef int settle(self, Session session, const char* p, size_t settled, size_t taken, list records) except -1:
+    cdef int settle(self, Session session, const char* p, Applied* applied, list records) except -1:
         """Forward the units that are whole, keep what is executed of an open one, tell who has to know."""
-        if settled:
+        if applied.settled:
             if self.open_unit.len:
                 self.stream.forward(self.open_unit.ptr, self.open_unit.len)
                 self.open_unit.len = 0
                 if self.open_unit.cap > KEEP_BYTES:
                     buf_free(&self.open_unit)
-            self.stream.forward(p, settled)
-        if taken > settled:
-            buf_append(&self.open_unit, p + settled, taken - settled)
+            self.stream.forward(p, applied.settled)
+        if applied.taken > applied.settled:
+            buf_append(&self.open_unit, p + applied.settled, applied.taken - applied.settled)
         else:
             self.database = session.db.id
         if records is not None:
             for text in records:
                 self.owner.record_in_stream(text)
-        if settled:
+        if applied.settled:
             if self.is_awaited:
                 self.owner.applied()
             if self.is_bound and self.session is session:

@@ -21,7 +21,7 @@ cdef class ReplicaFeed:
 # The stream of one node.
 cdef class StreamFeed(EffectSink):
     cdef Engine engine
-    cdef public bint is_forwarding  # the bytes are a primary's; what this node makes is for its own files only
+    cdef public bint is_forwarding  # the bytes are a primary's; what this node makes is for its files only
     cdef public int64_t forwarded   # where the stream ends while it is
     cdef public Backlog backlog     # None: nobody is fed
     cdef readonly list replicas     # of ReplicaFeed

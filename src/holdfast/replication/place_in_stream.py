@@ -35,7 +35,8 @@ class PlaceInStream:
         replicator.node.deliver_effects()
         fields = {"repl-stream-db": "0"}
         if replicator.is_replica:
-            fields = stream.history.to_rdb_fields() | {"repl-stream-db": str(replicator.upstream.applier.database)}
+            database = replicator.upstream.applier.database
+            fields = stream.history.to_rdb_fields() | {"repl-stream-db": str(database)}
         elif stream.backlog is not None:
             effects.forget_database(replicator.node.engine)
             fields = stream.history.to_rdb_fields() | fields

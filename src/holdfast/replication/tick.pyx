@@ -8,6 +8,21 @@ then the replies leave.
 """
 
 
+cdef class Waits:
+    """Whether somebody waits for acknowledgements (`waiting` inherits it)."""
+
+    def __cinit__(self, *more):
+        self.waiters = []
+
+    def ask(self):
+        """Ask all replicas to acknowledge."""
+        raise NotImplementedError
+
+    def look(self):
+        """Free those whose replicas have acknowledged."""
+        raise NotImplementedError
+
+
 cdef class ReplicationTick:
     """What replication does in each tick of its node."""
 

@@ -18,6 +18,7 @@ from holdfast.engine.values import NO_REPLY, CommandError
 from holdfast.replication.attachments import Stage, holders_of
 from holdfast.replication.ports import Node, Session
 from holdfast.replication.stream import Stream
+from holdfast.replication.tick import Waits
 
 S_BLOCKED = 1 << 2
 S_DENY_BLOCKING = 1 << 13
@@ -31,7 +32,9 @@ LONG_MAX = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiter:
+class Waiter:
+    """A parked session and what it waits for."""
+
     session: Session
     offset: int
     replicas: int
@@ -39,15 +42,12 @@ class _Waiter:
     """None: WAIT; else how many local AOFs WAITAOF asks for."""
 
 
-class Waiting:
+class Waiting(Waits):
     """The sessions that wait for acknowledgements."""
 
     def __init__(self, node: Node, stream: Stream) -> None:
         self._node = node
         self._stream = stream
-        self.waiters: list[_Waiter] = []
-        self.wants_acknowledgement = False
-        """Replicas are to be asked at the end of this tick."""
         self.fsynced: Callable[[], int | None] = lambda: None
         """Tells up to where the own AOF is on stable storage; None without AOF."""
 
@@ -63,7 +63,7 @@ class Waiting:
         reached = self._holders(session.last_write_offset)
         if reached >= replicas or session.flags & S_DENY_BLOCKING:
             return reached
-        return self._park(_Waiter(session, session.last_write_offset, replicas, None), until_ms)
+        return self._park(Waiter(session, session.last_write_offset, replicas, None), until_ms)
 
     def wait_aof(self, session: Session, arguments: list[bytes]) -> object:
         """WAITAOF numlocal numreplicas timeout."""
@@ -81,7 +81,7 @@ class Waiting:
             raise CommandError(ON_A_REPLICA.format("WAITAOF", ""))
         if local and self.fsynced_offset is None:
             raise CommandError(NO_AOF)
-        waiter = _Waiter(session, session.last_write_offset, replicas, local)
+        waiter = Waiter(session, session.last_write_offset, replicas, local)
         if self._is_served(waiter) or session.flags & S_DENY_BLOCKING:
             return self._answer(waiter)
         return self._park(waiter, until_ms)
@@ -99,7 +99,7 @@ class Waiting:
             raise CommandError("ERR timeout is out of range")
         return int(self._node.engine.now_ms) + timeout_ms if timeout_ms else 0
 
-    def _park(self, waiter: _Waiter, until_ms: int) -> object:
+    def _park(self, waiter: Waiter, until_ms: int) -> object:
         self.waiters.append(waiter)
         self.wants_acknowledgement = True
         blocking.park_session(waiter.session, "wait", until_ms, self._timed_out)
@@ -160,14 +160,14 @@ class Waiting:
         fsynced = self.fsynced_offset
         return int(fsynced is not None and fsynced >= offset)
 
-    def _is_served(self, waiter: _Waiter) -> bool:
+    def _is_served(self, waiter: Waiter) -> bool:
         if waiter.local is None:
             return self._holders(waiter.offset) >= waiter.replicas
         return (
             self._fsynced(waiter.offset) >= waiter.replicas and self._is_local(waiter.offset) >= waiter.local
         )
 
-    def _answer(self, waiter: _Waiter) -> object:
+    def _answer(self, waiter: Waiter) -> object:
         if waiter.local is None:
             return self._holders(waiter.offset)
         return [self._is_local(waiter.offset), self._fsynced(waiter.offset)]

@@ -16,6 +16,7 @@ from holdfast.engine.buf cimport buf_consume, buf_free
 from holdfast.engine.effects cimport effects_before_unit
 from holdfast.engine.held cimport free_bytes, shift_held
 from holdfast.engine.dispatch cimport serve
+from holdfast.engine.pulse cimport begin_tick
 from holdfast.engine.reply cimport wake
 from holdfast.engine.request cimport feed
 from holdfast.engine.state cimport (
@@ -84,7 +85,7 @@ cdef class Connection(Polled):
         if self.closed:
             return 0
         if not e.tick_open:
-            e.open_tick()
+            begin_tick(e)
         s.active_ms = e.ks.now_ms
         e.net_input_bytes += n
         e.reads += 1

@@ -1,5 +1,8 @@
 # Sockets read and written without the loop's help: one epoll set for all connections of a node.
 
+from cpython.object cimport PyObject
+from holdfast.engine.pulse cimport Pulse
+
 cdef class Polled:
     """A connection that is read by the poller, where there is one, else by its transport."""
     cdef object __weakref__
@@ -12,6 +15,8 @@ cdef class Polled:
     cdef bint paused_reading
     cdef bint keeps_more            # the transport may hold bytes without being blocked
     cdef bint spilled               # with `keeps_more`: it got some, and may hold them still
+    cdef int follower               # who was read alone in the round after this one was; -1: not known
+    cdef bint is_sure               # it was the same the time before
     # What arrived; the other end will send no more; the connection is lost.
     cdef int take(self, const char* p, size_t n) except -1
     cdef int ended(self) except -1
@@ -37,12 +42,25 @@ cdef class Poller:
     cdef int fd                     # of the set; -1: there is none here
     cdef readonly bint in_round     # it reads: at the round's end it calls `over`
     cdef dict watched               # descriptor: Polled
+    cdef PyObject** places          # the same, borrowed, by descriptor; NULL where there is none
+    cdef int place_count
+    cdef Polled last                # who was read alone in the last round; None: there were several
+    cdef int guesses                # rounds since the set was asked
     cdef object loop
     cdef object over
+    cdef Pulse pulse                # the same, where it is one
     cdef object on_fault
     cdef char* buffer
+    cdef int forget_all(self) except -1
+    cdef int make_places(self, int descriptor) except -1
     # Watch a connection for bytes, or (paused) only for its death.
     cdef bint watch(self, Polled connection) except -1
     cdef int change(self, Polled connection) except -1
     cdef int forget(self, Polled connection) except -1
-    cdef int read_from(self, Polled connection, bint has_bytes) except -1
+    cdef Polled at(self, int descriptor)
+    # Who will have been read alone in this round, by what came after the last one before; or None.
+    cdef Polled guess(self)
+    cdef int note_alone(self, Polled connection) except -1
+    # False: there was nothing to read.
+    cdef bint read_from(self, Polled connection, bint has_bytes) except -1
+    cdef bint serve(self, Polled connection, bint has_bytes) except -1

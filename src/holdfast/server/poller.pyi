@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from holdfast.engine.pulse import Pulse
+
 class Polled:
     """A connection that is read by the poller, where there is one, else by its transport."""
 
@@ -44,7 +46,7 @@ class Poller:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        over: Callable[[], None],
+        over: Callable[[], None] | Pulse,
         on_fault: Callable[[Any, BaseException], None],
     ) -> None: ...
     def close(self) -> None:

@@ -4,7 +4,7 @@ Primary and replicas are the same program; the primary runs on the core of the
 server under measurement, replicas and load on the others. A write is acknowledged
 when a replica holds it: redis-server is asked by SET and WAIT 1, ours answers SET
 itself (min-replicas-to-ack 1). Both get the load of the same client, an epoll loop
-in as many processes as there are cores for it.
+in as many processes as there are cores for it. The lag is `bench/replication_lag.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import multiprocessing
 import os
 import select
 import socket
-import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +21,7 @@ from dataclasses import replace
 from bench.client import Connection, Refused, encode
 from bench.figures import Compare, Figure, Goal
 from bench.load import Load, LoadFailed, run
+from bench.replication_lag import lags
 from bench.rounds import Bench, Samples
 from bench.server import Program, Server, ServerDidNotStart
 
@@ -30,12 +29,10 @@ GROUP = "replication"
 KEYS, QUICK_KEYS = 1_000_000, 50_000
 ROUNDS_MOST = 3
 CLIENTS = 50
-LAG_SAMPLES, QUICK_LAG_SAMPLES = 2000, 200
 ACKNOWLEDGED_SECONDS = 2.0
 QUICK_OPTIONS = ("--repl-diskless-sync-delay", "0")
 SYNC_GOAL = Goal(Compare.RATIO_AT_MOST, 0.7)
 CPU_GOAL = Goal(Compare.RATIO_AT_MOST, 0.7)
-LAG_GOAL = Goal(Compare.RATIO_AT_MOST, 1.0)
 ACKNOWLEDGED_GOAL = Goal(Compare.RATIO_AT_LEAST, 2)
 FAILURES = (ServerDidNotStart, Refused, LoadFailed, OSError)
 
@@ -60,37 +57,22 @@ def measure(bench: Bench) -> Iterator[Figure]:
                         samples.fail(program, error)
             yield samples.figure(Figure(GROUP, what, unit, None, None, goal))
     for loaded in (False, True):
-        yield from lags(bench, loaded)
+        yield from lags(bench, GROUP, loaded, one_replica)
 
 
-def lags(bench: Bench, loaded: bool) -> Iterator[Figure]:
-    """Yield p50 and p99 of the lag."""
-    state = "under load" if loaded else "idle"
-    if not bench.wants(GROUP, f"lag, {state}"):
-        return
-    bench.say(f"replication lag, {state}")
-    median, worst = Samples(bench), Samples(bench)
-    for program in bench.order(1 if bench.quick else min(bench.rounds, ROUNDS_MOST)):
-        if median.failed(program):
-            continue
-        try:
-            taken = lag_us(bench, program, loaded)
-        except FAILURES as error:
-            median.fail(program, error)
-            worst.fail(program, error)
-            continue
-        median.add(program, statistics.median(taken))
-        worst.add(program, sorted(taken)[len(taken) * 99 // 100])
-    yield median.figure(Figure(GROUP, f"lag, {state}: p50", "µs", None, None, LAG_GOAL))
-    yield worst.figure(Figure(GROUP, f"lag, {state}: p99", "µs", None, None, LAG_GOAL))
+@contextmanager
+def one_replica(bench: Bench, program: Program, cores: frozenset[int]) -> Iterator[tuple[Server, Server]]:
+    """Run a primary with one replica on these cores."""
+    with replicated(bench, program, 1, cores=cores) as (primary, (replica,)):
+        yield primary, replica
 
 
 @contextmanager
 def replicated(
-    bench: Bench, program: Program, replicas: int, *options: str
+    bench: Bench, program: Program, replicas: int, *options: str, cores: frozenset[int] | None = None
 ) -> Iterator[tuple[Server, list[Server]]]:
-    """Run a primary with replicas that are in sync."""
-    beside = replace(program, cores=bench.cores.load)
+    """Run a primary with replicas that are in sync, on the load's cores or on these."""
+    beside = replace(program, cores=cores or bench.cores.load)
     with ExitStack() as stack:
         primary = stack.enter_context(program.running(*QUICK_OPTIONS, *options))
         others = [stack.enter_context(beside.running(*QUICK_OPTIONS, *options)) for _ in range(replicas)]
@@ -140,42 +122,6 @@ def primary_cpu_us(bench: Bench, program: Program) -> float:
         before_s = primary.cpu_s()
         run(load, primary.port, bench.cores.load)
         return (primary.cpu_s() - before_s) * 1e6 / requests
-
-
-def lag_us(bench: Bench, program: Program, loaded: bool) -> list[float]:
-    """Return how long writes take from the primary's reply to the replica's data."""
-    samples = QUICK_LAG_SAMPLES if bench.quick else LAG_SAMPLES
-    with replicated(bench, program, 1) as (primary, (replica,)):
-        stop = threading.Event()
-        background = threading.Thread(target=keep_busy, args=(bench, primary.port, stop))
-        if loaded:
-            background.start()
-        try:
-            with Connection(primary.port) as writer, Connection(replica.port) as reader:
-                return [one_lag_us(writer, reader, number) for number in range(samples)]
-        finally:
-            stop.set()
-            if loaded:
-                background.join()
-
-
-def one_lag_us(writer: Connection, reader: Connection, number: int) -> float:
-    """Write once, and ask the replica until it has it."""
-    writer.ask(b"SETRANGE", b"lag", b"%d" % number, b"x")
-    started = time.perf_counter()
-    while reader.ask(b"STRLEN", b"lag") != b":%d" % (number + 1):
-        pass
-    return (time.perf_counter() - started) * 1e6
-
-
-def keep_busy(bench: Bench, port: int, stop: threading.Event) -> None:
-    """Put moderate load on a server until told to stop."""
-    load = Load(["SET", "key:__rand_int__", "x" * 32], 20_000, 4, 10_000, clients=10)
-    while not stop.is_set():
-        try:
-            run(load, port, bench.cores.load)
-        except (LoadFailed, OSError):
-            return
 
 
 def acknowledged_rate(bench: Bench, program: Program) -> float:

@@ -256,7 +256,7 @@ class ClusterSide(ClusterOrders):
             follows_it = primary is not None and replication.followed == (primary.host, primary.port)
             if upstream.is_up and follows_it:
                 view.has_foreign_copy = False
-                view.primary_heard_ms = upstream.heard_at_ms
+                view.primary_heard_ms = upstream.applier.heard_at_ms
 
 
 def _bound(word: str) -> str:

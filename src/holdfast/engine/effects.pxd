@@ -25,3 +25,10 @@ cdef void unit_open(Engine e) noexcept
 cdef void unit_close(Engine e) noexcept
 # Bytes of this tick's stream that are older than the open unit.
 cdef size_t effects_before_unit(Engine e) noexcept nogil
+
+# Who takes effects where they stand; other takers are called with them as bytes.
+cdef class EffectSink:
+    cdef int take_effects(self, const char* p, size_t n) except -1
+
+# Hand the effects there are to these takers, in their order, and begin anew.
+cdef int hand_out(Engine e, list sinks) except -1

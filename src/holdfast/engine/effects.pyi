@@ -2,6 +2,9 @@
 
 from holdfast.engine.state import Engine
 
+class EffectSink:
+    """Who takes the effects of each tick where they stand."""
+
 def take_stream(engine: Engine) -> bytes | None:
     """Return the effects of this tick (None: there are none) and begin anew."""
 

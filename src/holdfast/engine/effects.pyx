@@ -11,7 +11,7 @@ order of a table is replaced by its outcome before it comes here.
 
 from libc.stdint cimport int64_t
 from libc.string cimport strlen
-from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_insert
+from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_free, buf_insert
 from holdfast.engine.numbers cimport format_int64
 from holdfast.engine.request cimport encode_call
 from holdfast.engine.state cimport Call, Engine
@@ -115,6 +115,40 @@ cdef void unit_close(Engine e) noexcept:
 
 cdef size_t effects_before_unit(Engine e) noexcept nogil:
     return e.unit_start if e.unit_depth and e.unit_effects else e.stream.len
+
+
+cdef class EffectSink:
+    """Who takes the effects of each tick where they stand: without a Python object for them."""
+
+    cdef int take_effects(self, const char* p, size_t n) except -1:
+        raise NotImplementedError
+
+
+cdef int hand_out(Engine e, list sinks) except -1:
+    """Hand the effects to their takers; what these add themselves is part of what comes next."""
+    cdef Buf chunk = e.stream
+    cdef bytes copied = None
+    if chunk.len == 0:
+        return 0
+    e.stream_offset += chunk.len
+    e.stream.ptr = NULL
+    e.stream.len = 0
+    e.stream.cap = 0
+    try:
+        for sink in sinks:
+            if isinstance(sink, EffectSink):
+                (<EffectSink>sink).take_effects(chunk.ptr, chunk.len)
+            else:
+                if copied is None:
+                    copied = chunk.ptr[:chunk.len]
+                sink(copied)
+    finally:
+        if e.stream.ptr == NULL:
+            e.stream = chunk
+            e.stream.len = 0
+        else:
+            buf_free(&chunk)
+    return 0
 
 
 def take_stream(Engine engine):

@@ -172,9 +172,10 @@ cpdef int64_t expire_cycle(Engine e, int64_t limit_us) except -1:
 cpdef int64_t expire_fast(Engine e) except -1:
     cdef int effort = e.active_expire_effort - 1
     cdef int64_t limit_us = FAST_US + FAST_US // 4 * effort
-    cdef int64_t start_us = now_us(e)
+    cdef int64_t start_us
     if not e.expire_cut and e.expired_stale_perc * 100 < ACCEPTABLE_STALE_PERCENT - effort:
         return 0
+    start_us = now_us(e)
     if start_us < e.last_fast_expire_us + limit_us * 2:
         return 0
     e.last_fast_expire_us = start_us

@@ -12,5 +12,16 @@ cdef int feed(Session s, const char* p, size_t n) except -1
 cdef int proceed(Session s) except -1
 cdef void encode_call(Buf* out, Slice* argv, int argc) noexcept nogil
 
+# What became of a piece of a primary's stream: bytes executed, those of them before an open MULTI, and
+# how many bytes the request cut off by the end needs at least (0: not known).
+cdef struct Applied:
+    size_t taken
+    size_t settled
+    size_t needed
+
+# Execute the complete requests of a primary's stream; the set records among them, None where there is none.
+# ValueError on what is no stream.
+cdef list apply_requests(Session s, const char* p, size_t n, Applied* applied)
+
 # Execute the requests in [p, p + n) while another call is under way (EXEC, retries).
 cdef int run_nested(Session s, const char* p, size_t n) except -1

@@ -14,7 +14,5 @@ def execute_stream(session: Session, chunk: bytes | bytearray | memoryview) -> i
 def split_words(line: bytes) -> list[bytes] | None:
     """Split a line as the inline protocol and configuration files do; None: unbalanced quotes."""
 
-def apply_stream(
-    session: Session, chunk: bytes | bytearray | memoryview
-) -> tuple[int, int, int, list[bytes]]:
-    """Execute a primary's stream; return bytes taken, settled, needed, and set records. ValueError."""
+def apply_stream(session: Session, chunk: bytes) -> int:
+    """Execute the complete requests of a primary's stream; return how many bytes they took. ValueError."""

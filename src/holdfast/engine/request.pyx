@@ -488,38 +488,39 @@ def execute_stream(Session session, const unsigned char[::1] chunk not None):
     return run(session, <const char*>&chunk[0], chunk.shape[0])
 
 
-def apply_stream(Session session, const unsigned char[::1] chunk not None):
-    """Execute the complete requests of a primary's stream.
-
-    Returns (taken, settled, needed, records): the bytes executed, those of them before
-    an open MULTI, how many bytes the request cut off by the end needs at least (0: not
-    known), and each PING argument that is a set record. Raises ValueError on what is no
-    stream. The caller hands the rest in again with what follows.
-    """
-    cdef const char* p
-    cdef size_t n = chunk.shape[0], at = 0, settled = 0, used = 0
+cdef list apply_requests(Session s, const char* p, size_t n, Applied* applied):
+    cdef size_t at = 0, used = 0
     cdef Call c
     cdef int rc
-    cdef list records = []
-    session.input_need = 0
-    if n == 0:
-        return 0, 0, 0, records
-    p = <const char*>&chunk[0]
+    cdef list records = None
+    applied.settled = 0
+    s.input_need = 0
     while at < n:
-        session.flags |= S_DENY_BLOCKING
-        rc = parse_request(session, p + at, n - at, &used, &c)
+        s.flags |= S_DENY_BLOCKING
+        rc = parse_request(s, p + at, n - at, &used, &c)
         if rc == 0:
             break
         if rc < 0:
-            session.out.len = 0
+            s.out.len = 0
             raise ValueError(f"not a request: {p[at:at + min(n - at, 80)]!r}")
         at += used
         if c.argc == 2 and c.argv[1].len > 13 and memcmp(c.argv[1].ptr, b"holdfast-set:", 13) == 0:
+            if records is None:
+                records = []
             records.append(c.argv[1].ptr[:c.argv[1].len])
         if c.argc:
-            execute(session, &c)
-        if not session.flags & S_MULTI:
-            settled = at
-    if session.engine.unblocked:
-        serve(session.engine)
-    return at, settled, session.input_need, records
+            execute(s, &c)
+        if not s.flags & S_MULTI:
+            applied.settled = at
+    if s.engine.unblocked:
+        serve(s.engine)
+    applied.taken = at
+    applied.needed = s.input_need
+    return records
+
+
+def apply_stream(Session session, bytes chunk not None):
+    """Execute the complete requests of a primary's stream; return how many bytes they took. ValueError."""
+    cdef Applied applied
+    apply_requests(session, chunk, len(chunk), &applied)
+    return applied.taken

@@ -63,7 +63,9 @@ class ClusterSide(ClusterOrders):
         self.bus = Bus(self)
         self.machine = Machine(self.view)
         self.effects = Effects(node, self)
-        self.queue = EffectQueue(node, self.view, self.effects.perform, self.effects.tell_changes)
+        self.queue = EffectQueue(
+            *(node, self.view, self.effects.perform, self.effects.tell_changes, self.effects.tell_losses)
+        )
         self._beat_timer: asyncio.TimerHandle | None = None
         self._read_settings()
         node.configuration.on_change(DIRECTIVES, self._configured)
@@ -256,7 +258,7 @@ class ClusterSide(ClusterOrders):
             follows_it = primary is not None and replication.followed == (primary.host, primary.port)
             if upstream.is_up and follows_it:
                 view.has_foreign_copy = False
-                view.primary_heard_ms = upstream.heard_at_ms
+                view.primary_heard_ms = upstream.applier.heard_at_ms
 
 
 def _bound(word: str) -> str:

@@ -1,13 +1,9 @@
 """The data node: one engine, its clients, its files, its peers, wired into one object.
 
-What it is: the place where the layers below meet. A tick is one turn of the
-event loop: the first bytes that arrive open it (the time is set), everything
-that came is executed, and at its end the effects go to whoever takes them
-(`sinks`: AOF, then replication) and then the replies leave. What it is not:
-decisions; each part makes its own. The process around it is `node/process.py`.
+What it is: the place where the layers below meet. What it is not: decisions; each
+part makes its own. Its pulse is `node/tick.pyx`, the process around it `node/process.py`.
 
-How to read it: `ServerNode.start` and `stop` are the life of a node; `open_tick`
-and `end_tick` its pulse.
+How to read it: `ServerNode.start` and `stop` are the life of a node.
 """
 
 from __future__ import annotations
@@ -18,11 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.commands import declare_all
-from holdfast.engine import blocking, effects, expiry, sessions
+from holdfast.engine import sessions
+from holdfast.engine.effects import EffectSink
 from holdfast.engine.registry import rename_command
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, Status
 from holdfast.node.cluster import ClusterSide
+from holdfast.node.tick import Tick
 from holdfast.node.whole_copies import whole_copies
 from holdfast.persistence.keeper import Keeper
 from holdfast.replication.replicator import Replicator
@@ -31,7 +29,7 @@ from holdfast.server.busy import BusyService
 from holdfast.server.clients import Clients
 from holdfast.server.commands import declare_server_commands
 from holdfast.server.config import Configuration
-from holdfast.server.connection import Connection, flush_pending, serve_waiting
+from holdfast.server.connection import Connection
 from holdfast.server.cron import Cron
 from holdfast.server.host import Host
 from holdfast.server.info import InfoSections
@@ -47,8 +45,6 @@ from holdfast.server.traffic import Traffic
 from holdfast.server.upkeep import Upkeep
 
 READ_BUFFER_BYTES = 128 * 1024
-TICKS_A_MEASUREMENT = 32
-"""Every so many ticks one is timed; INFO's loop durations are estimates from these."""
 
 
 class ServerNode:
@@ -71,7 +67,6 @@ class ServerNode:
             configuration["cluster-enabled"],
         )
         self.engine.node = self
-        self.engine.open_tick = self.open_tick
         self.engine.on_fault = self._tell_fault
         self.engine.set_time(host.clock.wall_us() // 1000)
         declare_all(self.engine)
@@ -83,7 +78,7 @@ class ServerNode:
         self.started_us = host.clock.boot_us()
         self.startup_bytes = resident_bytes(self)
         self.peak_bytes = 0
-        self.sinks: list[Callable[[bytes], None]] = []
+        self.sinks: list[Callable[[bytes], None] | EffectSink] = []
         """Take the effects of each tick, in this order."""
         self.doors = Doors()
         self.cron = Cron(self)
@@ -103,13 +98,12 @@ class ServerNode:
         self.stopped: asyncio.Event | None = None
         self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
-        self._deadline: asyncio.TimerHandle | None = None
-        self._deadline_ms = 0
-        self._tick_began_us = 0
         engine_settings.follow(self)
         info_sections.register(self)
         self.replication = Replicator(self, *whole_copies(self))
         self.cluster = ClusterSide(self) if configuration["cluster-enabled"] else None
+        self.tick = Tick(self)
+        self.engine.open_tick = self.tick.open
         self._open_doors()
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
@@ -122,7 +116,8 @@ class ServerNode:
     async def start(self) -> None:
         """Listen on all addresses; `OSError` when one cannot be had."""
         self.loop = asyncio.get_running_loop()
-        self.poller = Poller(self.loop, self._round_over, self._connection_fault)
+        self.poller = Poller(self.loop, self.tick.over, self._connection_fault)
+        self.tick.start(self.loop, self.poller)
         self.stopped = asyncio.Event()
         if self.cluster is not None:
             self.cluster.load()
@@ -162,11 +157,8 @@ class ServerNode:
         self.cron.stop()
         self.upkeep.stop()
         self.client_pauses.cancel()
-        if self._deadline is not None:
-            self._deadline.cancel()
         self.listeners.close()
-        if self.engine.tick_open:
-            self.end_tick()
+        self.tick.stop()
         if self.cluster is not None:
             self.cluster.stop()
         self.replication.quiet()
@@ -192,76 +184,11 @@ class ServerNode:
 
     def open_tick(self) -> None:
         """Begin a tick: set the time, and see to its end."""
-        engine = self.engine
-        engine.tick_open = True
-        now_us = self.host.clock.wall_us()
-        engine.set_time(now_us // 1000)
-        self.replication.lease.begin_tick()
-        if self.cluster is not None:
-            self.cluster.begin_tick()
-        self.traffic.tick_count += 1
-        if self.traffic.tick_count % TICKS_A_MEASUREMENT == 0:
-            self._tick_began_us = self.host.clock.boot_us()
-        if self.poller is None or not self.poller.in_round:
-            self.loop.call_soon(self._tick_over)
-
-    def _round_over(self) -> None:
-        """All that had sent something has been read."""
-        if self.engine.tick_open:
-            self._tick_over()
-
-    def _tick_over(self) -> None:
-        """End the tick, unless it is to wait for more writers that share its sync."""
-        if self.keeper.aof.gathers():
-            self.loop.call_soon(self._tick_over)
-        elif self.engine.tick_open:
-            self.end_tick()
-
-    def end_tick(self) -> None:
-        """Hand out what this tick made: effects first, then replies."""
-        engine = self.engine
-        expiry.expire_fast(engine)
-        self.replication.before_effects()
-        if engine.stream_on:
-            self.deliver_effects()
-        self.keeper.end_tick()
-        self.replication.after_effects()
-        self.replication.lease.end_tick()
-        flush_pending(engine)
-        engine.tick_open = False
-        if self._tick_began_us:
-            took_us = self.host.clock.boot_us() - self._tick_began_us
-            self.traffic.tick_us += took_us * TICKS_A_MEASUREMENT
-            self._tick_began_us = 0
-        if engine.deadlines:
-            self._watch_deadlines()
-        if engine.unblocked:
-            self.open_tick()
-            serve_waiting(engine)
+        self.tick.open()
 
     def deliver_effects(self) -> None:
         """Hand the effects there are to those who take them."""
-        chunk = effects.take_stream(self.engine)
-        if chunk is not None:
-            for sink in self.sinks:
-                sink(chunk)
-
-    def _watch_deadlines(self) -> None:
-        """Set the timer for the first parked session that times out."""
-        until = blocking.next_deadline_ms(self.engine)
-        if until is None or (self._deadline is not None and self._deadline_ms == until):
-            return
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline_ms = until
-        wait_ms = until - self.host.clock.wall_us() // 1000
-        self._deadline = self.loop.call_later(max(wait_ms, 1) / 1000, self._expire_parked)
-
-    def _expire_parked(self) -> None:
-        self._deadline = None
-        if not self.engine.tick_open:
-            self.open_tick()
-        blocking.expire_parked(self.engine)
+        self.tick.deliver_effects()
 
     def _sample(self) -> None:
         """Take the counters that rates and peaks are made of."""

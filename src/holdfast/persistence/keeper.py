@@ -30,6 +30,7 @@ from holdfast.persistence.snapshot import FileSnapshot, Order, SnapshotStream
 from holdfast.persistence.start_up import StartUp
 
 if TYPE_CHECKING:
+    from holdfast.engine.effects import EffectSink
     from holdfast.engine.state import Engine
     from holdfast.server.config import Configuration
     from holdfast.server.host import Host
@@ -44,7 +45,7 @@ class Keeper:
     def __init__(self, engine: Engine, configuration: Configuration, host: Host, log: Log) -> None:
         """Follow the settings; nothing is read or written before `load`."""
         self.engine, self.configuration, self.host, self.log = engine, configuration, host, log
-        self.sinks: list[Callable[[bytes], None]] = []
+        self.sinks: list[Callable[[bytes], None] | EffectSink] = []
         """The node's takers of effects; the AOF joins them while it is on."""
         self.deliver: Callable[[], None] = lambda: None
         """Hands out the effects there are, before a snapshot is taken (set by the node)."""

@@ -58,7 +58,7 @@ def info_fields(replicator: Replicator) -> dict[str, object]:
 def _primary_fields(replicator: Replicator) -> dict[str, object]:
     node, upstream, now = replicator.node, replicator.upstream, now_ms(replicator.node)
     host, port = replicator.followed
-    heard = upstream.heard_at_ms
+    heard = upstream.applier.heard_at_ms
     offset = replicator.stream.offset
     fields: dict[str, object] = {
         "master_host": host,

@@ -14,3 +14,6 @@ cdef class LeaseWatch:
     cdef public int64_t sure_until_us   # the lease's end on CLOCK_BOOTTIME
     cdef public int64_t dirty       # the engine's count of changes when the tick began
     cdef int64_t now_us(self) except? -1
+    # The two looks.
+    cdef int begin(self) except -1
+    cdef int end(self) except -1

@@ -17,9 +17,6 @@ class LeaseWatch:
     """The engine's count of changes when the tick began."""
 
     def __init__(self, node: Node, *more: object) -> None: ...
-    def begin_tick(self) -> None:
-        """Look at the clock before anything of this tick runs."""
-
     def end_tick(self) -> None:
         """Look at the clock again before replies leave; what was written without a lease is held."""
 

@@ -5,7 +5,7 @@ through them. As long as the lease lasts they compare two numbers; whatever else
 the keeper's, in Python. What it is not: the decision when a lease ends (`lease`), or what follows
 from that (`lease_keeper`).
 
-How to read it: `begin_tick`, `end_tick`.
+How to read it: `begin` and `end`, of a tick.
 """
 
 from holdfast.server.machine_clock cimport MachineClock
@@ -22,24 +22,28 @@ cdef class LeaseWatch:
     cdef int64_t now_us(self) except? -1:
         return self.machine.boot() if self.machine is not None else self.clock.boot_us()
 
-    def begin_tick(self):
-        """Look at the clock before anything of this tick runs."""
+    cdef int begin(self) except -1:
         if self.is_watched:
             self.dirty = self.engine.dirty
             self.has_lapsed = False
             if self.is_missing or self.now_us() >= self.sure_until_us:
                 self.look()
+        return 0
 
-    def end_tick(self):
-        """Look at the clock again before replies leave; what was written without a lease is held."""
+    cdef int end(self) except -1:
         if not self.is_watched or self.engine.dirty == self.dirty:
-            return
+            return 0
         if not self.is_missing:
             if self.now_us() < self.sure_until_us:
-                return
+                return 0
             self.look()
         if self.is_missing and self.has_lapsed:
             self.hold_replies()
+        return 0
+
+    def end_tick(self):
+        """Look at the clock again before replies leave; what was written without a lease is held."""
+        self.end()
 
     def look(self):
         """Go where the clock says."""

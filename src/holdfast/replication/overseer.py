@@ -57,8 +57,8 @@ class Overseer(Protocol):
         """Note that the old copy is gone and the new one did not come."""
         ...
 
-    def applied(self) -> None:
-        """Note that the copy reaches further."""
+    def applied(self) -> bool:
+        """Note that the copy reaches further; tell whether it is awaited still somewhere."""
         ...
 
     @property

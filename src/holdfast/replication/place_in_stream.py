@@ -35,7 +35,7 @@ class PlaceInStream:
         replicator.node.deliver_effects()
         fields = {"repl-stream-db": "0"}
         if replicator.is_replica:
-            fields = stream.history.to_rdb_fields() | {"repl-stream-db": str(replicator.upstream.database)}
+            fields = stream.history.to_rdb_fields() | {"repl-stream-db": str(replicator.upstream.applier.database)}
         elif stream.backlog is not None:
             effects.forget_database(replicator.node.engine)
             fields = stream.history.to_rdb_fields() | fields
@@ -56,7 +56,7 @@ class PlaceInStream:
                 lineage += b" %b %b" % (RDB_FIELD.encode(), record.encode())
             self._lineage = (stream.replication_id, record, lineage)
         if replicator.is_replica:
-            return lineage, stream.offset, replicator.upstream.database
+            return lineage, stream.offset, replicator.upstream.applier.database
         return lineage, stream.offset, effects.stream_database(replicator.node.engine)
 
     def aux_fields(self) -> list[tuple[bytes, bytes]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
+from holdfast.engine.effects import EffectSink
 from holdfast.server.clients import Clients
 from holdfast.server.config import Configuration
 from holdfast.server.cron import Cron
@@ -122,7 +123,7 @@ class Node(Protocol):
     log: Log
     cron: Cron
     engine: Engine
-    sinks: list[Callable[[bytes], None]]
+    sinks: list[Callable[[bytes], None] | EffectSink]
     run_id: str
     client_pauses: Pauses
     clients: Clients

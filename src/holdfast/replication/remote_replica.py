@@ -2,13 +2,12 @@
 
 What this is: a client connection that has become a replica: what it told of itself, its
 place in the stream (a `Reader` of the backlog), and the writing, which follows the
-transport's high and low mark. What a full transport does not take stays in the
-backlog, where all replicas share it.
+transport's high and low mark.
 
-What this is not: the decision whom to serve when (`attachments`, `sync_line`).
+What this is not: the decision whom to serve when (`attachments`, `sync_line`), or the
+sending of the stream (`feed`, which it inherits).
 
-How to read it: `fed` and `pump` are the hot ends; `too_far_behind` is
-client-output-buffer-limit.
+How to read it: `join` and `leave`; `too_far_behind` is client-output-buffer-limit.
 """
 
 from __future__ import annotations
@@ -18,27 +17,24 @@ import socket
 from typing import Any
 
 from holdfast.replication.attachments import Attachment, Stage
-from holdfast.replication.backlog import Backlog, Reader
+from holdfast.replication.backlog import Backlog
+from holdfast.replication.feed import ReplicaFeed
 from holdfast.replication.ports import Connection
 from holdfast.server.config.lists import OutputLimit
 from holdfast.server.traffic import Traffic
 
-PIECE_BYTES = 256 * 1024
 HIGH_MARK_BYTES = 1 << 20
 LINGER_S = 2.0
 """How long a replica whose link was ended may take to read the last of it."""
 
 
-class RemoteReplica:
+class RemoteReplica(ReplicaFeed):
     """One replica at the other end of a client's connection."""
 
     def __init__(self, connection: Connection, traffic: Traffic, now_ms: int) -> None:
-        self.connection = connection
         self._traffic = traffic
         self.session = connection.session
         self.attachment = Attachment(str(self.session.id), last_heard_ms=now_ms)
-        self.backlog: Backlog | None = None
-        self.reader: Reader | None = None
         self.listening_port = 0
         self.announced_ip = ""
         self.version = ""
@@ -50,7 +46,6 @@ class RemoteReplica:
         """It came by SYNC and never acknowledges."""
         self.awaits_first_word = False
         """The snapshot has been sent; the stream follows when the replica says that it has loaded it."""
-        self.is_gone = False
         self._room: asyncio.Event | None = None
         self._soft_since_ms: int | None = None
 
@@ -64,6 +59,7 @@ class RemoteReplica:
     def note(self, **fields: Any) -> None:
         """Change the attachment's fields."""
         self.attachment = self.attachment._replace(**fields)
+        self.is_online = self.attachment.stage is Stage.ONLINE
 
     @property
     def ip(self) -> str:
@@ -89,11 +85,8 @@ class RemoteReplica:
     def write(self, chunk: bytes) -> None:
         """Send bytes now: what the socket does not take waits in the transport."""
         if not self.is_gone and not self.connection.is_closed:
-            self._send(chunk)
-
-    def _send(self, chunk: bytes | memoryview) -> None:
-        self.connection.send(chunk)
-        self._traffic.replication_output_bytes += len(chunk)
+            self.connection.send(chunk)
+            self._traffic.replication_output_bytes += len(chunk)
 
     def join(self, backlog: Backlog, next_byte: int) -> None:
         """Keep the stream from this byte on for it."""
@@ -105,29 +98,6 @@ class RemoteReplica:
         if self.reader is not None and self.backlog is not None:
             self.backlog.close_reader(self.reader)
         self.reader = self.backlog = None
-
-    def fed(self, chunk: bytes) -> None:
-        """Send what has just been appended to the stream."""
-        reader, backlog = self.reader, self.backlog
-        if reader is None or backlog is None or self.attachment.stage is not Stage.ONLINE:
-            return
-        if reader.next_byte == backlog.next_byte - len(chunk) and not self.connection.is_full:
-            reader.next_byte = backlog.next_byte
-            self.write(chunk)
-        else:
-            self.pump()
-
-    def pump(self) -> None:
-        """Send of the stream what the transport takes."""
-        reader, backlog = self.reader, self.backlog
-        if reader is None or backlog is None or self.attachment.stage is not Stage.ONLINE:
-            return
-        while not self.is_gone and not self.connection.is_full and not self.connection.is_closed:
-            piece = backlog.read(reader.next_byte, PIECE_BYTES)
-            if not piece:
-                return
-            reader.next_byte += len(piece)
-            self._send(piece)
 
     def writable(self) -> None:
         """Go on: the transport has room again."""

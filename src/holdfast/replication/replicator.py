@@ -9,8 +9,7 @@ What this is not: decisions or bytes; each part has its own.
 How to read it: the life (`start`, `stop`), the tick, the roles (`follow_by_hand`,
 `lead_by_hand`, orders), then what the parts ask of each other.
 
-In a tick: `before_effects` may add to the stream, then the effects are handed out, then
-`after_effects` settles what is held and acknowledges; replies leave last.
+Its part of each tick is `tick`.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ from holdfast.replication.set_record import RDB_FIELD, Position, SetRecord, SetR
 from holdfast.replication.standing import NodeStanding, OrderRefused
 from holdfast.replication.stream import Stream
 from holdfast.replication.sync_line import SyncLine
+from holdfast.replication.tick import ReplicationTick
 from holdfast.replication.upstream import GUARD_REPLICA, Upstream
 from holdfast.replication.waiting import Waiting
 from holdfast.server.config.configuration import Refused
@@ -79,6 +79,7 @@ class Replicator:
         self.upstream = Upstream(node, self.stream, sink, self)
         self.waiting = Waiting(node, self.stream)
         self.lease = LeaseKeeper(node, self.stream, self)
+        self.tick = ReplicationTick(node, self.stream, self.gate, self.upstream, self.waiting)
         self.hand_over = HandOver(
             node, self.stream, self._pause_writes, self._follow_target, self._lead_again
         )
@@ -124,7 +125,7 @@ class Replicator:
         self.position_is_known = resumes or not node.configuration["appendonly"]
         if resumes:
             self.stream.keep_from_here()
-        self.upstream.database = history.stream_database
+        self.upstream.applier.database = history.stream_database
         try:
             self.standing.record = decode_set_record(loaded.get(RDB_FIELD, "").encode())
         except SetRecordError as error:
@@ -254,15 +255,6 @@ class Replicator:
 
     # ---- the tick ----
 
-    def before_effects(self) -> None:
-        """Add to the stream what asks for acknowledgements."""
-        if self.stream.is_forwarding:
-            return
-        if self.waiting.wants_acknowledgement:
-            self.waiting.ask()
-        if self.node.engine.gate_reads == 2:
-            self.gate.probe()
-
     def feed_before_sync(self) -> None:
         """Let members write and sync while the own log is synced: an OK waits for both disks.
 
@@ -271,17 +263,6 @@ class Replicator:
         """
         if self.gate.gate is not None and self.stream.has_unsent and self.standing.waits_for_leader:
             self.stream.send()
-
-    def after_effects(self) -> None:
-        """Feed replicas, settle what is held, acknowledge. It runs each tick: calls where there is work."""
-        if self.stream.has_unsent:
-            self.stream.send()
-        if self.node.engine.gated:
-            self.gate.settle()
-        if self.upstream.acknowledges:
-            self.upstream.acknowledge()
-        if self.waiting.waiters:
-            self.waiting.look()
 
     def every_beat(self) -> None:
         """Let time pass; a job of the cron."""
@@ -497,7 +478,7 @@ class Replicator:
 
     def heard_primary_ms_ago(self) -> int | None:
         """Return when the primary was last heard."""
-        heard = self.upstream.heard_at_ms
+        heard = self.upstream.applier.heard_at_ms
         return None if heard is None else now_ms(self.node) - heard
 
     # ---- Overseer of the upstream ----
@@ -561,12 +542,15 @@ class Replicator:
         self.standing.holds_nothing()
         self.stream.adopt(History(self._new_id()))
 
-    def applied(self) -> None:
-        """Note that the copy reaches further."""
+    def applied(self) -> bool:
+        """Note that the copy reaches further; tell whether it is awaited still somewhere."""
         self.standing.applied()
         target = self.upstream.target
-        if target is not None and target.until is not None and self.standing.position >= target.until:
+        until = target.until if target is not None else None
+        if until is not None and self.standing.position >= until:
             self.upstream.unfollow()
+            return False
+        return until is not None or self.standing.node.catching_up_to is not None
 
     def fsynced_offset(self) -> int | None:
         """Return up to where the own AOF is on stable storage, None without AOF."""

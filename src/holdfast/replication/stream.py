@@ -1,10 +1,10 @@
 """The stream that this node feeds: its history, its backlog, its replicas.
 
-What this is: the one place where bytes enter the stream, whether this node made
-them (`take`, a sink of the tick) or its primary did (`forward`), and from where every
-attached replica is fed.
+What this is: which history the stream belongs to, whether this node makes it or forwards
+its primary's, and whether there is a backlog.
 
-What this is not: who may attach, snapshots, acknowledgements.
+What this is not: the bytes on their way (`feed`, which it inherits), who may attach,
+snapshots, acknowledgements.
 
 How to read it: `offset` says where the stream ends; a node without backlog feeds
 nobody, and what it writes meanwhile belongs to no history that anyone can continue.
@@ -17,12 +17,12 @@ from dataclasses import replace
 
 from holdfast.engine import effects
 from holdfast.replication.backlog import Backlog
+from holdfast.replication.feed import StreamFeed
 from holdfast.replication.history import History
 from holdfast.replication.ports import Node
-from holdfast.replication.remote_replica import RemoteReplica
 
 
-class Stream:
+class Stream(StreamFeed):
     """The replication stream of one node."""
 
     def __init__(self, node: Node, new_id: Callable[[], str]) -> None:
@@ -31,22 +31,8 @@ class Stream:
         self._history = History(new_id())
         self._former: dict[str, int] = {}
         """Ids that the history had before, each up to where it was that one's."""
-        self._forwarded = 0
-        self.is_forwarding = False
-        """The bytes are a primary's; what this node makes goes to its own files only."""
-        self.backlog: Backlog | None = None
-        self.replicas: list[RemoteReplica] = []
-        self._fresh: bytes | None = None
-        """What has not been offered to replicas: one piece; empty: several."""
-        self.made_bytes = 0
-        """Bytes of effects that came in since the last call of `moved`."""
 
     # ---- where it stands ----
-
-    @property
-    def offset(self) -> int:
-        """The last byte that the stream has; effects of the running tick come later."""
-        return self._forwarded if self.is_forwarding else int(self._node.engine.stream_offset)
 
     @property
     def replication_id(self) -> str:
@@ -69,7 +55,7 @@ class Stream:
             self._former[history.second_id] = history.second_valid_up_to - 1
         self._history = history
         if self.is_forwarding:
-            self._forwarded = history.offset
+            self.forwarded = history.offset
         else:
             self._node.engine.stream_offset = history.offset
         if self.backlog is not None and self.backlog.next_byte != history.offset + 1:
@@ -133,10 +119,10 @@ class Stream:
         """Take the tick's effects while they are this stream's and someone may want them."""
         sinks, engine = self._node.sinks, self._node.engine
         wanted = self.backlog is not None and not self.is_forwarding
-        if wanted and self.take not in sinks:
-            sinks.append(self.take)
-        elif not wanted and self.take in sinks:
-            sinks.remove(self.take)
+        if wanted and self not in sinks:
+            sinks.append(self)
+        elif not wanted and self in sinks:
+            sinks.remove(self)
         engine.stream_on = bool(sinks)
 
     # ---- roles ----
@@ -145,7 +131,7 @@ class Stream:
         """Become a replica's stream: only the primary's bytes go into it."""
         if not self.is_forwarding:
             self._node.deliver_effects()
-            self._forwarded = self.offset
+            self.forwarded = self.offset
             self.is_forwarding = True
             self._wire()
 
@@ -162,39 +148,3 @@ class Stream:
             effects.forget_database(node.engine)
             self.keep_from_here()
             self._wire()
-
-    # ---- bytes ----
-
-    def take(self, chunk: bytes) -> None:
-        """Add what this node made in a tick."""
-        self.made_bytes += len(chunk)
-        self._append(chunk)
-
-    def forward(self, chunk: bytes) -> None:
-        """Add what the primary sent and this node has applied, verbatim."""
-        self._forwarded += len(chunk)
-        if self.backlog is not None:
-            self._append(chunk)
-
-    def _append(self, chunk: bytes) -> None:
-        assert self.backlog is not None
-        self.backlog.append(chunk)
-        self._fresh = chunk if self._fresh is None else b""
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether anything came in since the last `send`."""
-        return self._fresh is not None
-
-    def send(self) -> None:
-        """Let replicas have what came in since the last call.
-
-        The node's own log has it by now: a node killed at any moment is not behind its replicas.
-        """
-        fresh, self._fresh = self._fresh, None
-        if fresh:
-            for each in self.replicas:
-                each.fed(fresh)
-        elif fresh is not None:
-            for each in self.replicas:
-                each.pump()

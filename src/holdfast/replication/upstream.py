@@ -2,16 +2,13 @@
 
 What this is: the acting half of the replica's role. It keeps one link to the primary
 that the node follows (`UpstreamLink` under the handshake machine), lets snapshots come
-in (`Incoming`), executes the stream and forwards it verbatim to this node's own replicas,
-acknowledges, and tries again when something fails, a little later each time.
+in (`Incoming`), lets the stream be applied (`Applier`), acknowledges, and tries again when
+something fails, a little later each time.
 
 What this is not: whom to follow (`replicator`), or whether that is allowed (`standing`).
 
 How to read it: `follow` and `unfollow`; then the handshake's outputs in their order:
-attached, PSYNC answered, snapshot, stream. `stream_received` is the hot end.
-
-Only whole units count as applied: bytes of an open MULTI are forwarded and
-acknowledged when its EXEC has run, so a link cut in between repeats the unit.
+attached, PSYNC answered, snapshot, stream.
 """
 
 from __future__ import annotations
@@ -23,6 +20,7 @@ from typing import Any
 
 from holdfast.engine.request import apply_stream
 from holdfast.engine.state import Session
+from holdfast.replication.applier import Applier
 from holdfast.replication.empty_primary import Cause, PrimaryClaim
 from holdfast.replication.handshake import (
     Attached,
@@ -77,20 +75,14 @@ class Upstream:
         self.state = LinkState.NONE
         self.cause = Cause.RECONNECT
         self.is_failover = False
-        self.database = 0
-        """The database that the stream has selected at its end."""
         self.refusal = ""
         """Why the last full resync was refused."""
-        self.heard_at_ms: int | None = None
         self.down_since_ms: int | None = None
         self.incoming: Incoming | None = None
-        self.session: Session | None = None
+        self.applier = Applier(node, stream, self)
         self.lost_reason = ""
         """Why the last link ended, or could not be had; "" while the stream flows."""
         self._link: UpstreamLink | None = None
-        self._rest = b""
-        self._rest_needs = 0
-        self._unsettled = b""
         self._continues = False
         self._announced: PsyncReply | None = None
         self._answer: AttachAnswer | None = None
@@ -98,8 +90,6 @@ class Upstream:
         self._retry_ms = RETRY_FIRST_MS
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.acknowledges = False
-        """The end of this tick says how far this copy reaches: somebody may wait for it."""
         self._old_data_are_gone = False
 
     # ---- whom ----
@@ -162,7 +152,7 @@ class Upstream:
             self.is_failover,
         )
         link = self._link = UpstreamLink(self, Handshake(settings), node.poller)
-        self.heard_at_ms = now_ms(node)
+        self.applier.heard(0)
         self._announced = self._answer = None
         source = configuration["bind-source-addr"]
         try:
@@ -179,8 +169,7 @@ class Upstream:
 
     def heard(self, link: UpstreamLink, count: int) -> None:
         """Note that the primary lives."""
-        self._node.traffic.replication_input_bytes += count
-        self.heard_at_ms = now_ms(self._node)
+        self.applier.heard(count)
         if self.state is LinkState.CONNECTING:
             self.state = LinkState.HANDSHAKE
 
@@ -192,7 +181,7 @@ class Upstream:
         was_up = self.is_up
         if self.incoming is not None:
             self._incoming_failed()
-        self._end_session()
+        self._end_stream()
         if self.target is None:
             return
         self.lost_reason = reason
@@ -366,7 +355,7 @@ class Upstream:
             self._stream.adopt(self._stream.history.replaced_by(replication_id, offset))
         self._stream.keep_from_here()
         database = fields.get("repl-stream-db", "0")
-        self.database = int(database) if database.isdecimal() else 0
+        self.applier.database = int(database) if database.isdecimal() else 0
         try:
             record = decode_set_record(fields.get("holdfast-set", "").encode())
         except SetRecordError as error:
@@ -391,12 +380,12 @@ class Upstream:
     def _begin_stream(self, link: UpstreamLink) -> None:
         node = self._node
         assert self.target is not None
-        self.session = Session(node.engine, None)
-        self.session.flags |= S_PRIMARY
-        self.session.guard |= GUARD_PRIMARY
-        select = encode((b"SELECT", str(self.database).encode()))
-        apply_stream(self.session, select)
-        self._rest, self._rest_needs, self._unsettled = b"", 0, b""
+        session = Session(node.engine, None)
+        session.flags |= S_PRIMARY
+        session.guard |= GUARD_PRIMARY
+        apply_stream(session, encode((b"SELECT", str(self.applier.database).encode())))
+        self.applier.begin(session, self._overseer.is_bound())
+        link.hand_to(self.applier)
         self._stream.keep_from_here()
         self.state = LinkState.CONNECTED
         self.refusal = self.lost_reason = ""
@@ -405,56 +394,23 @@ class Upstream:
         self.cause = Cause.RECONNECT
         node.engine.link_up = True
         self._overseer.upstream_changed(True)
-        self._overseer.applied()
-        self.acknowledges = True
+        self.applied()
+        self.applier.acknowledges = True
         if not node.engine.tick_open:
             node.open_tick()
 
     def stream_received(self, link: UpstreamLink, chunk: bytes) -> None:
         """Execute what came of the stream, and forward it."""
-        session, node = self.session, self._node
-        if session is None or link is not self._link:
-            return
-        if self._rest:
-            chunk = self._rest + chunk if len(self._rest) < 65536 else self._joined(chunk)
-            if len(chunk) < self._rest_needs:
-                self._rest = chunk
-                return
-        if not node.engine.tick_open:
-            node.open_tick()
-        try:
-            taken, settled, self._rest_needs, records = apply_stream(session, chunk)
-        except ValueError as error:
-            self._rest = b""
-            link.close(f"The primary's stream is broken: {error}")
-            return
-        if self._link is not link or self.session is not session:
-            return  # a command of the stream has ended this link
-        if settled:
-            done = bytes(chunk[:settled]) if settled < len(chunk) else bytes(chunk)
-            if self._unsettled:
-                done, self._unsettled = self._unsettled + done, b""
-            self._stream.forward(done)
-        if taken > settled:
-            self._unsettled += bytes(chunk[settled:taken])
-        else:
-            self.database = session.database
-        self._rest = chunk[taken:] if taken < len(chunk) else b""
-        for text in records:
-            self._record_in_stream(text)
-        if settled:
-            self._overseer.applied()
-            if self._overseer.is_bound():
-                self.acknowledges = True
+        if link is self._link:
+            self.applier.receive(chunk)
 
-    def _joined(self, chunk: bytes) -> bytes:
-        """Join a long rest with what follows, growing one buffer instead of copying each time."""
-        if not isinstance(self._rest, bytearray):
-            self._rest = bytearray(self._rest)  # type: ignore[assignment]
-        self._rest += chunk
-        return self._rest
+    def stream_is_broken(self, error: str) -> None:
+        """End the link: what comes over it is no stream."""
+        if self._link is not None:
+            self._link.close(f"The primary's stream is broken: {error}")
 
-    def _record_in_stream(self, text: bytes) -> None:
+    def record_in_stream(self, text: bytes) -> None:
+        """Note a set record."""
         try:
             record = decode_set_record(text)
         except SetRecordError as error:
@@ -462,22 +418,25 @@ class Upstream:
             return
         if record is not None:
             self._overseer.record_seen(record)
-            self.acknowledges = True
+            self.applier.is_bound = self._overseer.is_bound()
+            self.applier.acknowledges = True
 
-    def _end_session(self) -> None:
-        self.session = None
-        self._rest, self._unsettled, self._rest_needs = b"", b"", 0
-        self.acknowledges = False
+    def applied(self) -> None:
+        """Note that the copy reaches further, as long as somebody waits for it to reach a place."""
+        self.applier.is_awaited = self._overseer.applied()
+
+    def _end_stream(self) -> None:
+        self.applier.end()
 
     # ---- acknowledgements ----
 
     def acknowledge_soon(self) -> None:
         """Acknowledge at the end of this tick (REPLCONF GETACK)."""
-        self.acknowledges = True
+        self.applier.acknowledges = True
 
     def acknowledge(self) -> None:
         """Say how far this copy reaches."""
-        self.acknowledges = False
+        self.applier.acknowledges = False
         link, target = self._link, self.target
         if link is None or not self.is_up or target is None or target.until is not None:
             return
@@ -497,9 +456,10 @@ class Upstream:
 
     def every_second(self) -> None:
         """Acknowledge, and end a link that has gone silent."""
-        if self._link is None or self.heard_at_ms is None:
+        heard_at_ms = self.applier.heard_at_ms
+        if self._link is None or heard_at_ms is None:
             return
-        if now_ms(self._node) - self.heard_at_ms > self._node.configuration["repl-timeout"] * 1000:
+        if now_ms(self._node) - heard_at_ms > self._node.configuration["repl-timeout"] * 1000:
             if self.is_up:
                 self._link.close("MASTER timeout: no data nor PING received...")
             elif self.state is LinkState.SYNC:
@@ -508,7 +468,7 @@ class Upstream:
             else:
                 self._link.close("Timeout connecting to the MASTER...")
             return
-        self.acknowledges = True
+        self.applier.acknowledges = True
 
     def stop(self) -> None:
         """End everything."""

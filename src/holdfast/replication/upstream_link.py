@@ -14,7 +14,7 @@ import asyncio
 from typing import Protocol
 
 from holdfast.replication.handshake import Event, Failed, Handshake, Output, Send, State
-from holdfast.server.poller import PolledProtocol, Poller
+from holdfast.server.poller import PolledProtocol, Poller, Taker
 
 LINE_MOST_BYTES = 64 * 1024
 
@@ -125,6 +125,11 @@ class UpstreamLink(asyncio.Protocol):
         if self._socket is not None and not self.is_closed:
             self._socket.resume_reading()
             self._read_lines()
+
+    def hand_to(self, taker: Taker) -> None:
+        """Let what arrives from now on go there, where nothing stands between; `go_on` sees to the rest."""
+        if self._socket is not None:
+            self._socket.taker = taker
 
     def put_back(self, rest: bytes) -> None:
         """Keep bytes that belong to what comes next."""

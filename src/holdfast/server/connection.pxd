@@ -17,3 +17,6 @@ cdef class Connection(Polled):
     cpdef finish(self)
     cpdef send(self, chunk)
     cpdef refuse(self, bytes message)
+
+# Hand out the replies of every session that has some (the end of a tick).
+cdef int hand_out_replies(Engine engine) except -1

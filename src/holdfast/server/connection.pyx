@@ -208,6 +208,7 @@ cdef class Connection(Polled):
         """Write past the session: the stream of a replica."""
         cdef Py_buffer view
         if self.fd < 0 or self.blocked_writing:
+            self.spilled = self.keeps_more
             self.transport.write(chunk)
             return
         PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
@@ -218,7 +219,7 @@ cdef class Connection(Polled):
 
     def keep_more(self, size_t high):
         """Let the transport hold up to this before it says that it is full."""
-        self.keeps_more = True
+        self.keeps_more = self.spilled = True
         self.transport.set_write_buffer_limits(high)
 
     cpdef refuse(self, bytes message):
@@ -274,8 +275,7 @@ cdef object peer_of(transport):
     return transport.get_extra_info("peername")[:2]
 
 
-def flush_pending(Engine engine):
-    """Hand out the replies of every session that has some (the end of a tick)."""
+cdef int hand_out_replies(Engine engine) except -1:
     cdef Session s
     cdef list pending
     cdef Connection connection
@@ -290,6 +290,12 @@ def flush_pending(Engine engine):
                     connection.flush()
                 else:
                     s.owner.flush()
+    return 0
+
+
+def flush_pending(Engine engine):
+    """Hand out the replies of every session that has some (the end of a tick)."""
+    hand_out_replies(engine)
 
 
 def serve_waiting(Engine engine):

@@ -11,6 +11,7 @@ cdef class Polled:
     cdef bint blocked_writing       # the transport holds what the socket did not take
     cdef bint paused_reading
     cdef bint keeps_more            # the transport may hold bytes without being blocked
+    cdef bint spilled               # with `keeps_more`: it got some, and may hold them still
     # What arrived; the other end will send no more; the connection is lost.
     cdef int take(self, const char* p, size_t n) except -1
     cdef int ended(self) except -1
@@ -23,9 +24,14 @@ cdef class Polled:
     # Write: what the socket does not take now waits in the transport.
     cdef int put(self, const char* p, size_t n) except -1
 
+# Who takes what arrives where it stands, past a protocol written in Python.
+cdef class Taker:
+    cdef int take_bytes(self, const char* p, size_t n) except -1
+
 # A connection whose protocol is written in Python.
 cdef class PolledProtocol(Polled):
     cdef object protocol
+    cdef public Taker taker         # while the protocol has set one, what the poller reads goes there
 
 cdef class Poller:
     cdef int fd                     # of the set; -1: there is none here

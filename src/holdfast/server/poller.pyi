@@ -12,8 +12,13 @@ class Polled:
     def adopt(self) -> None:
         """Let the poller read from now on."""
 
+class Taker:
+    """Who takes the bytes of a connection from a `PolledProtocol`, without a Python object for them."""
+
 class PolledProtocol(Polled):
-    """The socket of a protocol in Python: what arrives comes to its `data_received` all the same."""
+    """The socket of a protocol in Python: what arrives comes to its `data_received`, or to `taker`."""
+
+    taker: Taker | None
 
     def __init__(
         self, protocol: asyncio.Protocol, transport: asyncio.BaseTransport, poller: Poller | None = None

@@ -135,18 +135,29 @@ cdef class Polled:
 
     cdef int put(self, const char* p, size_t n) except -1:
         cdef ssize_t done = 0
-        if self.fd >= 0 and not self.blocked_writing and not (
-                self.keeps_more and self.transport.get_write_buffer_size()):
+        if self.spilled and not self.transport.get_write_buffer_size():
+            self.spilled = False
+        if self.fd >= 0 and not self.blocked_writing and not self.spilled:
             done = hf_write(self.fd, p, n)
             if done < 0:
                 done = 0        # of whatever kind: the transport will meet it again and tell
         if <size_t>done < n:
+            self.spilled = self.keeps_more
             self.transport.write(PyBytes_FromStringAndSize(p + done, n - done))
         return 0
 
 
+cdef class Taker:
+    """Who takes the bytes of a connection from a `PolledProtocol`, without a Python object for them."""
+
+    cdef int take_bytes(self, const char* p, size_t n) except -1:
+        raise NotImplementedError
+
+
 cdef class PolledProtocol(Polled):
     """The socket of a protocol in Python: what arrives comes to its `data_received` all the same.
+
+    With a `taker` it goes there, if it was the poller that read it; a transport knows only the protocol.
 
     The protocol makes one in its `connection_made`, writes through it, passes its `pause_writing` and
     `resume_writing` on, and ends the connection here and not at the transport.
@@ -158,6 +169,8 @@ cdef class PolledProtocol(Polled):
         self.met(transport)
 
     cdef int take(self, const char* p, size_t n) except -1:
+        if self.taker is not None:
+            return self.taker.take_bytes(p, n)
         self.protocol.data_received(PyBytes_FromStringAndSize(p, n))
         return 0
 
@@ -199,6 +212,7 @@ cdef class PolledProtocol(Polled):
         """Close now; the protocol's `connection_lost` follows."""
         if not self.closed:
             self.closed = True
+            self.taker = None
             self.left()
             self.transport.abort()
 

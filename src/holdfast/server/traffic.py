@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from holdfast.server.counters import Counters
+
 SAMPLES = 16
 
 
@@ -32,7 +34,7 @@ class Rate:
         return sum(self._rates) / SAMPLES if self._rates else 0.0
 
 
-class Traffic:
+class Traffic(Counters):
     """The rates and counts of one node that INFO stats tells."""
 
     def __init__(self) -> None:
@@ -43,15 +45,12 @@ class Traffic:
         self.replication_output = Rate()
         self.ticks = Rate()
         self.replication_input_bytes = self.replication_output_bytes = 0
-        """Snapshots and stream, from the primary and to replicas."""
         self.full_syncs = self.partial_syncs = self.partial_syncs_refused = 0
         """How replicas were served."""
         self.forks = 0
         self.fork_us = 0
         """How long the latest fork stopped the node."""
-        self.tick_count = 0
-        self.tick_us = 0
-        """Microseconds spent between the opening and the end of ticks."""
+        self.tick_count = self.tick_us = 0
 
     def forget(self) -> None:
         """Begin anew (CONFIG RESETSTAT)."""

@@ -116,7 +116,7 @@ def acknowledge_unapplied(node: ServerNode) -> None:
     receive = upstream.stream_received
 
     def wrong(link: Any, chunk: bytes) -> None:
-        offset = node.replication.stream.offset + len(upstream._rest) + len(chunk)
+        offset = node.replication.stream.offset + upstream.applier.rest_bytes + len(chunk)
         if upstream._overseer.may_acknowledge():
             link.send(b"REPLCONF", b"ACK", str(offset).encode())
         node.loop.call_later(0.3, receive, link, chunk)
@@ -311,20 +311,21 @@ def halve_transactions(node: ServerNode) -> None:
 @of_nodes("acknowledge-inside-multi", "a replica that loses its link inside a MULTI goes on behind it")
 def acknowledge_inside_multi(node: ServerNode) -> None:
     upstream: Any = node.replication.upstream
-    end = upstream._end_session
+    stream, end = node.replication.stream, upstream._end_stream
 
     def wrong() -> None:
-        if upstream._unsettled:
-            node.replication.stream.forward(upstream._unsettled)
+        if (unit := upstream.applier.unit) and stream.backlog is not None:
+            stream.forwarded += len(unit)
+            stream.backlog.append(unit)
         end()
 
-    upstream._end_session = wrong
+    upstream._end_stream = wrong
 
 
 @of_nodes("drop-set-record", "a replica passes over the set records in the stream")
 def drop_set_record(node: ServerNode) -> None:
     upstream: Any = node.replication.upstream
-    upstream._record_in_stream = lambda text: None
+    upstream.record_in_stream = lambda text: None
 
 
 @of_nodes("expire-on-replica", "a replica deletes what its own clock says has expired")
@@ -343,7 +344,7 @@ def expire_on_replica(node: ServerNode) -> None:
 
     def look() -> None:
         now_ms = node.host.clock.wall_us() // 1000
-        session = upstream.session
+        session = upstream.applier.session
         if session is None or session.flags & S_MULTI:
             return
         for key, when_ms in list(expiring.items()):

@@ -365,6 +365,26 @@ def test_of_a_claimant_and_its_former_owner_in_one_epoch_only_the_smaller_id_mov
     assert view.me.config_epoch == epoch + 3
 
 
+def test_two_that_take_slots_of_each_other_at_once_come_to_an_end() -> None:
+    view = a_view()
+    a, mine = view.nodes[A], view.me.slots & -view.me.slots
+    _imported(view)
+    epoch = view.me.config_epoch + 1
+    claims.claim(view, a, epoch, a.slots | 1 << 5000 | mine)  # it does not know that we took one
+    assert view.owners[5000] is view.me
+    assert not view.me.slots & mine
+    assert view.me.config_epoch == epoch + 1
+
+
+def test_a_slot_that_is_sent_back_to_where_it_came_from_may_be_claimed_there() -> None:
+    view = a_view()
+    a = view.nodes[A]
+    _imported(view)
+    orders.set_migrating(view, 5000, A)
+    claims.claim(view, a, 50, a.slots | 1 << 5000)
+    assert view.owners[5000] is a
+
+
 def test_a_former_owner_knows_of_a_move_if_it_follows_us_or_who_leads_its_shard_has_let_go() -> None:
     view = a_view()
     a, heir, slot = view.nodes[A], view.nodes[R], 1 << 5000

@@ -22,12 +22,13 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
         return
     current = me if me.is_primary else me.primary
     view.not_claiming = (view.not_claiming & ~(claimed & claimant.slots)) | (claimant.slots & ~claimed)
-    wanted = claimed & ~claimant.slots
-    if view.imported:
-        wanted &= ~_claimed_from_before(view, claimant, epoch, claimed)
+    stale = _claimed_from_before(view, claimant, claimed) if view.imported else 0
+    wanted = claimed & ~claimant.slots & ~stale
     if view.importing:
         wanted &= ~_still_imported(view, claimant)
     gained = _gained(view, claimant, epoch, wanted) if wanted else 0
+    if stale:
+        _go_above(view, claimant, epoch)
     given_back = _imported_again(view, claimant, gained)
     lost = me.slots & gained & ~given_back
     taken_from_us = current.slots & gained if current is not None else 0
@@ -82,20 +83,27 @@ def heard(view: View, sender: Node, claimed: int) -> None:
             del view.imported[slot]
 
 
-def _claimed_from_before(view: View, claimant: Node, epoch: int, claimed: int) -> int:
+def _claimed_from_before(view: View, claimant: Node, claimed: int) -> int:
     """Return slots that we took, and whose former owner claims them as it has not heard of it yet.
 
-    It may have taken a new epoch for another reason meanwhile; then we take a higher one. The keys are here.
-    Where it has ours and the smaller id it will move on by itself (`resolve_collision`): did both, they might
-    meet again in the next epoch, and so on.
+    The keys are here. It may have taken a new epoch for another reason meanwhile: see `_go_above`.
+    """
+    taken = slots.of_slots(slot for slot, peer in view.imported.items() if peer is claimant)
+    return taken & claimed & view.me.slots
+
+
+def _go_above(view: View, claimant: Node, epoch: int) -> None:
+    """Take a higher epoch than the former owner of a slot that we took has, if it has not a smaller one.
+
+    What it claims by right is its own before that: it may have taken slots of ours at the same moment, and
+    each would go above the other without end. Where it has our epoch and the smaller id it will move on by
+    itself (`resolve_collision`): did both, they might meet again in the next epoch, and so on.
     """
     me = view.me
-    taken = slots.of_slots(slot for slot, peer in view.imported.items() if peer is claimant)
-    stale = taken & claimed & me.slots
-    if stale and (epoch > me.config_epoch or (epoch == me.config_epoch and me.id < claimant.id)):
+    is_ours_to_rise = epoch > me.config_epoch or (epoch == me.config_epoch and me.id < claimant.id)
+    if is_ours_to_rise and not view.giving:
         view.epoch = max(view.epoch, epoch)
         table.bump_epoch(view, always=True)
-    return stale
 
 
 def _imported_again(view: View, claimant: Node, gained: int) -> int:

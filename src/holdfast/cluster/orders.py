@@ -126,7 +126,16 @@ def set_migrating(view: View, slot: int, node_id: str) -> None:
     if first is not None and first is not target and works:
         raise CommandError(f"ERR Slot {slot} is on its way already to {first.id}: SETSLOT STABLE ends that")
     view.open_slot(view.migrating, slot, target)
+    sent_back(view, 1 << slot, target)
     view.save()
+
+
+def sent_back(view: View, slots: int, target: Node) -> None:
+    """Slots go to another node: if they came from it, what it claims from now on is no claim from before."""
+    for slot in members(slots):
+        came_from = view.imported.get(slot)
+        if came_from is not None and came_from.shard_id == target.shard_id:
+            del view.imported[slot]
 
 
 def set_importing(view: View, slot: int, node_id: str) -> None:

@@ -9,10 +9,12 @@ import importlib
 import pkgutil
 
 import holdfast
+from holdfast import compiled
 
 
 def main() -> None:
-    names = [module.name for module in pkgutil.walk_packages(holdfast.__path__, "holdfast.")]
+    names = list(compiled.MODULES)
+    names += [module.name for module in pkgutil.walk_packages(holdfast.__path__, "holdfast.")]
     for name in names:
         if not name.endswith("__main__"):
             importlib.import_module(name)

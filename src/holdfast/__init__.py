@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from holdfast.embed import Server
 
+try:
+    import holdfast.compiled
+except ModuleNotFoundError as error:
+    # Not compiled yet: what needs a compiled module does not find that.
+    if error.name != "holdfast.compiled":
+        raise
+else:
+    holdfast.compiled.install()
+
 __version__ = "0.1.0"
 __all__ = ["Server", "__version__"]
 

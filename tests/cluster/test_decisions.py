@@ -19,7 +19,7 @@ from holdfast.cluster import (
     table,
     voting,
 )
-from holdfast.cluster.effects import ForgetKeys, Persist, Send
+from holdfast.cluster.effects import Persist, Send
 from holdfast.cluster.machine import Machine
 from holdfast.cluster.messages import Gossip, Message
 from holdfast.cluster.model import Link, Node, View
@@ -244,10 +244,10 @@ def test_keys_of_slots_that_were_lost_are_forgotten_unless_all_were_lost() -> No
     view = a_view()
     lost = of_range(0, 99)
     claims.claim(view, view.nodes[B], 7, view.nodes[B].slots | lost)
-    assert ForgetKeys(lost) in view.take_effects()
+    assert view.lost == lost
     claims.claim(view, view.nodes[B], 7, view.nodes[B].slots | view.me.slots)
     assert view.me.primary is view.nodes[B]
-    assert not [each for each in view.take_effects() if isinstance(each, ForgetKeys)]
+    assert view.lost == lost
 
 
 def test_a_slot_that_we_import_is_not_taken() -> None:
@@ -348,6 +348,85 @@ def test_what_a_former_owner_claims_before_it_hears_of_a_move_does_not_undo_the_
     assert view.owners[5000] is a
 
 
+def test_of_a_claimant_and_its_former_owner_in_one_epoch_only_the_smaller_id_moves_on() -> None:
+    view = a_view()
+    a, slot = view.nodes[A], 1 << 5000
+    _imported(view)
+    a.config_epoch = epoch = view.me.config_epoch
+    assert ME < A
+    claims.claim(view, a, epoch, a.slots | slot)
+    assert view.me.config_epoch == epoch + 1
+    a.id, a.config_epoch = "0" * 40, epoch + 1
+    claims.claim(view, a, epoch + 1, a.slots | slot)
+    claims.resolve_collision(view, a)
+    assert view.owners[5000] is view.me
+    assert view.me.config_epoch == epoch + 1, "a moves on, and then we go above it"
+    claims.claim(view, a, epoch + 2, a.slots | slot)
+    assert view.me.config_epoch == epoch + 3
+
+
+def test_two_that_take_slots_of_each_other_at_once_come_to_an_end() -> None:
+    view = a_view()
+    a, mine = view.nodes[A], view.me.slots & -view.me.slots
+    _imported(view)
+    epoch = view.me.config_epoch + 1
+    claims.claim(view, a, epoch, a.slots | 1 << 5000 | mine)  # it does not know that we took one
+    assert view.owners[5000] is view.me
+    assert not view.me.slots & mine
+    assert view.me.config_epoch == epoch + 1
+
+
+def test_a_slot_that_is_sent_back_to_where_it_came_from_may_be_claimed_there() -> None:
+    view = a_view()
+    a = view.nodes[A]
+    _imported(view)
+    orders.set_migrating(view, 5000, A)
+    claims.claim(view, a, 50, a.slots | 1 << 5000)
+    assert view.owners[5000] is a
+
+
+def test_a_former_owner_knows_of_a_move_if_it_follows_us_or_who_leads_its_shard_has_let_go() -> None:
+    view = a_view()
+    a, heir, slot = view.nodes[A], view.nodes[R], 1 << 5000
+    _imported(view)
+    table.turn_primary(view, heir)
+    table.turn_replica(view, a)
+    view.attach(a, heir)
+    claims.heard(view, a, slot)  # a replica shows what its primary has, as far as it knows
+    assert view.imported
+    claims.heard(view, heir, slot)
+    assert view.imported
+    claims.heard(view, heir, 0)
+    assert not view.imported
+    view.imported[5000] = a
+    view.attach(a, view.me)
+    claims.heard(view, a, slot)
+    assert not view.imported
+
+
+def test_an_heir_claims_no_slot_that_its_primary_claimed_no_more() -> None:
+    view = as_replica(a_view())
+    a = view.nodes[A]
+    gone = a.slots & -a.slots
+    claims.claim(view, a, a.config_epoch, a.slots & ~gone)
+    assert election._request(view).slots == a.slots & ~gone
+    left = a.slots & ~gone
+    table.take_over(view)
+    assert view.me.slots == left
+
+
+def test_a_slot_of_another_node_is_claimed_above_its_epoch_though_no_mark_stands() -> None:
+    view = a_view()
+    a = view.nodes[A]
+    a.config_epoch = view.epoch = 40
+    slot = (a.slots & -a.slots).bit_length() - 1
+    orders.set_owner(view, slot, ME, lambda slot: 1, NOW)
+    assert view.me.config_epoch == 41
+    claims.claim(view, a, 40, a.slots | 1 << slot)
+    assert view.owners[slot] is view.me
+    assert not view.lost
+
+
 def test_keys_that_were_imported_stay_where_an_heir_of_their_owner_had_not_heard_of_the_move() -> None:
     view = a_view()
     heir, slot = view.nodes[R], 1 << 5000
@@ -358,7 +437,7 @@ def test_keys_that_were_imported_stay_where_an_heir_of_their_owner_had_not_heard
     claims.claim(view, heir, 50, view.nodes[A].slots | slot)
     assert view.owners[5000] is heir
     assert view.importing == {5000: heir}
-    assert not [each for each in view.take_effects() if isinstance(each, ForgetKeys)]
+    assert not view.lost
 
 
 def test_of_two_primaries_with_one_epoch_the_smaller_id_moves_on() -> None:

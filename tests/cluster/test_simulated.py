@@ -250,6 +250,68 @@ def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_
         stage.close()
 
 
+def test_a_slot_that_came_key_by_key_is_served_when_its_former_owner_has_let_it_go() -> None:
+    stage = Stage(15)
+    try:
+        _, target = _begin_move_of_slot_0(stage)
+        assert stage.ask("a", "MIGRATE", stage.world.hosts["b"].address, PORT, "{06S}", 0, 2000) in OK
+        assert "BUMPED" in str(stage.ask("a", "CLUSTER", "BUMPEPOCH"))
+        highest = _side(stage, "a").me.config_epoch
+        stage.world.cut("a", "b")
+        for _ in range(3):  # the epoch rises above what b claims, who does not hear of it
+            _side(stage, "a").view.epoch += 1
+            assert "BUMPED" in str(stage.ask("a", "CLUSTER", "BUMPEPOCH"))
+        view = _side(stage, "b").view
+        order = ("CLUSTER", "SETSLOT", 0, "NODE", target)
+        claim = stage.world.loop.create_task(stage._ask("tool", "b", order, PORT))
+        stage.world.run(0.3)
+        assert view.owners[0] is view.me
+        assert not claim.done(), "a, which works, does not know"
+        stage.world.heal("a", "b")
+        stage.world.run(2.0)
+        assert claim.result() in OK
+        assert _owner_of_slot_0(stage, "a") == target
+        assert _side(stage, "b").me.config_epoch > highest + 2
+        assert stage.ask("b", "GET", "{06S}") in ("kept", b"kept")
+    finally:
+        stage.close()
+
+
+def test_a_slot_that_went_is_served_no_more_though_the_disk_is_slow() -> None:
+    stage = Stage(16)
+    try:
+        form_cluster(stage, "a, b, c", None, {})
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "kept") in OK
+        side = _side(stage, "a")
+        stage.world.slow_disk("a", 2.0)
+        side.view.save(synced=True)
+        side.queue.run()
+        assert stage.ask("a", "CLUSTER", "GIVE", _side(stage, "b").me.id, 0) == 1
+        assert str(stage.ask("a", "SET", "{06S}2", "more")).startswith("MOVED 0 ")
+        assert stage.ask("b", "SET", "{06S}2", "more") in OK
+        assert stage.ask("b", "DBSIZE") == 2
+    finally:
+        stage.close()
+
+
+def test_a_mark_that_another_tool_took_away_does_not_let_a_claim_pass_without_a_new_epoch() -> None:
+    stage = Stage(17)
+    try:
+        _, target = _begin_move_of_slot_0(stage)
+        assert "BUMPED" in str(stage.ask("a", "CLUSTER", "BUMPEPOCH"))
+        stage.world.run(1.0)
+        assert stage.ask("a", "MIGRATE", stage.world.hosts["b"].address, PORT, "{06S}", 0, 2000) in OK
+        assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "STABLE") in OK
+        assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target) in OK
+        stage.world.run(2.0)
+        assert agrees(stage)
+        assert _owner_of_slot_0(stage, "a") == target
+        assert stage.ask("b", "GET", "{06S}") in ("kept", b"kept")
+    finally:
+        stage.close()
+
+
 FIVE = "a, b, c, d, e", "f, g, h, i, j"
 """Primaries and their replicas, in this order."""
 

@@ -11,7 +11,6 @@ it. Equal epochs of two primaries are told apart by their ids: the smaller id mo
 from __future__ import annotations
 
 from holdfast.cluster import messages, outgoing, slots, table
-from holdfast.cluster.effects import ForgetKeys
 from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Node, View
 
@@ -23,12 +22,13 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
         return
     current = me if me.is_primary else me.primary
     view.not_claiming = (view.not_claiming & ~(claimed & claimant.slots)) | (claimant.slots & ~claimed)
-    wanted = claimed & ~claimant.slots
-    if view.imported:
-        wanted &= ~_claimed_from_before(view, claimant, epoch, claimed)
+    stale = _claimed_from_before(view, claimant, claimed) if view.imported else 0
+    wanted = claimed & ~claimant.slots & ~stale
     if view.importing:
         wanted &= ~_still_imported(view, claimant)
     gained = _gained(view, claimant, epoch, wanted) if wanted else 0
+    if stale:
+        _go_above(view, claimant, epoch)
     given_back = _imported_again(view, claimant, gained)
     lost = me.slots & gained & ~given_back
     taken_from_us = current.slots & gained if current is not None else 0
@@ -38,8 +38,9 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
             view.open_slot(view.importing, slot, claimant)
         for slot in [slot for slot in view.importing if gained >> slot & 1]:
             view.open_slot(view.importing, slot, claimant)
-        # Who forgets another's claim hears of it again; but our primary may count on us to know its own.
-        view.save(synced=claimant is me.primary)
+        # Who forgets another's claim hears of it again; but our primary may count on us to know its own, and
+        # a claimant on what we gave up: it serves these slots when it has heard that (`node.slot_claim`).
+        view.save(synced=claimant is me.primary or (bool(lost) and view.is_bound))
         view.must_judge = True
     leader = None
     if taken_from_us and current is not None and not current.slots:
@@ -54,7 +55,7 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
         assert me.primary.primary is not None
         table.follow(view, me.primary.primary)
     elif lost:
-        view.do(ForgetKeys(lost))
+        view.lost |= lost
 
 
 def _still_imported(view: View, claimant: Node) -> int:
@@ -69,23 +70,40 @@ def _still_imported(view: View, claimant: Node) -> int:
 
 
 def heard(view: View, sender: Node, claimed: int) -> None:
-    """Note which of the slots that we took from a primary it does not claim any more: it knows."""
-    for slot in [slot for slot, peer in view.imported.items() if peer is sender]:
-        if not claimed >> slot & 1 or view.owners[slot] is not view.me:
+    """Note which of the slots that we took from a primary are not claimed any more by who leads its shard.
+
+    What a replica shows are the slots of its primary, as far as it knows them: that says something only
+    from our own.
+    """
+    if sender.is_replica and sender.primary is not view.me:
+        return
+    for slot, peer in list(view.imported.items()):
+        knows = peer.group is sender.group and (sender.is_replica or not claimed >> slot & 1)
+        if knows or view.owners[slot] is not view.me:
             del view.imported[slot]
 
 
-def _claimed_from_before(view: View, claimant: Node, epoch: int, claimed: int) -> int:
+def _claimed_from_before(view: View, claimant: Node, claimed: int) -> int:
     """Return slots that we took, and whose former owner claims them as it has not heard of it yet.
 
-    It may have taken a new epoch for another reason meanwhile; then we take a higher one. The keys are here.
+    The keys are here. It may have taken a new epoch for another reason meanwhile: see `_go_above`.
     """
     taken = slots.of_slots(slot for slot, peer in view.imported.items() if peer is claimant)
-    stale = taken & claimed & view.me.slots
-    if stale and epoch >= view.me.config_epoch:
+    return taken & claimed & view.me.slots
+
+
+def _go_above(view: View, claimant: Node, epoch: int) -> None:
+    """Take a higher epoch than the former owner of a slot that we took has, if it has not a smaller one.
+
+    What it claims by right is its own before that: it may have taken slots of ours at the same moment, and
+    each would go above the other without end. Where it has our epoch and the smaller id it will move on by
+    itself (`resolve_collision`): did both, they might meet again in the next epoch, and so on.
+    """
+    me = view.me
+    is_ours_to_rise = epoch > me.config_epoch or (epoch == me.config_epoch and me.id < claimant.id)
+    if is_ours_to_rise and not view.giving:
         view.epoch = max(view.epoch, epoch)
         table.bump_epoch(view, always=True)
-    return stale
 
 
 def _imported_again(view: View, claimant: Node, gained: int) -> int:

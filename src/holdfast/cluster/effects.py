@@ -57,13 +57,6 @@ class TakeOver:
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetKeys:
-    """Delete the keys of slots that this node has lost (a bit a slot)."""
-
-    slots: int
-
-
-@dataclass(frozen=True, slots=True)
 class Empty:
     """Delete all keys (a replica is reset)."""
 
@@ -117,7 +110,6 @@ Effect = (
     | Disconnect
     | Send
     | TakeOver
-    | ForgetKeys
     | Empty
     | PauseWrites
     | ResumeWrites

@@ -178,7 +178,8 @@ def _ask(view: View, primary: Node, now_ms: int) -> None:
 def _request(view: View) -> messages.Message:
     primary = view.me.primary
     force = 0 if primary is not None and primary.is_failed and not view.manual.end_ms else messages.FORCE_ACK
-    return outgoing.make(view, messages.AUTH_REQUEST, force)
+    request = outgoing.make(view, messages.AUTH_REQUEST, force)
+    return request._replace(slots=request.slots & ~view.not_claiming)
 
 
 def _ask_again(view: View, primary: Node, now_ms: int) -> None:

@@ -108,7 +108,10 @@ def _pinged(view: View, link: Link, sender: Node | None, message: Message, now_m
         claims.heard(view, sender, message.slots)
     if shown.slots != message.slots:
         if sender.is_primary:
+            had = view.me.slots
             claims.claim(view, sender, message.config_epoch, message.slots)
+            if had & ~view.me.slots and sender.link is not None:
+                outgoing.ping(view, sender.link, messages.PONG, now_ms)  # it waits for us to let them go
         claims.tell_newer(view, sender, message)
     elif sender.is_primary and view.not_claiming & message.slots:
         view.not_claiming &= ~message.slots

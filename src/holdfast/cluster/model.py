@@ -264,6 +264,9 @@ class View:
         """nodes.conf is to be written, before anything that is sent."""
         self.must_sync = False
         """And fsynced."""
+        self.lost = 0
+        """Slots that were ours until now: they are served no more and their keys are deleted, at once. (If it
+        waited for the disk, keys that come to such a slot next would be deleted.)"""
         self.changed_slots = 0
         """Slots whose owner or state changed since the last look at it."""
         self.effects: list[Effect] = []

@@ -126,7 +126,16 @@ def set_migrating(view: View, slot: int, node_id: str) -> None:
     if first is not None and first is not target and works:
         raise CommandError(f"ERR Slot {slot} is on its way already to {first.id}: SETSLOT STABLE ends that")
     view.open_slot(view.migrating, slot, target)
+    sent_back(view, 1 << slot, target)
     view.save()
+
+
+def sent_back(view: View, slots: int, target: Node) -> None:
+    """Slots go to another node: if they came from it, what it claims from now on is no claim from before."""
+    for slot in members(slots):
+        came_from = view.imported.get(slot)
+        if came_from is not None and came_from.shard_id == target.shard_id:
+            del view.imported[slot]
 
 
 def set_importing(view: View, slot: int, node_id: str) -> None:
@@ -148,8 +157,21 @@ def set_stable(view: View, slot: int) -> None:
     view.save()
 
 
+def claimed_from(view: View, slot: int, node_id: str) -> Node | None:
+    """Return from whom SETSLOT NODE takes a slot for this node; None: it takes it from nobody."""
+    if node_id != view.me.id:
+        return None
+    owner = view.owners[slot]
+    return view.importing.get(slot) or (owner if owner is not view.me else None)
+
+
 def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) -> None:
-    """SETSLOT NODE."""
+    """SETSLOT NODE.
+
+    Beyond Redis: a slot that another node has is claimed with an epoch above that node's even where nothing
+    marks it as imported (perhaps another tool took the mark away). By its older epoch the other would have
+    it back, and the keys that came would be deleted here.
+    """
     _check_primary(view)
     me, node = view.me, _target(view, node_id, "Unknown node")
     was_mine = view.owners[slot] is me
@@ -160,8 +182,8 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
         )
     if not keys(slot):
         view.open_slot(view.migrating, slot, None)
-    imported = node is me and slot in view.importing
-    if imported:
+    source, was_marked = claimed_from(view, slot, node_id), slot in view.importing
+    if source is not None:
         _check_epoch_may_rise(view)
     view.claiming &= ~(1 << slot)
     view.give_slot(slot, node)
@@ -170,11 +192,12 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     if was_mine and node is not me and not me.slots and view.settings.allow_replica_migration:
         view.log(f"Configuration change detected. Reconfiguring myself as a replica of {node.id}")
         table.follow(view, node)
-    if imported:
-        if table.bump_epoch(view):
+    if source is not None:
+        if table.bump_epoch(view, always=source.config_epoch >= me.config_epoch):
             view.log(f"configEpoch updated after importing slot {slot}")
-        view.imported[slot] = view.importing[slot]
+        view.imported[slot] = source
         view.open_slot(view.importing, slot, None)
+    if source is not None and was_marked:
         outgoing.pong_all(view, now_ms)
 
 

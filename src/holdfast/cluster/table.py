@@ -149,11 +149,14 @@ def is_forgotten(view: View, node_id: str, now_ms: int) -> bool:
 
 
 def take_over(view: View) -> None:
-    """Claim all slots of our primary, as a primary."""
+    """Claim all slots of our primary, as a primary.
+
+    Those that it claimed no more it has given away, though we have not heard to whom.
+    """
     me, old = view.me, view.me.primary
     assert old is not None
     turn_primary(view, me)
-    view.give_slots(old.slots, me)
+    view.give_slots(old.slots & ~view.not_claiming, me)
     me.flags |= flags.MIGRATE_TO
     view.save(synced=True)
     view.must_judge = True

@@ -63,7 +63,9 @@ class ClusterSide(ClusterOrders):
         self.bus = Bus(self)
         self.machine = Machine(self.view)
         self.effects = Effects(node, self)
-        self.queue = EffectQueue(node, self.view, self.effects.perform, self.effects.tell_changes)
+        self.queue = EffectQueue(
+            *(node, self.view, self.effects.perform, self.effects.tell_changes, self.effects.tell_losses)
+        )
         self._beat_timer: asyncio.TimerHandle | None = None
         self._read_settings()
         node.configuration.on_change(DIRECTIVES, self._configured)

@@ -66,8 +66,6 @@ class Effects:
                 case todo.TakeOver():
                     if may_send:
                         self._take_over(effect.epoch)
-                case todo.ForgetKeys():
-                    self.forget_keys(effect.slots)
                 case todo.Empty():
                     self._side.open_tick()
                     self._execute([b"FLUSHALL"])
@@ -155,6 +153,21 @@ class Effects:
                 self._side.open_tick()
             for each in self._side.changed:
                 each(slots)
+        self._forget_lost()
+
+    def tell_losses(self) -> None:
+        """Serve no slot that went: that it is another's does not wait for our disk, as what we gain does."""
+        lost = self._view.changed_slots & ~self._view.me.slots
+        if lost:
+            self._side.open_tick()
+            self._side.routes.let_go(lost)
+        self._forget_lost()
+
+    def _forget_lost(self) -> None:
+        view = self._view
+        lost, view.lost = view.lost & ~view.me.slots, 0
+        if lost:
+            self.forget_keys(lost)
 
     def forget_keys(self, slots: int) -> None:
         """Delete the keys of slots, but of those that are on their way."""

@@ -110,14 +110,15 @@ class ClusterOrders(ClusterQuestions):
     def set_owner(self, slot: int, node_id: str, session: Session) -> object:
         """SETSLOT NODE; the session is parked while others hear of a claim."""
         view, needed = self.view, self._node.configuration["min-replicas-to-ack"]
-        if not needed or node_id != view.me.id or slot not in view.importing:
+        source = orders.claimed_from(view, slot, node_id)
+        is_taken_over = source is not None and source.is_failed and slot not in view.importing
+        if not needed or source is None or is_taken_over:
             self._set_owner(slot, node_id)
             return OK
         if session.flags & DENY_BLOCKING:
             raise CommandError("ERR SETSLOT NODE waits for replicas: not inside a transaction or script")
         if self.is_fenced:
             raise CommandError("FENCED This node waits for a leader")
-        source = view.importing[slot]
         self.begin_claim(session, 1 << slot, source, lambda: self._set_owner(slot, node_id))
         return NO_REPLY
 

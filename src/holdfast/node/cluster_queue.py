@@ -40,10 +40,14 @@ class EffectQueue:
         view: View,
         perform: Callable[[Batch, bool], None],
         changed: Callable[[], None],
+        lost: Callable[[], None],
     ) -> None:
-        """Run batches by `perform(batch, may send)`; `changed` is called when the view may have changed."""
+        """Run batches by `perform(batch, may send)`; `changed` is called when the view may have changed.
+
+        `lost` is called instead while that waits for the disk: slots that went are not served meanwhile.
+        """
         self._node, self._view = node, view
-        self._perform, self._changed = perform, changed
+        self._perform, self._changed, self._lost = perform, changed, lost
         self.store = NodesStore(node.host.disk, node.configuration.path("cluster-config-file"), node.host.pid)
         self.is_open = False
         """Taking part; when that ends, what comes from the disk is passed over."""
@@ -73,14 +77,16 @@ class EffectQueue:
         try:
             if at_once and self._waiting:
                 self._overtake()
-            while batch := self._view.take_effects():
+            is_written = True
+            while is_written and (batch := self._view.take_effects()):
                 if self._waiting:
                     self._waiting.append(batch)
-                elif not self._begin_batch(batch, at_once):
-                    break  # the file is tried again at the next event
+                else:
+                    is_written = self._begin_batch(batch, at_once)  # if not, the next event tries it again
+            if is_written and not (self._waiting and self._view.is_ok):
+                self._changed()
             else:
-                if not (self._waiting and self._view.is_ok):
-                    self._changed()
+                self._lost()
         finally:
             self._runs = False
 

@@ -13,6 +13,10 @@ the claim itself (`cluster.orders`).
    to it. Before, one could be, in a partition that has this node and the giver on its smaller side,
    and what was acknowledged here would be lost. While the former owner is held for dead by us, too,
    an election is perhaps under way: its outcome is waited for.
+4. Where the keys came one by one the former owner knows nothing of the claim, and may take a new epoch
+   at any moment, above this one. So they wait as well until it is heard without the slot. If it claims
+   it by a higher epoch we go above that (`claims`), and everybody is told once more. One that is
+   silent is not waited for: what it says later meets the majority.
 
 How to read it: `SlotClaim.look` is called whenever something was heard.
 """
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
 
 TOO_FEW = "NOREPLICAS Not enough replicas know that this node takes the slot."
 LOST = "ERR Another node has taken the slots meanwhile"
+ASK_AGAIN_MS = 5
+"""At least between two pings to a former owner that claims the slots still: it may answer before it has
+read what the ping says, or wait to take a higher epoch itself."""
 
 
 class SlotClaim:
@@ -62,6 +69,9 @@ class SlotClaim:
         self._shard: Told | None = None
         self._voters: Told | None = None
         """Set from the claim on."""
+        self._asked: Told | None = None
+        """The former owner, whether it claims the slots still."""
+        self._asked_ms = 0
         self._epoch = 0
         """The epoch of ours that they are told of."""
         self._is_written = False
@@ -104,7 +114,7 @@ class SlotClaim:
             return
         if self._epoch != view.me.config_epoch:  # it had to rise: what they were told before is not enough
             self._voters, self._epoch = Told(), view.me.config_epoch
-        if orders.voters_know(view, self._voters, side.now_ms()):
+        if orders.voters_know(view, self._voters, side.now_ms()) and not self._waits_for_source():
             self._end(OK)
 
     def cancel(self) -> None:
@@ -140,6 +150,20 @@ class SlotClaim:
     def _is_contested(self) -> bool:
         source = self._source
         return source is not None and source.is_primary and source.is_failed and bool(source.replicas)
+
+    def _waits_for_source(self) -> bool:
+        """Whether the former owner is in reach and was not heard without these slots yet; ask it again."""
+        source, view, now_ms = self._source, self._side.view, self._side.now_ms()
+        if source is None or not any(view.imported.get(slot) is source for slot in members(self.slots)):
+            return False
+        if source.is_suspect or source.is_failed:
+            return False
+        asked = self._asked
+        if asked is None or (asked.has_answered(source) and now_ms - self._asked_ms >= ASK_AGAIN_MS):
+            asked, self._asked_ms = Told(), now_ms
+        asked.tell(view, [source], now_ms)
+        self._asked = asked
+        return True
 
     def _withdraw(self) -> None:
         orders.withdraw_claim(self._side.view, self.slots, self._side.now_ms())

@@ -172,6 +172,7 @@ class Gift:
             self._is_closed = True
             close_slots(side.engine, self._list)
             view.giving |= self._slots
+            orders.sent_back(view, self._slots, self._target)
             epoch = view.me.config_epoch
             try:
                 await peer.ask("CLUSTER", "TAKE", "CLAIM", self._token, epoch, within_s=CLAIM_S)

@@ -18,6 +18,7 @@ from holdfast.replication.fence import (
     PromoteOrder,
     Standing,
 )
+from holdfast.replication.standing import OrderRefused
 
 if TYPE_CHECKING:
     from holdfast.replication.replicator import Replicator
@@ -73,6 +74,9 @@ class InCluster:
         replicator = self._replicator
         try:
             return replicator.standing.fence(order)
+        except OrderRefused:
+            replicator.follow_again()  # the link to the primary ended before the fence could not be written
+            raise
         finally:
             replicator.refresh_guards()
 

@@ -83,23 +83,30 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     link = instance.link
     if not link.is_up or link.pending_commands >= PENDING_MAX * link.owners:
         return
-    if instance.role is not Role.SENTINEL:
-        period_ms = info_period_ms(sentinel, instance)
-        asked = instance.info_sent_ms
-        answered = instance.info_ms if instance.info_ms is not None else -(10**9)
-        waits = asked > answered and now_ms - asked < sentinel.times.ping_period
-        if not waits and now_ms - max(answered, asked) >= period_ms:
-            ask_info(sentinel, instance, now_ms)
-    ping_period_ms = min(
-        max(instance.group.options.down_after_ms // PINGS_A_DOWN_AFTER, BEAT_MS), sentinel.times.ping_period
-    )
-    if now_ms - link.answered_ms > ping_period_ms and now_ms - link.ping_sent_ms > ping_period_ms // 2:
+    if instance.role is not Role.SENTINEL and now_ms >= info_due_ms(sentinel, instance):
+        ask_info(sentinel, instance, now_ms)
+    period_ms = ping_period_ms(sentinel, instance)
+    if now_ms - link.answered_ms > period_ms and now_ms - link.ping_sent_ms > period_ms // 2:
         ping(sentinel, instance, now_ms)
     has_told = instance.info_ms is not None and instance.info_ms >= link.connected_ms
     if instance.role is not Role.SENTINEL and not has_told:
         return  # not before it has said what it is
     if now_ms - instance.published_ms > sentinel.times.publish_period and not holds_writes(instance):
         publish(sentinel, instance, now_ms)
+
+
+def ping_period_ms(sentinel: Sentinel, instance: Instance) -> int:
+    """Return how often a node is asked whether it lives."""
+    share_ms = instance.group.options.down_after_ms // PINGS_A_DOWN_AFTER
+    return min(max(share_ms, BEAT_MS), sentinel.times.ping_period)
+
+
+def info_due_ms(sentinel: Sentinel, instance: Instance) -> int:
+    """Return when INFO is to be asked for; one that is owed is waited for as long as a PING's period."""
+    asked = instance.info_sent_ms
+    answered = instance.info_ms if instance.info_ms is not None else -(10**9)
+    due_ms = max(answered, asked) + info_period_ms(sentinel, instance)
+    return max(due_ms, asked + sentinel.times.ping_period) if asked > answered else due_ms
 
 
 def holds_writes(instance: Instance) -> bool:
@@ -165,6 +172,7 @@ def ping_answered(sentinel: Sentinel, instance: Instance, link: Link, reply: Rep
         link.available_ms, link.ping_pending_since_ms = now_ms, None
         if reply.startswith("LOADING"):
             link.loading_since_ms = link.loading_since_ms if link.loading_since_ms is not None else now_ms
+            sentinel.stir()
         else:
             link.loading_since_ms = None
             instance.rebooted_ms = None

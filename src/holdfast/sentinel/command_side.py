@@ -50,7 +50,14 @@ class SentinelSide(Protocol):
 
 
 def side_of(session: Session) -> SentinelSide:
-    """Return the node of a session."""
+    """Return the node of a session, of which a command may change anything."""
+    side = heard_by(session)
+    side.sentinel.stir()
+    return side
+
+
+def heard_by(session: Session) -> SentinelSide:
+    """Return the node of a session for a command that says itself what it changes."""
     side: SentinelSide = session.engine.node
     return side
 

@@ -20,7 +20,7 @@ from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError, Status
 from holdfast.sentinel import election, failover, granting, hello, observation, selection
 from holdfast.sentinel.address_command import address
-from holdfast.sentinel.command_side import Args, integer_of, primary_of, saved, side_of, text_of
+from holdfast.sentinel.command_side import Args, heard_by, integer_of, primary_of, saved, side_of, text_of
 from holdfast.sentinel.config_file import is_ip
 from holdfast.sentinel.model import Address
 from holdfast.sentinel.option_commands import config, debug, set_
@@ -126,7 +126,7 @@ def publish(session: Session, args: Args) -> object:
     """PUBLISH __sentinel__:hello message."""
     if args[1] != hello.CHANNEL.encode():
         raise CommandError("ERR Only HELLO messages are accepted by Sentinel instances.")
-    side = side_of(session)
+    side = heard_by(session)
     side.machine.hello(text_of(args[2]), side.now_ms())
     side.run_effects()
     return 1

@@ -104,13 +104,19 @@ def periodic(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     primary = node.group
     if node is primary:
         say_what_holds(sentinel, primary)
-    if not _is_to_be_told(node):
-        return
-    period_ms = sentinel.times.ping_period
-    if node is leading(primary) and (duration_ms := lease_ms(primary)):
-        period_ms = duration_ms // GRANTS_A_LEASE
-    if now_ms - node.granted_ms >= period_ms:
+    told_every_ms = period_ms(sentinel, node)
+    if told_every_ms and now_ms - node.granted_ms >= told_every_ms:
         grant(sentinel, node, now_ms)
+
+
+def period_ms(sentinel: Sentinel, node: Instance) -> int:
+    """Return how often a node is told of the lease; 0: it is not to be told."""
+    if not _is_to_be_told(node):
+        return 0
+    primary = node.group
+    if node is leading(primary) and (duration_ms := lease_ms(primary)):
+        return max(1, duration_ms // GRANTS_A_LEASE)
+    return max(1, sentinel.times.ping_period)
 
 
 def _is_to_be_told(node: Instance) -> bool:
@@ -146,38 +152,51 @@ def is_unconfirmed(node: Instance) -> bool:
 
 def grant(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     """Send a grant, or the mere list of voters to who may have none."""
-    primary, duration_ms = node.group, lease_ms(node.group)
+    primary, duration_ms, link = node.group, lease_ms(node.group), node.link
     grants = may_grant(node)
 
     def answered(reply: Reply, at_ms: int) -> None:
-        match reply:
-            case [int(token), str(run_id), int(epoch), int(held), int(list_epoch), int(step), *ids]:
-                _answered(node, token, run_id, epoch, at_ms)
-                node.lease_lost, node.is_leaving = held == LOST, held == LEAVING
-                _take_list(sentinel, node, VoterList(list_epoch, step, frozenset(map(str, ids))))
-                if not grants and may_grant(node):
-                    grant(sentinel, node, at_ms)
-            case ReplyError():
-                node.lease_token = 0
+        if node.link is link:  # else the group has another primary meanwhile
+            _answered(sentinel, node, grants, reply, at_ms)
 
     node.granted_ms = now_ms
     if grants:
         until_ms = node.token_ms + int(duration_ms * CLOCKS_APART) + 1
         primary.granted_until_ms = max(primary.granted_until_ms, until_ms)
+    token = str(node.lease_token if grants else 0)
+    if primary.lease_words_stirs != sentinel.stirs:
+        primary.lease_words, primary.lease_words_stirs = _list_words(primary), sentinel.stirs
+    run = (sentinel.my_id, str(duration_ms), str(node.lease_epoch), node.lease_run_id or "-", token)
+    words = sentinel.renamed(node, ("HOLDFAST", "LEASE", *run, *primary.lease_words))
+    sentinel.send_over(link, words, answered)
+
+
+def _list_words(primary: Primary) -> tuple[str, ...]:
+    """Return what a grant says of voters and nodes: the same until something stirs."""
     voters, wanted = primary.voter_list, wish(primary)
-    words = [sentinel.my_id, str(duration_ms), str(node.lease_epoch), node.lease_run_id or "-"]
-    words += [str(node.lease_token if grants else 0), str(voters.epoch), str(voters.step)]
+    words = [str(voters.epoch), str(voters.step)]
     words += ["VOTERS", *sorted(voters.ids)] if voters.ids else []
     words += ["WISH", *sorted(wanted)] if wanted != voters.ids else []
     words += ["NODES", *sorted({each.node_id or "?" for each in (primary, *primary.replicas.values())})]
-    sentinel.send(node, "HOLDFAST", "LEASE", *words, on_reply=answered)
+    return tuple(words)
 
 
-def _answered(node: Instance, token: int, run_id: str, epoch: int, now_ms: int) -> None:
-    if node.lease_run_id and run_id != node.lease_run_id and epoch <= node.lease_epoch:
-        note_restart(node)  # a higher epoch comes from a leader's order, so after the restart
-    node.lease_token, node.token_ms = token, now_ms
-    node.lease_run_id, node.lease_epoch = run_id, epoch
+def _answered(sentinel: Sentinel, node: Instance, granted: bool, reply: Reply, now_ms: int) -> None:
+    match reply:
+        case [int(token), str(run_id), int(epoch), int(held), int(list_epoch), int(step), *ids]:
+            if run_id != node.lease_run_id or epoch != node.lease_epoch:
+                sentinel.stir()
+                if node.lease_run_id and run_id != node.lease_run_id and epoch <= node.lease_epoch:
+                    note_restart(node)  # a higher epoch comes from a leader's order, so after the restart
+                node.lease_run_id, node.lease_epoch = run_id, epoch
+            node.lease_token, node.token_ms = token, now_ms
+            node.lease_lost, node.is_leaving = held == LOST, held == LEAVING
+            if (list_epoch, step) > node.group.voter_list.number:
+                _take_list(sentinel, node, VoterList(list_epoch, step, frozenset(map(str, ids))))
+            if not granted and may_grant(node):
+                grant(sentinel, node, now_ms)
+        case ReplyError():
+            node.lease_token = 0
 
 
 def note_restart(node: Instance) -> None:
@@ -189,7 +208,8 @@ def note_restart(node: Instance) -> None:
 def _take_list(sentinel: Sentinel, node: Instance, told: VoterList) -> None:
     """Keep a higher list of the primary that we know to lead."""
     primary = node.group
-    if not told.ids or told.number <= primary.voter_list.number:
+    sentinel.stir()
+    if not told.ids:
         return
     if node is leading(primary) and node.lease_epoch >= primary.leader_epoch:
         primary.voter_list = told

@@ -16,12 +16,11 @@ watched has answered anew or had a whole down-after to do so, and for 30 s at th
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, failover, granting, observation, takeover
+from holdfast.sentinel import asking, down, failover, granting, observation, resting
 from holdfast.sentinel.down import Suspicion
 from holdfast.sentinel.effects import Send
 from holdfast.sentinel.hello import ASK_ME, parse_hello
 from holdfast.sentinel.model import Instance, Link, LinkState, Primary, Role, Sentinel
-from holdfast.sentinel.settings import BEAT_MS
 
 
 class Machine:
@@ -41,11 +40,14 @@ class Machine:
         self._has_news = False
         self._check_tilt(now_ms)
         for primary in list(sentinel.primaries.values()):
-            self._instance(primary, now_ms)
-            for each in (*primary.replicas.values(), *primary.sentinels.values()):
-                self._instance(each, now_ms)
-            if sentinel.tilt_since_ms is None:
-                self._decide(primary, now_ms)
+            if sentinel.tilt_since_ms is not None or not resting.may_rest(primary, now_ms):
+                sentinel.stir()
+                self._group(primary, now_ms)
+                sentinel.stir()
+            elif resting.rests(sentinel, primary, now_ms):
+                self._resting_group(primary, now_ms)
+            else:
+                self._group(primary, now_ms)
 
     def may_rest(self, now_ms: int) -> bool:
         """Tell whether what was just heard can wait for the next beat.
@@ -55,22 +57,12 @@ class Machine:
         sentinel = self.sentinel
         if self._has_news or sentinel.effects or sentinel.tilt_since_ms is not None:
             return False
-        for primary in sentinel.primaries.values():
-            asked_ms = primary.link.ping_pending_since_ms
-            if (
-                (asked_ms is not None and now_ms - asked_ms > 2 * BEAT_MS)
-                or primary.is_sdown
-                or primary.is_odown
-                or primary.in_failover
-                or primary.link.refused_since_ms is not None
-                or takeover.waits_for_leader(primary)
-            ):
-                return False
-        return True
+        return all(resting.is_calm(primary, now_ms) for primary in sentinel.primaries.values())
 
     def connected(self, link: Link, pubsub: bool, local_ip: str, peer_ip: str, now_ms: int) -> None:
         """A connection is there."""
         sentinel = self.sentinel
+        sentinel.stir()
         owners = self._owners(link)
         if not owners:
             return
@@ -97,6 +89,7 @@ class Machine:
 
     def lost(self, link: Link, pubsub: bool, refused: bool, now_ms: int) -> None:
         """A connection ended, or could not be had; `refused`: nobody listens there."""
+        self.sentinel.stir()
         before = link.pubsub if pubsub else link.command
         if before is not LinkState.UP and (owners := self._owners(link)):
             kind, why = ("pubsub" if pubsub else "cmd"), ("refused" if refused else "failed")
@@ -131,6 +124,33 @@ class Machine:
             observation.hello_came(self.sentinel, hello, now_ms)
 
     # ---- one look ----
+
+    def _group(self, primary: Primary, now_ms: int) -> None:
+        """Look at the primary, at whoever does not rest, and decide."""
+        sentinel = self.sentinel
+        self._instance(primary, now_ms)
+        for each in (*primary.replicas.values(), *primary.sentinels.values()):
+            if not resting.rests(sentinel, each, now_ms):
+                self._instance(each, now_ms)
+            else:
+                self._grant(each, now_ms)
+        if sentinel.tilt_since_ms is None:
+            self._decide(primary, now_ms)
+
+    def _resting_group(self, primary: Primary, now_ms: int) -> None:
+        """Look at whoever does not rest: with the primary all is well, and nothing to be decided."""
+        self._grant(primary, now_ms)
+        for group in (primary.replicas, primary.sentinels):
+            for each in list(group.values()):
+                if not resting.rests(self.sentinel, each, now_ms):
+                    self._instance(each, now_ms)
+                else:
+                    self._grant(each, now_ms)
+
+    def _grant(self, instance: Instance, now_ms: int) -> None:
+        period_ms = instance.grant_period_ms
+        if period_ms and now_ms - instance.granted_ms >= period_ms:
+            granting.grant(self.sentinel, instance, now_ms)
 
     def _check_tilt(self, now_ms: int) -> None:
         sentinel = self.sentinel
@@ -167,6 +187,7 @@ class Machine:
             instance.sdown_since_ms = None
             instance.script_killed = False
             sentinel.tell("-sdown", instance)
+        resting.rest(sentinel, instance, now_ms)
 
     def _decide(self, primary: Primary, now_ms: int) -> None:
         sentinel = self.sentinel

@@ -149,6 +149,11 @@ class Instance:
     info_text: str = ""
     role_reported: Role = Role.PRIMARY
     role_reported_ms: int = 0
+    rest_until_ms: int = 0
+    """No look at it finds anything before, as long as `Sentinel.stirs` is `rest_stirs` (`resting`)."""
+    rest_stirs: int = 0
+    patience_ms: int = 0
+    """How long an unanswered PING leaves it at rest."""
     # of a node of data
     node_id: str = ""
     """The durable name that nodes of ours tell; "" for stock nodes."""
@@ -194,6 +199,8 @@ class Instance:
     restarted_in_epoch: int | None = None
     """It was seen to restart while it led in this epoch: nobody grants before a higher one."""
     granted_ms: int = -(10**9)
+    grant_period_ms: int = 0
+    """How often it is told of the lease while it rests; 0: not at all."""
     is_leaving: bool = False
     """Of a primary of ours: it is about to shut down, and waits to hand over."""
     standing: str = ""
@@ -244,6 +251,9 @@ class Primary(Instance):
     """The others, by id. They never leave by age."""
     my_id: str = ""
     voter_list: VoterList = VoterList()
+    lease_words: tuple[str, ...] = ()
+    """What grants say of voters and nodes; right as long as `Sentinel.stirs` is `lease_words_stirs`."""
+    lease_words_stirs: int = -1
     said: str = ""
     """What the log was last told of the lease."""
     unwanted_voters: frozenset[str] = frozenset()
@@ -329,11 +339,17 @@ class Sentinel:
         self.looked_ms = now_ms
         self.crash_after_election = False
         self.crash_after_promotion = False
+        self.stirs = 0
+        """Changes whenever everything is to be looked at anew (`resting`)."""
         self.effects: list[Effect] = []
         self.on_info: Callable[[Instance, str, int], None] = lambda instance, text, now_ms: None
         """Takes every INFO reply; set by the machine."""
         self.orders: Orders | None = None
         """How nodes of ours are fenced and promoted; None: they are treated as stock nodes."""
+
+    def stir(self) -> None:
+        """Let everything be looked at anew: what was found to be due later may be due now."""
+        self.stirs += 1
 
     # ---- making instances ----
 
@@ -366,6 +382,7 @@ class Sentinel:
             primary_changed_ms=now_ms,
         )
         primary.replicas[name] = replica
+        self.stir()
         return replica
 
     def add_sentinel(self, primary: Primary, address: Address, run_id: str, now_ms: int) -> Instance | None:
@@ -375,6 +392,7 @@ class Sentinel:
         link = self._shared_link(address, run_id) or self.link_to(address, False, now_ms)
         other = Instance(Role.SENTINEL, run_id, link, primary, run_id, hello_ms=now_ms, down_reply_ms=now_ms)
         primary.sentinels[run_id] = other
+        self.stir()
         return other
 
     def _shared_link(self, address: Address, run_id: str) -> Link | None:
@@ -457,12 +475,13 @@ class Sentinel:
 
         def answered(reply: Reply, at_ms: int) -> None:
             if on_reply is not None and instance.link is link:
+                self.stir()
                 on_reply(reply, at_ms)
 
         self.send_over(link, self.renamed(instance, words), answered)
 
     def send_over(self, link: Link, words: tuple[str, ...], on_reply: OnReply) -> None:
-        """Send a command whose answer is about the link, whoever has it by then."""
+        """Send a command whose answer is about the link, whoever has it by then; it stirs by itself."""
         link.pending_commands += 1
         self.do(Send(link, words, on_reply))
 

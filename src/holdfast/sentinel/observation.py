@@ -27,6 +27,7 @@ CONVERT_AGAIN_MS = 1000
 
 def info_came(sentinel: Sentinel, instance: Instance, text: str, now_ms: int) -> None:
     """Take the reply to INFO."""
+    sentinel.stir()
     told = parse_info(text)
     instance.info_text, instance.info_ms = text, now_ms
     _note_stranger(sentinel, instance, told)
@@ -121,6 +122,7 @@ def _forget_old_address(sentinel: Sentinel, instance: Instance) -> None:
             sentinel.tell("-slave", other, level="notice")
             drop(sentinel, other)
             del group.replicas[name]
+            sentinel.stir()
             sentinel.persist()
 
 
@@ -299,12 +301,15 @@ def hello_came(sentinel: Sentinel, hello: Hello, now_ms: int) -> None:
     other = primary.sentinels.get(hello.sentinel_id)
     if other is None or not other.address.is_at(hello.host, hello.port):
         other = _meet(sentinel, primary, hello, now_ms)
+        sentinel.stir()
     if hello.epoch > sentinel.epoch:
         sentinel.epoch = hello.epoch
+        sentinel.stir()
         sentinel.persist()
         sentinel.tell_text("+new-epoch", str(sentinel.epoch), instance=primary)
     if hello.config_epoch > primary.config_epoch:
         primary.config_epoch = hello.config_epoch
+        sentinel.stir()
         # Our own failover is superseded even where the newer one gave the role back to the node that ours
         # replaces: to end it now would set our choice against the others', in the same epoch, for good.
         is_superseded = primary.in_failover and primary.failover_epoch < hello.config_epoch
@@ -400,6 +405,7 @@ def change_address(sentinel: Sentinel, primary: Primary, new: Address, now_ms: i
     if not old_link.address.is_at(new.host, new.port):
         kept.append((old_link, primary.kept_id, primary.is_stranger))
     primary.replicas = {}
+    sentinel.stir()
     forget_failover(primary)
     primary.link = successor.link if successor is not None else sentinel.link_to(new, True, now_ms)
     if successor is None and old_link.address.is_at(new.host, new.port):

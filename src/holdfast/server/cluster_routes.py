@@ -6,8 +6,8 @@ number is given again only when its node is known no more. After each change the
 wait for keys of a slot that has gone are sent after it, and so are subscribers of its shard
 channels. What it is not: a decision about slots.
 
-How to read it: `Routes.follow` is called with what changed; `declare_key_rules` tells the
-engine once where the keys of each command stand.
+How to read it: `Routes.follow` is called with what changed, `Routes.let_go` with what went;
+`declare_key_rules` tells the engine once where the keys of each command stand.
 """
 
 from __future__ import annotations
@@ -54,11 +54,30 @@ class Routes:
     def follow(self, changed: int) -> None:
         """Bring the engine up to date; `changed`: the slots to look at (a bit a slot)."""
         engine, cluster = self.engine, self.cluster
+        self._set_slots(changed)
+        slots.set_state(
+            engine,
+            cluster.is_ok,
+            self.configuration["cluster-allow-reads-when-down"],
+            self.configuration["cluster-allow-pubsubshard-when-down"],
+        )
+        slots.redirect_parked(engine)
+        if engine.shard_channels:
+            self._drop_channels()
+
+    def let_go(self, lost: int) -> None:
+        """Serve slots that are another's by now (a bit a slot) no longer; all else stays as it was told."""
+        self._set_slots(lost)
+        slots.redirect_parked(self.engine)
+
+    def _set_slots(self, chosen: int) -> None:
+        """Tell whose these slots are, and by which numbers nodes are known."""
+        engine, cluster = self.engine, self.cluster
         self._number()
-        for first, last, owner in cluster.owners_among(changed):
+        for first, last, owner in cluster.owners_among(chosen):
             slots.set_owners(engine, first, last, self._numbers[owner] if owner is not None else NOBODY)
         for slot in cluster.open_slots():
-            if changed >> slot & 1:
+            if chosen >> slot & 1:
                 owner, target = cluster.owner(slot), cluster.migrating_to(slot)
                 slots.set_slot(
                     engine,
@@ -73,15 +92,6 @@ class Routes:
         for node, number in self._numbers.items():
             nodes[number] = node
         slots.set_nodes(engine, nodes, self._numbers[primary] if primary is not None else NOBODY)
-        slots.set_state(
-            engine,
-            cluster.is_ok,
-            self.configuration["cluster-allow-reads-when-down"],
-            self.configuration["cluster-allow-pubsubshard-when-down"],
-        )
-        slots.redirect_parked(engine)
-        if engine.shard_channels:
-            self._drop_channels()
 
     def _configured(self, _: Configuration) -> None:
         self.follow(0)

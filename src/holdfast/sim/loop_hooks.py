@@ -14,8 +14,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from holdfast.sim.calls import SimTask
 from holdfast.sim.life import Life, ProcessKilled
+from holdfast.sim.tasks import SimTask
 
 if TYPE_CHECKING:
     from holdfast.sim.loop import SimLoop

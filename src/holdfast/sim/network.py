@@ -5,7 +5,7 @@ their latency, bandwidth and cuts, and the three-way handshake. What it is not: 
 bytes on an established connection (`flow`), nor the transports that programs hold
 (`endpoint`).
 
-How to read it: `Interface` is a host's place on the network, `Link` one direction
+How to read it: `Interface` is a host's place on the network, `flow.Link` one direction
 between two hosts, `Attempt` a connection being made, `Network` holds them. A cut
 drops packets in silence, so an attempt hangs and tries again after 1, 2, 4 … seconds
 as Linux does (tcp_syn_retries = 6, which ends in ETIMEDOUT after 127 s), while a
@@ -24,7 +24,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from holdfast.sim.endpoint import Endpoint
-from holdfast.sim.flow import OPEN, Flow
+from holdfast.sim.flow import OPEN, Flow, Link
 
 if TYPE_CHECKING:
     import asyncio
@@ -83,38 +83,6 @@ class Interface:
             if listener.address in EVERYWHERE and (":" in listener.address) == (":" in address):
                 return listener
         return None
-
-
-class Link:
-    """One direction between two hosts. Fields may be changed at any time."""
-
-    __slots__ = (
-        "breaks_in_bytes",
-        "bytes_per_second",
-        "cut",
-        "flows",
-        "free_at",
-        "jitter",
-        "latency",
-        "loss",
-        "reverse",
-    )
-
-    reverse: Link
-
-    def __init__(self, latency: float, jitter: float) -> None:
-        """Make an open link with `latency` and up to `jitter` more, in seconds."""
-        self.latency = latency
-        self.jitter = jitter
-        self.loss = 0.0
-        """Likelihood that a packet has to be sent twice."""
-        self.bytes_per_second = 0.0
-        """Bandwidth, shared by all connections; 0 is unlimited."""
-        self.free_at = 0.0
-        self.cut = False
-        self.breaks_in_bytes: int | None = None
-        """The connection that carries this byte from now is reset behind it."""
-        self.flows: dict[Flow, None] = {}
 
 
 class Network:

@@ -8,7 +8,7 @@ is not: the judges of what became of it (`cluster_checks`).
    count on its acknowledgements.
 3. A message takes a slot from its owner only by a higher epoch than the owner's; by the same one from a
    primary that is fenced.
-4. A write is acknowledged by a node that has its slot, or imports it, or had it a moment ago.
+4. A write is acknowledged by a node that had its slot, or imported it, since the write was asked.
 5. Who takes slots as a whole holds what their giver holds of them, which serves nobody at that moment.
 
 How to read it: `watch` puts the looks in place, each of the other functions is one rule.
@@ -30,9 +30,6 @@ from holdfast.node.server import ServerNode
 from holdfast.node.slot_taker import Parcel
 from holdfast.sim.nodes import Nodes
 from holdfast.sim.swarm.history import Operation
-
-LAG_SECONDS = 1.0
-"""How soon a slot that was lost is served no more: the loss is written to a disk that may be slow."""
 
 
 class Rules:
@@ -125,7 +122,7 @@ class Rules:
         for since, has in reversed(self._had.get(operation.node, [])):
             if since <= operation.ended and has >> slot & 1:
                 return
-            if until < operation.began - LAG_SECONDS:
+            if until < operation.began:
                 break
             until = since
         self._object(f"{operation.node} acknowledges {operation.key}, whose slot {slot} it does not have")

@@ -47,6 +47,7 @@ def before_each_look(name: str, summary: str) -> Callable[[Callable[[Sentinel, P
 
             def wrong(now_ms: int) -> None:
                 change(node.sentinel, node.sentinel.primaries[GROUP])
+                node.sentinel.stir()
                 look(now_ms)
 
             machine.look = wrong

@@ -17,19 +17,9 @@ It stands for three states:
   blocks) while the world can still see it.
 """
 
-from __future__ import annotations
-
-import asyncio
-from collections.abc import Callable
 from contextvars import Context, ContextVar
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from holdfast.sim.clock import HostClock
-    from holdfast.sim.endpoint import Endpoint
-    from holdfast.sim.listener import Listener
-    from holdfast.sim.loop import SimLoop
-    from holdfast.sim.network import Interface
+from holdfast.sim.clock cimport HostClock, Running
 
 FEWEST_TASKS_SWEPT = 64
 
@@ -38,86 +28,54 @@ class ProcessKilled(BaseException):
     """Unwinds the code of a process that died inside its own call; nothing it does counts any more."""
 
 
-class Life:
+cdef class Life(Running):
     """One run of a process."""
 
-    __slots__ = (
-        "blocked",
-        "clock",
-        "connections_opened",
-        "context",
-        "dead",
-        "endpoints",
-        "exception_handler",
-        "exit_handler",
-        "interface",
-        "late_timers",
-        "listeners",
-        "loop",
-        "name",
-        "parked",
-        "paused",
-        "read_bytes_per_second",
-        "readable",
-        "signal_handlers",
-        "stalled_until",
-        "sweep_at",
-        "tasks",
-    )
-
-    def __init__(self, name: str, loop: SimLoop, interface: Interface, clock: HostClock) -> None:
+    def __init__(self, str name, loop, interface, HostClock clock):
         """Make a life named `name` that uses `interface` and tells time by `clock`."""
         self.name = name
         self.loop = loop
         self.interface = interface
         self.clock = clock
-        self.blocked = False
-        self.paused = False
-        self.dead = False
-        self.stalled_until = 0.0
-        self.parked: list[asyncio.Handle] = []
-        self.late_timers: list[asyncio.Handle] = []
-        self.tasks: list[asyncio.Task[Any]] = []
+        self.parked = []
+        self.late_timers = []
+        self.tasks = []
         self.sweep_at = FEWEST_TASKS_SWEPT
-        self.endpoints: dict[Endpoint, None] = {}
-        self.listeners: dict[Listener, None] = {}
-        self.readable: dict[Endpoint, None] = {}
-        self.read_bytes_per_second = 0.0
-        self.connections_opened = 0
-        self.exception_handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
-        self.signal_handlers: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
-        self.exit_handler: Callable[[BaseException | None], None] | None = None
+        self.endpoints = {}
+        self.listeners = {}
+        self.readable = {}
+        self.signal_handlers = {}
         self.context = Context()
         self.context.run(LIFE.set, self)
 
-    def keep_task(self, task: asyncio.Task[Any]) -> None:
+    def keep_task(self, task):
         """Hold a task until it is done (the collector must never decide when a coroutine ends)."""
         self.tasks.append(task)
         if self.dead:
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            task._log_destroy_pending = False
         if len(self.tasks) > self.sweep_at and not self.dead:
             self.tasks = [task for task in self.tasks if not task.done()]
             self.sweep_at = max(FEWEST_TASKS_SWEPT, 2 * len(self.tasks))
 
-    def pause(self) -> None:
+    def pause(self):
         """Freeze every callback; sockets stay open and fill."""
         if not self.dead:
             self.paused = self.blocked = True
 
-    def resume(self) -> None:
+    def resume(self):
         """Let everything happen that waited: arrived bytes first, timers last, as a selector loop does."""
         if self.paused:
             self.paused = False
             self._unblock(None)
 
-    def stall(self, seconds: float) -> None:
+    def stall(self, double seconds):
         """Spend `seconds` inside a blocking call of the code that runs now."""
-        now = max(self.loop.now, self.stalled_until)
+        cdef double now = max(<double>self.loop.now, self.stalled_until)
         self.stalled_until = now + seconds
         self.blocked = True
         self.loop.push(self.stalled_until, self._unblock, None)
 
-    def _unblock(self, _: None) -> None:
+    def _unblock(self, _):
         if self.dead or self.paused or self.stalled_until > self.loop.now:
             return
         self.blocked = False
@@ -133,7 +91,7 @@ class Life:
         self.parked.clear()
         self.late_timers.clear()
 
-    def die(self, *, silently: bool) -> None:
+    def die(self, *, bint silently):
         """End: drop all callbacks; the kernel closes the sockets, unless it died too (`silently`)."""
         if self.dead:
             return
@@ -142,7 +100,7 @@ class Life:
         self.late_timers.clear()
         self.readable.clear()
         for task in self.tasks:
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            task._log_destroy_pending = False
         for listener in list(self.listeners):
             listener.shut(silently=silently)
         for endpoint in list(self.endpoints):
@@ -154,4 +112,4 @@ class Life:
         self.listeners.clear()
 
 
-LIFE: ContextVar[Life] = ContextVar("holdfast_sim_life")
+LIFE = ContextVar("holdfast_sim_life")

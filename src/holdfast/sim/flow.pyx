@@ -17,14 +17,9 @@ read stays charged (`unacknowledged`). Left out: a sender gives up after
 congestion windows; keep-alive probes.
 """
 
-from __future__ import annotations
-
 import errno
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from holdfast.sim.endpoint import Endpoint
-    from holdfast.sim.network import Link, Network
+from holdfast.sim.course cimport Happening
 
 OPEN = "open"
 FIN = "fin"
@@ -36,209 +31,215 @@ GIVE_UP_SECONDS = 924.6
 """tcp_retries2 = 15: how long a sender tries before the connection is lost with ETIMEDOUT."""
 
 
-def next_retransmission(first_lost: float, now: float) -> float:
+def next_retransmission(double first_lost, double now):
     """Return when a sender whose first packet was lost at `first_lost` tries next, at or after `now`."""
-    interval = FIRST_RETRANSMISSION_SECONDS
-    moment = first_lost + interval
+    cdef double interval = FIRST_RETRANSMISSION_SECONDS
+    cdef double moment = first_lost + interval
     while moment < now:
         interval = min(interval * 2, LONGEST_RETRANSMISSION_SECONDS)
         moment += interval
     return moment
 
 
-class Flow:
+cdef class Link:
+
+    def __init__(self, double latency, double jitter):
+        """Make an open link with `latency` and up to `jitter` more, in seconds."""
+        self.latency = latency
+        self.jitter = jitter
+        self.flows = {}
+
+
+cdef class Socket:
+
+    cpdef read(self, _):
+        """Hand unread bytes to the program, as far as it wants them."""
+        raise NotImplementedError
+
+    cpdef flush(self, _):
+        """Send held bytes as far as the window has room."""
+        raise NotImplementedError
+
+
+cdef class Flow(Happening):
     """One direction of a connection."""
 
-    __slots__ = (
-        "last_arrival",
-        "link",
-        "lost_since",
-        "network",
-        "outstanding",
-        "queue",
-        "release_due",
-        "sent_at",
-        "sink",
-        "source",
-        "tail",
-        "unacknowledged",
-        "window_bytes",
-    )
-
-    def __init__(self, network: Network, link: Link, source: Endpoint, sink: Endpoint) -> None:
+    def __init__(self, network, Link link, Socket source, Socket sink):
         """Open a direction over `link`."""
-        self.network = network
+        self.loop = network.loop
+        self.luck = network.luck
         self.link = link
         self.source = source
         self.sink = sink
-        self.queue: list[tuple[float, list[bytes] | str]] = []
-        self.tail: list[bytes] | None = None
+        self.queue = []
         self.sent_at = -1.0
-        self.last_arrival = 0.0
-        self.lost_since: float | None = None
-        self.outstanding = 0
-        self.unacknowledged = 0
         self.window_bytes = network.window_bytes
-        self.release_due = False
         link.flows[self] = None
 
-    def send(self, chunk: bytes) -> None:
+    cdef int send(self, bytes chunk) except -1:
         """Send bytes that the window has room for."""
-        now = self.network.loop.now
-        self.outstanding += len(chunk)
+        cdef double now = self.loop.now
+        cdef Py_ssize_t size = len(chunk)
+        self.outstanding += size
         if self.sent_at == now and self.tail is not None:
             self.tail.append(chunk)
-            bandwidth = self.link.bytes_per_second
-            if bandwidth:
-                self.link.free_at += len(chunk) / bandwidth
-            return
+            if self.link.bytes_per_second:
+                self.link.free_at += size / self.link.bytes_per_second
+            return 0
         self.sent_at = now
         self.tail = [chunk]
-        self._enqueue(self.tail, len(chunk))
+        return self.enqueue(self.tail, size)
 
-    def send_mark(self, mark: str) -> None:
+    cpdef send_mark(self, mark):
         """Send OPEN or FIN."""
         self.tail = None
-        self._enqueue(mark, 0)
+        self.enqueue(mark, 0)
 
-    def _enqueue(self, item: list[bytes] | str, size: int) -> None:
-        network, link = self.network, self.link
-        loop = network.loop
-        arrival = loop.now + link.latency
+    cdef int enqueue(self, item, Py_ssize_t size) except -1:
+        cdef Link link = self.link
+        cdef double now = self.loop.now, arrival = now + link.latency
         if link.jitter:
-            arrival += link.jitter * network.luck()
-        if link.loss and network.luck() < link.loss:
+            arrival += link.jitter * <double>self.luck()
+        if link.loss and <double>self.luck() < link.loss:
             arrival += FIRST_RETRANSMISSION_SECONDS
         if link.bytes_per_second:
-            link.free_at = max(loop.now, link.free_at) + size / link.bytes_per_second
-            arrival += link.free_at - loop.now
+            link.free_at = max(now, link.free_at) + size / link.bytes_per_second
+            arrival += link.free_at - now
         if arrival < self.last_arrival:
             arrival = self.last_arrival
         self.last_arrival = arrival
         self.queue.append((arrival, item))
         if link.cut:
-            self._lose()
+            self.lose()
         else:
-            loop.push(arrival, self.deliver, None)
+            self.loop.let(arrival, self)
+        return 0
 
-    def deliver(self, _: None) -> None:
+    cdef int happen(self) except -1:
         """Hand what has arrived to the receiving kernel."""
-        if self.link.cut or self.sink.interface.down:
-            if self.queue:
-                self._lose()
-            return
+        cdef Link link = self.link
+        cdef list queue = self.queue
+        cdef Socket sink = self.sink
+        cdef double now = self.loop.now
+        cdef bint arrived = False, breaks = False
+        cdef tuple first
+        if link.cut or sink.interface.down:
+            if queue:
+                self.lose()
+            return 0
         if self.lost_since is not None:
-            return
-        now = self.network.loop.now
-        queue, sink = self.queue, self.sink
-        arrived = breaks = False
-        while queue and queue[0][0] <= now:
-            item = queue.pop(0)[1]
+            return 0
+        while queue:
+            first = <tuple>queue[0]
+            if <double>first[0] > now:
+                break
+            del queue[0]
+            item = first[1]
             if item is self.tail:
                 self.tail = None
             if sink.closed:
-                if item == FIN:
-                    self.retire()
-                else:
+                if item is not FIN:
                     sink.send_reset()
-                    self.retire()
-                return
-            if self.link.breaks_in_bytes is not None and isinstance(item, list):
-                item, breaks = self._up_to_break(item, self.link.breaks_in_bytes)
+                self.retire()
+                return 0
+            if link.breaks_in_bytes is not None and type(item) is list:
+                item, breaks = self.up_to_break(item, link.breaks_in_bytes)
             sink.unread.append(item)
-            if item == FIN:
-                self.link.flows.pop(self, None)
+            if item is FIN:
+                link.flows.pop(self, None)
             arrived = True
             if breaks:
                 break
         if arrived:
             sink.read(None)
         if breaks:
-            self._break()
+            self.break_here()
+        return 0
 
-    def _up_to_break(self, item: list[bytes], room: int) -> tuple[list[bytes], bool]:
+    cdef tuple up_to_break(self, list item, Py_ssize_t room):
         """Return what arrives of a piece, and whether the connection breaks behind it."""
-        chunk = b"".join(item)
+        cdef bytes chunk = b"".join(item)
         if len(chunk) < room:
             self.link.breaks_in_bytes = room - len(chunk)
             return item, False
         self.link.breaks_in_bytes = None
         return [chunk[:room]], True
 
-    def _break(self) -> None:
+    cdef int break_here(self) except -1:
         """Reset both ends, each as it hears of it; what was under way is gone."""
-        loop, source = self.network.loop, self.source
         self.retire()
         self.sink.reset()
-        loop.push(loop.now + self.link.reverse.latency, lambda _: source.reset(), None)
+        self.loop.push(self.loop.now + self.link.reverse.latency, self._source_hears, None)
+        return 0
 
-    def consumed(self, size: int) -> None:
+    def _source_hears(self, _):
+        self.source.reset()
+
+    cdef int consumed(self, Py_ssize_t size) except -1:
         """Give `size` bytes of window back: the program has read them."""
         if self.link.reverse.cut:
             self.unacknowledged += size
-            return
+            return 0
         self.outstanding -= size
         if self.source.held and not self.release_due:
             self.release_due = True
-            loop = self.network.loop
-            loop.push(loop.now + self.link.reverse.latency, self._release, None)
+            self.loop.push(self.loop.now + self.link.reverse.latency, self._release, None)
+        return 0
 
-    def acknowledge(self) -> None:
+    def acknowledge(self):
         """Let acknowledgements through that were lost so far."""
-        size, self.unacknowledged = self.unacknowledged, 0
+        cdef Py_ssize_t size = self.unacknowledged
+        self.unacknowledged = 0
         if size:
             self.consumed(size)
 
-    def _release(self, _: None) -> None:
+    def _release(self, _):
         self.release_due = False
         self.source.flush(None)
 
-    def _lose(self) -> None:
+    cdef int lose(self) except -1:
         if self.lost_since is None:
-            loop = self.network.loop
-            self.lost_since = loop.now
+            self.lost_since = self.loop.now
             self.link.flows[self] = None
             if not self.source.gone:
-                loop.push(loop.now + GIVE_UP_SECONDS, self._give_up, self.lost_since)
+                self.loop.push(self.loop.now + GIVE_UP_SECONDS, self._give_up, self.lost_since)
+        return 0
 
-    def _give_up(self, lost_since: float) -> None:
+    def _give_up(self, lost_since):
         if self.lost_since == lost_since:
             self.retire()
             self.source.fail(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
 
-    def path_opened(self) -> None:
+    def path_opened(self):
         """Repeat what was lost, at the moment at which the sender's kernel tries again."""
+        cdef double arrival
         if self.lost_since is None:
             return
         if self.source.gone:
             self.retire()
             return
-        loop = self.network.loop
-        arrival = next_retransmission(self.lost_since, loop.now) + self.link.latency
+        arrival = next_retransmission(self.lost_since, self.loop.now) + self.link.latency
         self.lost_since = None
         self.last_arrival = max(self.last_arrival, arrival)
         self.queue = [(arrival, item) for _, item in self.queue]
         self.tail = None
-        loop.push(arrival, self.deliver, None)
+        self.loop.let(arrival, self)
 
-    def reset_sink(self) -> None:
+    cpdef reset_sink(self):
         """Send a reset: nothing of it is repeated if it is lost."""
-        loop = self.network.loop
-        if not self.link.cut:
-            loop.push(loop.now + self.link.latency, self._reset_arrives, None)
+        self.inject_reset()
         self.retire()
 
-    def inject_reset(self) -> None:
+    def inject_reset(self):
         """Let a reset come from the middle of the way; if a cut loses it, the connection lives on whole."""
-        loop = self.network.loop
         if not self.link.cut:
-            loop.push(loop.now + self.link.latency, self._reset_arrives, None)
+            self.loop.push(self.loop.now + self.link.latency, self._reset_arrives, None)
 
-    def _reset_arrives(self, _: None) -> None:
+    def _reset_arrives(self, _):
         if not self.link.cut and not self.sink.interface.down:
             self.sink.reset()
 
-    def retire(self) -> None:
+    cpdef retire(self):
         """Forget the direction: nothing will come through it any more."""
         self.queue.clear()
         self.tail = None

@@ -10,68 +10,63 @@ offset that may jump. Timers of a process follow its boot clock; those already s
 keep the moment computed with the rate of then.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from holdfast.sim.loop import SimLoop
+from libc.math cimport rint
 
 WALL_AT_START_US = 1_750_000_000_000_000
 """Where the wall clocks stand when a world begins (a morning in June 2025)."""
 
 
-class HostClock:
+cdef class Running:
+    """Whose code runs: until when it is inside a blocking call."""
+
+
+cdef class Moment:
+    """Where virtual time stands, and for whom."""
+
+    cdef double local(self) noexcept:
+        """Return virtual time as the running code sees it: later than `now` inside a blocking call."""
+        return self.life.stalled_until if self.life.stalled_until > self.now else self.now
+
+
+cdef class HostClock:
     """Clock of one host; see `holdfast.server.host.Clock`."""
 
-    __slots__ = ("_base", "_base_boot", "_loop", "_wall_offset_us", "rate")
-
-    def __init__(self, loop: SimLoop, boot_seconds: float = 0.0) -> None:
+    def __init__(self, Moment loop, double boot_seconds=0.0):
         """Make a clock that runs true and booted `boot_seconds` ago."""
         self._loop = loop
         self._base = loop.now
         self._base_boot = boot_seconds
-        self._wall_offset_us = WALL_AT_START_US - round((boot_seconds - loop.now) * 1e6)
+        self._wall_offset_us = WALL_AT_START_US - <long long>rint((boot_seconds - loop.now) * 1e6)
         self.rate = 1.0
-        """Seconds of this clock in one virtual second."""
 
-    def boot_seconds(self, now: float) -> float:
+    cpdef double boot_seconds(self, double now):
         """Return what the boot clock shows at virtual time `now`, in seconds."""
         return self._base_boot + (now - self._base) * self.rate
 
-    def boot_us(self) -> int:
+    cpdef long long boot_us(self):
         """Return microseconds of the boot clock, as the code that runs now sees it."""
-        loop = self._loop  # `loop.local_now` and `boot_seconds`, unfolded: nothing is called more often
-        now, stalled_until = loop.now, loop.life.stalled_until
-        if stalled_until > now:
-            now = stalled_until
-        return round((self._base_boot + (now - self._base) * self.rate) * 1e6)
+        return <long long>rint((self._base_boot + (self._loop.local() - self._base) * self.rate) * 1e6)
 
-    def wall_us(self) -> int:
+    cpdef long long wall_us(self):
         """Return microseconds since 1970, as the code that runs now sees it."""
-        loop = self._loop
-        now, stalled_until = loop.now, loop.life.stalled_until
-        if stalled_until > now:
-            now = stalled_until
-        return round((self._base_boot + (now - self._base) * self.rate) * 1e6) + self._wall_offset_us
+        return self.boot_us() + self._wall_offset_us
 
-    def drift(self, rate: float) -> None:
+    def drift(self, double rate):
         """Run from now on at `rate` (1.0 is true, 1.1 a tenth too fast)."""
         if rate <= 0:
             raise ValueError("a clock's rate is above zero")
-        now = self._loop.now
+        cdef double now = self._loop.now
         self._base_boot = self.boot_seconds(now)
         self._base = now
         self.rate = rate
 
-    def jump(self, seconds: float) -> None:
+    def jump(self, double seconds):
         """Move the wall clock by `seconds`, either way; the boot clock never jumps."""
-        self._wall_offset_us += round(seconds * 1e6)
+        self._wall_offset_us += <long long>rint(seconds * 1e6)
 
-    def reboot(self) -> None:
+    def reboot(self):
         """Begin the boot clock at zero again; the wall clock (battery backed) goes on."""
-        now = self._loop.now
-        boot = self.boot_seconds(now)
-        self._wall_offset_us += round(boot * 1e6)
+        cdef double now = self._loop.now
+        self._wall_offset_us += <long long>rint(self.boot_seconds(now) * 1e6)
         self._base_boot = 0.0
         self._base = now

@@ -13,6 +13,7 @@ from holdfast.cluster.nodes_file import NodesFileError
 from holdfast.cluster.settings import Settings
 from holdfast.cluster.store import NodesFileLocked, NodesStore
 from holdfast.server.machine import Machine
+from holdfast.sim import World
 from tests.cluster.processes import OURS, STOCK, Cluster, ClusterNode, until
 from tests.peers import require_peer
 
@@ -104,6 +105,52 @@ def test_a_line_that_was_torn_counts_for_nothing(cut: int) -> None:
     nodes_file.load(view, whole[:-cut] + "\0" * 7, 1000)
     assert view.migrating == {4: view.nodes[B]}
     assert view.owners[150] is view.nodes[B]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 9, 21, 27])
+def test_a_claim_behind_the_text_stands_as_a_whole_or_not_at_all(cut: int) -> None:
+    view, again = _view(), _view()
+    nodes_file.load(view, OF_REDIS_7_2, 1000)
+    view.receiving = claimed = slots.of_range(110, 120) | 1 << 199
+    text = nodes_file.text_of(view)
+    view.give_slots(claimed, view.me)
+    view.me.config_epoch = 12
+    whole = text + nodes_file.claim_line(view, claimed)
+    assert whole.endswith("vars claim:12 110-120,199-199\n")
+    nodes_file.load(again, whole[: len(whole) - cut], 1000)
+    is_there = cut == 0
+    assert again.me.config_epoch == (12 if is_there else 5)
+    assert again.epoch == (12 if is_there else 9)
+    assert again.receiving == (0 if is_there else claimed)
+    assert bool(again.me.slots & claimed) == is_there
+
+
+def test_a_power_loss_leaves_one_whole_file_or_the_other() -> None:
+    seen = set()
+    for seed in range(60):
+        with World(seed) as world:
+            disk = world.host("a").disk
+            store = NodesStore(disk, "nodes.conf", 1)
+            store.open()
+            store.write("promised\n", synced=True)
+            store.write("promised, and more\n", synced=False)
+            world.power_loss("a")
+            seen.add(disk.open("nodes.conf", "rb").read())
+    assert seen == {b"promised\n", b"promised, and more\n"}
+
+
+def test_what_was_added_durably_survives_a_power_loss() -> None:
+    for seed in range(20):
+        with World(seed) as world:
+            disk = world.host("a").disk
+            store = NodesStore(disk, "nodes.conf", 1)
+            store.open()
+            assert not store.is_named
+            store.write("one\n", synced=True)
+            assert store.is_named
+            assert world.run(store.add_later("two\n"))
+            world.power_loss("a")
+            assert disk.open("nodes.conf", "rb").read() == b"one\ntwo\n"
 
 
 def test_a_file_that_was_replaced_has_no_lines_behind_it(tmp_path: Path) -> None:

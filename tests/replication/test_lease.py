@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from holdfast.replication.lease import GrantError, Lease, VoterList, parse_grant
 from holdfast.replication.replica_grants import Promise, ReplicaGrants
@@ -26,7 +28,7 @@ class Voters:
         words = [name, str(lease_ms), str(self.epoch), RUN, str(token_us), str(kept.epoch), str(kept.step)]
         words += ["VOTERS", *sorted(kept.ids)] if kept.ids else []
         words += ["WISH", *sorted(wish)] if wish != kept.ids else []
-        self.lease.take(parse_grant(words), self.epoch, True, now_us)
+        self.lease.hear(words, self.epoch, True, now_us)
         if keeps and self.lease.voters.number > kept.number:
             self.kept[name] = self.lease.voters
 
@@ -160,3 +162,40 @@ def test_a_replica_keeps_its_promise_a_tenth_longer_and_after_a_restart_as_long(
     promise.given(1000, 5 * S)
     assert promise.left_ms(1000, 5 * S) == 1100
     assert promise.left_ms(1000, 5 * S + 1_100_000) == 0
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from("abcd"),
+        st.sampled_from([0, 300, 1000]),
+        st.integers(1, 2),
+        st.sampled_from([RUN, "other"]),
+        st.integers(-2, 2),
+        st.sampled_from([frozenset("abc"), frozenset("abcd"), frozenset("abd")]),
+        st.integers(1, 6),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS, st.integers(1, 12))
+def test_a_grant_that_is_said_again_changes_what_it_would_if_it_were_read_anew(
+    steps: list[tuple[str, int, int, str, int, frozenset[str], int, bool]], lost: int
+) -> None:
+    quick, whole, now_us = Lease(RUN), Lease(RUN), 10
+    for number, (name, lease_ms, epoch, run, age_us, wish, times, knows) in enumerate(steps):
+        if number == lost:
+            quick.drop()
+            whole.drop()
+        kept = whole.voters if knows else VoterList()
+        for _ in range(times):
+            now_us += 100_000
+            words = [name, str(lease_ms), str(epoch), run, str(max(now_us + age_us, 0)), str(kept.epoch)]
+            words += [str(kept.step), *(["VOTERS", *sorted(kept.ids)] if kept.ids else [])]
+            words += ["WISH", *sorted(wish), "NODES", "n"]
+            quick.hear(words, 1, True, now_us)
+            whole.take(parse_grant(words), 1, True, now_us)
+            assert (quick.voters, quick.before, quick.ends_us) == (whole.voters, whole.before, whole.ends_us)
+            assert (quick.is_on, quick.lease_ms, quick.nodes) == (whole.is_on, whole.lease_ms, whole.nodes)

@@ -148,7 +148,19 @@ def test_replies_may_come_in_any_pieces(cuts):
     assert isinstance(replies[1], ReplyError)
 
 
-@pytest.mark.parametrize("wire", [b"?\r\n", b":x\r\n", b"*99999999\r\n", b"$99999999999\r\n"])
+def test_the_largest_numbers_are_read_whole():
+    wire = b":9223372036854775807\r\n:-9223372036854775808\r\n:-1\r\n$-1\r\n*0\r\n"
+    assert ReplyReader().feed(wire) == [2**63 - 1, -(2**63), -1, None, []]
+
+
+def test_bytes_that_are_no_text_survive():
+    words = ("SET", b"\xff\x00".decode("utf-8", "surrogateescape"))
+    wire = encode_command(words)
+    assert wire == b"*2\r\n$3\r\nSET\r\n$2\r\n\xff\x00\r\n"
+    assert ReplyReader().feed(wire) == [list(words)]
+
+
+@pytest.mark.parametrize("wire", [b"?\r\n", b":x\r\n", b":\r\n", b"*99999999\r\n", b"$99999999999\r\n"])
 def test_what_is_no_reply_is_one_error(wire):
     with pytest.raises(BrokenReply):
         ReplyReader().feed(wire)

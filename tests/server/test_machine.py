@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from holdfast.server.host import Disk, Host
-from holdfast.server.machine import Machine
+from holdfast.server.machine import LARGE_BYTES, Machine
 from holdfast.sim import World
 
 
@@ -52,6 +53,30 @@ def test_what_is_written_is_read(disk: Disk) -> None:
     assert disk.open("x/g", "rb").read() == b"0123xx67end"
     disk.remove("x/g")
     assert disk.listdir("x") == ["y"]
+
+
+async def test_a_large_file_that_goes_is_given_back_by_a_thread(tmp_path: Path) -> None:
+    disk = Machine(str(tmp_path)).disk
+    open_before = len(os.listdir("/dev/fd"))
+    for name in ("old", "new"):
+        file = disk.open(name, "wb")
+        file.write(bytes(2 * LARGE_BYTES))
+        file.close()
+    disk.rename("new", "old")
+    disk.remove("old")
+    assert disk.listdir("") == []
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert len(os.listdir("/dev/fd")) == open_before
+
+
+def test_a_large_file_goes_without_a_loop_too(tmp_path: Path) -> None:
+    disk = Machine(str(tmp_path)).disk
+    open_before = len(os.listdir("/dev/fd"))
+    file = disk.open("f", "wb")
+    file.write(bytes(2 * LARGE_BYTES))
+    file.close()
+    disk.remove("f")
+    assert len(os.listdir("/dev/fd")) == open_before
 
 
 def test_errors_are_those_of_the_operating_system(disk: Disk) -> None:

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Write nodes.conf. `synced`: and fsync it, as something is promised on it."""
+    """Write nodes.conf. `synced`: and fsync it, as something is promised on it.
+
+    `claimed`: that is our epoch and that these slots are ours (a bit a slot), and nothing else.
+    """
 
     synced: bool = True
+    claimed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,6 +264,8 @@ class View:
         """nodes.conf is to be written, before anything that is sent."""
         self.must_sync = False
         """And fsynced."""
+        self.claimed = 0
+        """Slots claimed in this event, if that is all that is to be fsynced."""
         self.lost = 0
         """Slots that were ours until now: they are served no more and their keys are deleted, at once. (If it
         waited for the disk, keys that come to such a slot next would be deleted.)"""
@@ -381,15 +383,22 @@ class View:
 
     def save(self, synced: bool = False) -> None:
         """Have nodes.conf written before anything of this event is sent."""
+        self.claimed = 0 if synced else self.claimed
         self.must_save = True
         self.must_sync = self.must_sync or synced
+
+    def save_claim(self, slots: int, is_all: bool) -> None:
+        """Have a claim written and fsynced; `is_all`: nothing else of this event has to be."""
+        self.save(synced=True)
+        self.claimed = slots if is_all else 0
 
     def take_effects(self) -> list[Effect]:
         """Return what waits to be run, and forget it; `Persist` stands first."""
         effects, self.effects = self.effects, []
         if self.must_save:
-            effects.insert(0, Persist(self.must_sync))
+            effects.insert(0, Persist(self.must_sync, self.claimed))
             self.must_save = self.must_sync = False
+            self.claimed = 0
         return effects
 
     def log(self, text: str, level: str = "notice") -> None:

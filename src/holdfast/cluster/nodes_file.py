@@ -7,10 +7,11 @@ keeps shard ids and node names in such a line, behind the host name, where 7.0 w
 them for a part of it; here they stand as variables in a line of their own, which both skip,
 and are read in either place.
 
-The text ends with the epochs. Behind them a change of one slot may have been added as a line of its
-own (`slot_line`), which is cheaper than a new file. Such a line may be torn: reading ends there.
+The text ends with the epochs. Behind them a change of one slot, or a claim of several, may have been
+added as a line of its own (`slot_line`, `claim_line`), which is cheaper than a new file. Such a line may be
+torn: reading ends there.
 
-How to read it: `node_line`, `text_of` and `slot_line` write, `load` reads.
+How to read it: `node_line`, `text_of`, `slot_line` and `claim_line` write, `load` reads.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from holdfast.server.config.words import quoted, split_words
 BUS_PORT_OFFSET = 10_000
 _HEX = frozenset("0123456789abcdef")
 _SLOT_LINE = "vars slot:"
+_CLAIM_LINE = "vars claim:"
 
 
 class NodesFileError(ValueError):
@@ -75,6 +77,12 @@ def slot_line(view: View, slot: int) -> str:
     return f"vars slot:{slot} {'/'.join(ids)}\n"
 
 
+def claim_line(view: View, slots: int) -> str:
+    """Return the line that says that we have claimed slots, in the epoch that we have."""
+    claimed = ",".join(f"{first}-{last}" for first, last in ranges(slots))
+    return f"{_CLAIM_LINE}{view.me.config_epoch} {claimed}\n"
+
+
 def _extra(nodes: Iterable[Node]) -> Iterable[str]:
     for each in nodes:
         if each.group.shard_id:
@@ -92,7 +100,7 @@ def load(view: View, text: str, now_ms: int) -> None:
     extra: dict[str, str] = {}
     del view.nodes[view.me.id]
     *lines, last = text.rstrip("\0").split("\n")  # behind a torn line there may be room never written to
-    if not last.startswith(_SLOT_LINE) and not _SLOT_LINE.startswith(last):
+    if not any(last.startswith(each) or each.startswith(last) for each in (_SLOT_LINE, _CLAIM_LINE)):
         lines.append(last)
     for line in lines:
         if not line.strip():
@@ -103,6 +111,8 @@ def load(view: View, text: str, now_ms: int) -> None:
         try:
             if line.startswith(_SLOT_LINE):
                 _read_slot(view, words[1], words[2], now_ms)
+            elif line.startswith(_CLAIM_LINE):
+                _read_claim(view, me[0], words[1], words[2])
             elif words[0].lower() == "vars":
                 _read_variables(view, words[1:], extra)
             else:
@@ -131,9 +141,7 @@ def _read_variables(view: View, words: list[str], extra: dict[str, str]) -> None
             case "lastvoteepoch":
                 view.voted_epoch = int(value)
             case "receiving":
-                for each in value.split(","):
-                    first, _, last = each.partition("-")
-                    view.receiving |= of_range(int(first), int(last))
+                view.receiving |= _read_ranges(value)
             case _:
                 extra[name] = value
 
@@ -203,6 +211,21 @@ def _read_slot(view: View, name: str, value: str, now_ms: int) -> None:
     view.give_slot(slot, owner)
     view.open_slot(view.migrating, slot, target)
     view.open_slot(view.importing, slot, source)
+
+
+def _read_claim(view: View, me: Node, name: str, value: str) -> None:
+    slots = _read_ranges(value)
+    view.give_slots(slots, me)
+    view.receiving &= ~slots
+    me.config_epoch = max(me.config_epoch, int(name.removeprefix("claim:")))
+
+
+def _read_ranges(text: str) -> int:
+    slots = 0
+    for each in text.split(","):
+        first, _, last = each.partition("-")
+        slots |= of_range(int(first), int(last))
+    return slots
 
 
 def _read_open_slot(view: View, word: str, now_ms: int) -> None:

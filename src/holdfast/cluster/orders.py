@@ -242,12 +242,13 @@ def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
     if me.is_replica or slots & ~source.slots:
         raise CommandError("ERR These slots are not the source's, or this node is no primary")
     _check_epoch_may_rise(view)
+    is_all = not view.must_sync
     table.bump_epoch(view, always=not view.claiming & slots)
     view.claiming &= ~slots
     view.give_slots(slots, me)
     view.receiving &= ~slots
     view.must_judge = True
-    view.save(synced=True)
+    view.save_claim(slots, is_all)
     outgoing.pong_all(view, now_ms)
 
 

@@ -1,6 +1,7 @@
 """nodes.conf on disk: one writer, replaced in one step, durable when `synced`; or a line is added.
 
 What it is: the file behind `nodes_file`'s text. What it is not: when it is written.
+No file takes the name before it is on stable storage as a whole.
 
 The lock is that of Redis: flock on the file for as long as the process lives. As the file
 is replaced, each new one is locked before it takes the name. Where a disk has no
@@ -31,6 +32,8 @@ class NodesStore:
         """Writes that have begun, so that one that was overtaken knows it."""
         self.added_bytes = 0
         """Behind the file as it was last replaced."""
+        self.is_named = False
+        """Whether a power loss leaves the file as it was last replaced: what is added may be fsynced."""
 
     def open(self) -> str:
         """Lock the file, and return its text, "" where there is none. Raises `OSError`."""
@@ -48,25 +51,43 @@ class NodesStore:
         After an error the file may end in half a line: the next thing to do is a `write`.
         """
         self._writes += 1
+        self._append(line)
+
+    async def add_later(self, line: str) -> bool:
+        """Write a line behind the file as it is, durably, without blocking the loop; `is_named` must be so.
+
+        Return false where a `write` came in between: what it wrote is newer. Raises `OSError` as `add` does.
+        """
+        self._writes += 1
+        mine = self._writes
+        await self._append(line).sync_later()
+        return mine == self._writes
+
+    def _append(self, line: str) -> DiskFile:
         if self._held is None:
             raise OSError(9, "the file is not open")
         self._held.write(line.encode("utf-8", "surrogateescape"))
         self.added_bytes += len(line)
+        return self._held
 
     def write(self, text: str, synced: bool) -> None:
-        """Replace the file; a `write_later` under way is void. Raises `OSError`; then the old one stands."""
+        """Replace the file; a `write_later` under way is void. Raises `OSError`; then the old one stands.
+
+        Not `synced`: a power loss may bring the old one back, whole. (A new one that is not on disk yet would
+        take with it what the old one had promised.)
+        """
         self._writes += 1
         file = self._disk.open(self._temporary, "wb")
         try:
             file.write(text.encode("utf-8", "surrogateescape"))
-            if synced:
-                file.sync()
+            file.sync()
             self._take_name(file, self._temporary)
         except OSError:
             file.close()
             raise
         if synced:
             self._disk.sync_dir(posixpath.dirname(self.path))
+            self.is_named = True
 
     async def write_later(self, text: str) -> bool:
         """Replace the file durably without blocking the loop; one at a time.
@@ -87,14 +108,16 @@ class NodesStore:
             file.close()
             raise
         await self._disk.sync_dir_later(posixpath.dirname(self.path))
-        return mine == self._writes
+        is_newest = mine == self._writes
+        self.is_named = self.is_named or is_newest
+        return is_newest
 
     def _take_name(self, file: DiskFile, temporary: str) -> None:
         self._lock(file)
         self._disk.rename(temporary, self.path)
         if self._held is not None:
             self._held.close_soon()
-        self._held, self.added_bytes = file, 0
+        self._held, self.added_bytes, self.is_named = file, 0, False
 
     def close(self) -> None:
         """Let the file go; a `write_later` under way is void."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.cluster import effects as todo
 from holdfast.cluster.model import View
-from holdfast.cluster.nodes_file import slot_line, text_of
+from holdfast.cluster.nodes_file import claim_line, slot_line, text_of
 from holdfast.cluster.store import NodesStore
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ class EffectQueue:
         may_send = True
         if isinstance(batch[0], todo.Persist):
             self.is_stale = True
+            if batch[0].claimed and not at_once and self._may_add():
+                self._begin_adding(batch, batch[0].claimed)
+                return True
             if batch[0].synced and not at_once:
                 self._begin_writing([batch])
                 return True
@@ -114,6 +117,32 @@ class EffectQueue:
             self._writing.cancel()
         self._waiting, self._covered = batches, len(batches)
         self._writing = self._node.loop.create_task(self._write(text_of(self._view)))
+
+    def _begin_adding(self, batch: Batch, claimed: int) -> None:
+        """Write a line about a claim behind the file, and fsync it; these effects wait for it.
+
+        Clients wait for this one: a new file costs twice as much, with the fsync of its directory.
+        """
+        self._waiting, self._covered = [batch], 1
+        if self._writing is not None:
+            self._writing.cancel()
+        self._writing = self._node.loop.create_task(self._add(claim_line(self._view, claimed)))
+        self.save_soon()
+
+    async def _add(self, line: str) -> None:
+        try:
+            is_newest = await self.store.add_later(line)
+        except OSError:
+            self._writing = None
+            if self.is_open:
+                self._begin_writing(self._waiting)  # half a line may stand there
+            return
+        self._writing = None
+        if is_newest and self.is_open:
+            self._release(True)
+
+    def _may_add(self) -> bool:
+        return self.store.is_named and self.store.added_bytes <= ADDED_MOST
 
     async def _write(self, text: str) -> None:
         is_newest = is_written = True

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from holdfast.cluster import orders
@@ -76,10 +77,13 @@ class SlotClaim:
         """The epoch of ours that they are told of."""
         self._is_written = False
         self._timer: asyncio.TimerHandle | None = None
+        self._moments_s: list[float] = []
+        """When it began, the slots were taken, it was on disk."""
 
     def begin(self, loop: asyncio.AbstractEventLoop, patience_s: float) -> None:
         """Tell the replicas, or claim at once; park the session. Raises CommandError: it may not claim."""
         side = self._side
+        self._note_moment()
         if self._needed:
             self._shard = orders.begin_claim(side.view, self.slots, side.now_ms())
             self._timer = loop.call_later(patience_s, self._give_up)
@@ -138,11 +142,13 @@ class SlotClaim:
                 raise
             # Only the file cannot be written yet: until it is, nobody hears of the claim.
         self._voters = Told()
+        self._note_moment()
         self._side.view.do(Then(self._note_written))
 
     def _note_written(self, is_written: bool) -> None:
         self._is_written = is_written
         if is_written:
+            self._note_moment()
             self._side.look_later()
         else:
             self._side.view.do(Then(self._note_written))  # the file is tried again
@@ -175,9 +181,22 @@ class SlotClaim:
         self._over()
         if self.is_made:
             release_slots(side.engine, list(members(self.slots)), True)
+            self._tell_waits()
         if waits_for(self._session, self):
             answer(self._session, reply)
             unpark_session(self._session)
+
+    def _note_moment(self) -> None:
+        self._moments_s.append(asyncio.get_running_loop().time())
+
+    def _tell_waits(self) -> None:
+        """Write to the log how long the steps of the claim took."""
+        self._note_moment()
+        spans = [(later - earlier) * 1000 for earlier, later in pairwise(self._moments_s)]
+        steps = zip(("shard", "disk", "majority"), spans, strict=False)
+        told = ", ".join(f"{step} {ms:.1f}" for step, ms in steps)
+        self._side.view.log(f"Claim of {self.slots.bit_count()} slots, ms: {told}", "verbose")
+        self._side.run_later()
 
     def _over(self) -> None:
         self._side.claims.discard(self)

@@ -26,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from holdfast.cluster import orders, table
@@ -120,6 +121,8 @@ class Gift:
         self._token = f"{side.view.luck.getrandbits(64):016x}"
         self._sent: dict[bytes, Copy] = {}
         self._is_held = self._is_closed = False
+        self._moments_s: list[float] = []
+        """When writes began to wait, what changed was sent, it was stored, the claim was answered."""
 
     def begin(self) -> None:
         """Park the client and start. Raises CommandError: it would be too much to send at once."""
@@ -148,10 +151,25 @@ class Gift:
         self._side.open_tick()
         if self._is_held:
             release_slots(self._side.engine, self._list, self._is_closed)
+        if self._is_held:
+            self._tell_waits()
         self._side.gift_ended(self)
         if waits_for(self._session, self):
             answer(self._session, reply)
             unpark_session(self._session)
+
+    def _note_moment(self) -> None:
+        self._moments_s.append(asyncio.get_running_loop().time())
+
+    def _tell_waits(self) -> None:
+        """Write to the log for how long clients waited, and for what."""
+        self._note_moment()
+        spans = [(later - earlier) * 1000 for earlier, later in pairwise(self._moments_s)]
+        steps = zip(("changes", "stored", "claimed", "deleted"), spans, strict=False)
+        told = ", ".join(f"{step} {ms:.1f}" for step, ms in steps)
+        what = f"{len(self._list)} slots with {len(self._sent)} keys"
+        self._side.view.log(f"Clients of {what} waited {sum(spans):.1f} ms: {told}", "verbose")
+        self._side.run_later()
 
     async def _give(self) -> int:
         side, view = self._side, self._side.view
@@ -162,10 +180,13 @@ class Gift:
             self._check()
             self._is_held = True
             hold_slots(side.engine, self._list)
+            self._note_moment()
             await self._send_changes(peer)
+            self._note_moment()
             replicas = int(await peer.ask("CLUSTER", "TAKE", "STORE", self._token, within_s=STORE_S))
             if replicas:
                 await peer.ask("WAIT", replicas, REPLICAS_MS)
+            self._note_moment()
             self._side.open_tick()
             self._check()
             self._check_nothing_went()
@@ -182,6 +203,7 @@ class Gift:
                 is_taken = await self._find_out(str(error) or type(error).__name__)
         finally:
             peer.close()  # what was not claimed is thrown away there
+        self._note_moment()
         if not is_taken:
             await self._go_on()
             raise GiftError("the target did not take the slots")

@@ -38,6 +38,7 @@ from typing import NamedTuple
 VOTERS_MIN = 3
 VOTERS_MAX = 99
 LEASE_MAX_MS = 60_000
+TOKEN_PLACE = 4
 VOTERS, WISH, NODES = "VOTERS", "WISH", "NODES"
 Number = tuple[int, int]
 
@@ -114,6 +115,16 @@ def _sections(words: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], f
     return frozenset(named[VOTERS]), frozenset(named[WISH]), frozenset(named[NODES])
 
 
+class _Repeated(NamedTuple):
+    """What a Sentinel said, around its token, and when saying it again changes nothing but the end."""
+
+    before: list[str]
+    after: list[str]
+    grant: Grant
+    terms: tuple[int, int, bool]
+    """The version of the lease, the node's epoch, and whether it leads."""
+
+
 class Lease:
     """The lease of one process, and the list of its voters."""
 
@@ -133,6 +144,10 @@ class Lease:
         self._told: dict[str, Number] = {}
         self._wishes: dict[str, frozenset[str]] = {}
         self._declining: set[str] = set()
+        self._version = 0
+        """Changes with everything that a grant can change, but for the ends."""
+        self._repeated: dict[str, _Repeated] = {}
+        """By Sentinel, what changed nothing when it was said last."""
 
     @property
     def is_on(self) -> bool:
@@ -147,6 +162,42 @@ class Lease:
         """Tell whether writes may run, by the Sentinels' grants."""
         return not self.is_on or now_us < self.ends_us
 
+    def hear(self, words: Sequence[str], epoch: int, leads: bool, now_us: int) -> frozenset[str] | None:
+        """Take the words after HOLDFAST LEASE; return the nodes they name, None: the same as the last time.
+
+        Raises GrantError. Nearly all grants differ from their Sentinel's last one by the token alone, and
+        where that one changed nothing but the end, so does this.
+        """
+        known = self._repeated.get(words[0]) if words else None
+        if known is not None and known.terms == (self._version, epoch, leads):
+            token = words[TOKEN_PLACE] if len(words) > TOKEN_PLACE else ""
+            is_number = token.isascii() and token.isdecimal() and len(token) < 19
+            if is_number and known.before == words[:TOKEN_PLACE] and known.after == words[TOKEN_PLACE + 1 :]:
+                self._extend(known.grant._replace(token_us=int(token)), epoch, now_us)
+                self._reckon()
+                return None
+        grant = parse_grant(words)
+        before = self._terms(grant.sentinel)
+        self.take(grant, epoch, leads, now_us)
+        self._repeated.pop(grant.sentinel, None)
+        if self._terms(grant.sentinel) != before:
+            self._version += 1
+        else:
+            terms = (self._version, epoch, leads)
+            self._repeated[grant.sentinel] = _Repeated(
+                list(words[:TOKEN_PLACE]), list(words[TOKEN_PLACE + 1 :]), grant, terms
+            )
+        return grant.nodes
+
+    def _terms(self, sentinel: str) -> tuple[object, ...]:
+        """Return what a grant of this Sentinel can change, but for the ends."""
+        return (
+            (self.voters, self.before, self.is_in_force, self.lease_ms, self.nodes),
+            self._told.get(sentinel),
+            self._wishes.get(sentinel),
+            sentinel in self._declining,
+        )
+
     def take(self, grant: Grant, epoch: int, leads: bool, now_us: int) -> None:
         """Take a grant, or what is no grant yet; `leads`: this node is the primary of `epoch`."""
         self._note(grant)
@@ -155,12 +206,15 @@ class Lease:
             self.voters, self.before, self.is_in_force = grant.voters, None, True
         if leads:
             self._write_list(epoch)
+        self._extend(grant, epoch, now_us)
+        self._settle()
+
+    def _extend(self, grant: Grant, epoch: int, now_us: int) -> None:
         fresh = 0 < grant.token_us <= now_us and grant.run_id == self._run_id
         if fresh and grant.epoch >= epoch and grant.lease_ms:
             until_us = grant.token_us + grant.lease_ms * 1000
             until_us = max(until_us, self._until.get(grant.sentinel, (0, (0, 0)))[0])
             self._until[grant.sentinel] = until_us, grant.voters.number
-        self._settle()
 
     def _note(self, grant: Grant) -> None:
         sentinel = grant.sentinel
@@ -214,6 +268,9 @@ class Lease:
         lists = [self.voters] if self.before is None else [self.voters, self.before]
         if self.voters.ids and all(self._has_told(each, number) for each in lists):
             self.before, self.is_in_force = None, True
+        self._reckon()
+
+    def _reckon(self) -> None:
         lists = [self.voters] if self.before is None else [self.voters, self.before]
         allowed = {each.number for each in lists}
         self.ends_us = min(self._end(each, allowed) for each in lists)
@@ -221,7 +278,7 @@ class Lease:
     def _end(self, voters: VoterList, allowed: Collection[Number]) -> int:
         """Return until when a majority of a list has granted under one of the lists that bind."""
         granted = [self._until[each] for each in voters.ids if each in self._until]
-        ends = sorted((until for until, number in granted if number in allowed), reverse=True)
+        ends = sorted([until for until, number in granted if number in allowed], reverse=True)
         return ends[voters.majority - 1] if len(ends) >= voters.majority else 0
 
     def drop(self) -> None:
@@ -230,3 +287,4 @@ class Lease:
         self._wishes.clear()
         self._told.clear()
         self.before, self.ends_us = None, 0
+        self._version += 1

@@ -21,7 +21,7 @@ from typing import Protocol
 from holdfast.engine import effects, held
 from holdfast.engine.values import CommandError
 from holdfast.replication.attachments import Stage
-from holdfast.replication.lease import GrantError, Lease, parse_grant
+from holdfast.replication.lease import GrantError, Lease
 from holdfast.replication.lease_watch import LeaseWatch
 from holdfast.replication.ports import Node, Session
 from holdfast.replication.remote_replica import RemoteReplica
@@ -225,14 +225,14 @@ class LeaseKeeper(LeaseWatch):
 
     def grant(self, session: Session, words: list[str]) -> object:
         """HOLDFAST LEASE: take a grant; answer with what the next one must carry, and the list."""
+        side, lease, now_us = self._side, self.lease, self._clock.boot_us()
         try:
-            grant = parse_grant(words)
+            nodes = lease.hear(words, side.epoch, side.leads, now_us)
         except GrantError as error:
             raise CommandError(str(error)) from None
+        if nodes is not None:
+            self._nodes_told[words[0]] = nodes
         self._managers.add(session)
-        side, lease, now_us = self._side, self.lease, self._clock.boot_us()
-        lease.take(grant, side.epoch, side.leads, now_us)
-        self._nodes_told[grant.sentinel] = grant.nodes
         self.refresh()
         voters, state = lease.voters, 2 if self.is_leaving else int(self.may_write)
         numbers = (side.epoch, state, voters.epoch, voters.step)
@@ -254,8 +254,9 @@ class LeaseKeeper(LeaseWatch):
     def acknowledged(self, replica: RemoteReplica) -> None:
         """Note what a replica has applied: a probe in it is a grant."""
         if self.is_watched and replica.stage is Stage.ONLINE:
-            self.grants.acknowledged(replica.attachment.node_id, replica.attachment.acknowledged_offset)
-            self._settle_replicas()
+            known = replica.attachment
+            if self.grants.acknowledged(known.node_id, known.acknowledged_offset):
+                self._settle_replicas()
 
     def every_beat(self) -> None:
         """Ask the replicas when the Sentinels have not renewed the lease for long."""

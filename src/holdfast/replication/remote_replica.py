@@ -61,6 +61,13 @@ class RemoteReplica(ReplicaFeed):
         self.attachment = self.attachment._replace(**fields)
         self.is_online = self.attachment.stage is Stage.ONLINE
 
+    def has_applied(self, offset: int, now_ms: int) -> None:
+        """Note an acknowledgement, as often as one comes; offsets never go back."""
+        name, stage, asked_at_ms, knows_eof, knows_psync2, node_id, known, _ = self.attachment
+        self.attachment = Attachment(
+            name, stage, asked_at_ms, knows_eof, knows_psync2, node_id, max(offset, known), now_ms
+        )
+
     @property
     def ip(self) -> str:
         """The address it announced, or that it comes from."""

@@ -38,11 +38,12 @@ class ReplicaGrants:
         """Note that a probe stands in the stream."""
         self._probes.append((end_offset, ends_us))
 
-    def acknowledged(self, node_id: str, offset: int) -> None:
-        """Note what a replica has applied."""
+    def acknowledged(self, node_id: str, offset: int) -> bool:
+        """Note what an attached replica has applied; return whether that calls for a new reckoning."""
         reached = [ends for end, ends in self._probes if end <= offset]
         if reached and node_id:
             self._until[node_id] = max(self._until.get(node_id, 0), reached[-1])
+        return bool(reached) or node_id not in self._ever
 
     def settle(self, could_lead: Collection[str] | None, attached: Collection[str]) -> None:
         """Reckon anew. `could_lead`: all whom the voters could promote, None where that is not known."""

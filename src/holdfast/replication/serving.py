@@ -137,8 +137,7 @@ class Serving:
             fsynced = int(words[3]) if len(words) >= 4 and words[2].lower() == b"fack" else 0
         except ValueError:
             return
-        known = replica.attachment.acknowledged_offset
-        replica.note(acknowledged_offset=max(offset, known), last_heard_ms=now_ms(self._node))
+        replica.has_applied(offset, now_ms(self._node))
         replica.fsynced_offset = max(replica.fsynced_offset, fsynced)
         if replica.awaits_first_word:
             self._line.go_online(replica)

@@ -47,7 +47,7 @@ CATCHES = {
     "halve-transactions": 0,
     "drop-set-record": 0,
     "rename-unsynced": 1,
-    "lift-fence": 56,
+    "lift-fence": 175,
     "reply-before-fsync": 73,
     "promote-hastily": 216,
     "expire-on-replica": 18,

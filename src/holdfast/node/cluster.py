@@ -252,7 +252,7 @@ class ClusterSide(ClusterOrders):
             # A copy that was lost does not know what bound it: others of the shard have to tell.
             needed, state = node.configuration["min-replicas-to-ack"], replication.standing.node.state
             has_lost = bool(needed) and not state.intact
-            view.is_bound = is_fenced or has_lost or replication.is_bound()
+            view.is_bound = is_fenced or has_lost or replication.standing.is_bound
             view.primary_is_empty = bool(upstream.refusal) and not upstream.is_up
             primary = view.me.primary
             follows_it = primary is not None and replication.followed == (primary.host, primary.port)

@@ -17,86 +17,55 @@ from holdfast.commands import declare_all
 from holdfast.engine import sessions
 from holdfast.engine.effects import EffectSink
 from holdfast.engine.registry import rename_command
-from holdfast.engine.state import Engine, Session
+from holdfast.engine.state import Session
 from holdfast.engine.values import OK, Status
 from holdfast.node.cluster import ClusterSide
+from holdfast.node.shell import Shell
 from holdfast.node.tick import Tick
 from holdfast.node.whole_copies import whole_copies
 from holdfast.persistence.keeper import Keeper
 from holdfast.replication.replicator import Replicator
 from holdfast.server import engine_settings, info_sections
 from holdfast.server.busy import BusyService
-from holdfast.server.clients import Clients
 from holdfast.server.commands import declare_server_commands
 from holdfast.server.config import Configuration
 from holdfast.server.connection import Connection
-from holdfast.server.cron import Cron
 from holdfast.server.host import Host
-from holdfast.server.info import InfoSections
 from holdfast.server.listeners import Listeners
 from holdfast.server.log import Log
 from holdfast.server.memory_report import allocated_bytes, resident_bytes
-from holdfast.server.node import Doors
-from holdfast.server.pauses import LEASE, Pauses
+from holdfast.server.pauses import LEASE
 from holdfast.server.poller import Poller
-from holdfast.server.shutdown import Manner, Shutdown
-from holdfast.server.slowlog import LatencyEvents, SlowCommands
-from holdfast.server.traffic import Traffic
+from holdfast.server.shutdown import Manner
 from holdfast.server.upkeep import Upkeep
 
 READ_BUFFER_BYTES = 128 * 1024
 
 
-class ServerNode:
+class ServerNode(Shell):
     """One data node. Several may live in one process; each has all its state in here."""
-
-    loop: asyncio.AbstractEventLoop
-    keeper: Keeper
 
     def __init__(self, configuration: Configuration, host: Host, log: Log, *, any_port: bool = False) -> None:
         """Build the node; nothing listens and nothing is loaded before `start`.
 
         `any_port`: port 0 means one that is free, where redis.conf means none.
         """
-        self.configuration = configuration
-        self.host = host
-        self.log = log
-        self.engine = Engine(
-            configuration["databases"],
-            host.random.getrandbits(63) | 1,
-            configuration["cluster-enabled"],
-        )
-        self.engine.node = self
-        self.engine.on_fault = self._tell_fault
-        self.engine.set_time(host.clock.wall_us() // 1000)
+        slots = configuration["cluster-enabled"]
+        super().__init__(configuration, host, log, databases=configuration["databases"], has_slots=slots)
         declare_all(self.engine)
         declare_server_commands(self.engine)
         for renaming in configuration.renamed_commands:
             if not rename_command(self.engine, renaming.old_name, renaming.new_name):
                 raise ValueError(f"No such command in rename-command: {renaming.line}")
-        self.run_id = f"{host.random.getrandbits(160):040x}"
-        self.started_us = host.clock.boot_us()
         self.startup_bytes = resident_bytes(self)
-        self.peak_bytes = 0
         self.sinks: list[Callable[[bytes], None] | EffectSink] = []
         """Take the effects of each tick, in this order."""
-        self.doors = Doors()
-        self.cron = Cron(self)
         self.keeper: Keeper = Keeper(self.engine, configuration, host, log)
         self.keeper.sinks = self.sinks
         self.keeper.deliver = self.deliver_effects
         self.cron.every(1, self.keeper.beat)
         self.upkeep = Upkeep(self)
-        self.clients = Clients(self)
         self.listeners = Listeners(self, self._accept, any_port)
-        self.client_pauses = Pauses(self)
-        self.slow_commands = SlowCommands(self)
-        self.latency_events = LatencyEvents(self)
-        self.traffic = Traffic()
-        self.info = InfoSections()
-        self.shutdown = Shutdown(self)
-        self.stopped: asyncio.Event | None = None
-        self.exit_status = 0
         self._read_buffer = bytearray(READ_BUFFER_BYTES)
         engine_settings.follow(self)
         info_sections.register(self)
@@ -107,7 +76,6 @@ class ServerNode:
         self._open_doors()
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
-        self.cron.every_second(self.clients.each_second)
         self._busy: BusyService | None = None
         self.poller: Poller | None = None
 
@@ -226,10 +194,6 @@ class ServerNode:
         self.log.warning(f"A fault in the work on one connection, which ends:\n{lines}")
         connection.abort()
 
-    def _tell_fault(self, fault: BaseException, command: bytes) -> None:
-        lines = "".join(traceback.format_exception(fault)).rstrip()
-        self.log.warning(f"A fault in '{command.decode()}', answered with an internal error:\n{lines}")
-
     # ---- a script that runs too long ----
 
     def pump(self) -> None:
@@ -269,4 +233,4 @@ class ServerNode:
 
     def fence_refusal(self, session: Any) -> bytes | None:
         """Why a write may not run on a fenced node; None: it may."""
-        return self.replication.fence_refusal()
+        return self.replication.guards.refusal()

@@ -1,10 +1,10 @@
-"""The server around a node that is no data node: what its own commands and INFO ask of it.
+"""The server around every node: what its own commands and INFO ask of it.
 
 What it is: the engine that parses and answers, and beside it clients, jobs by the clock, counters and
 INFO, as the commands of `holdfast.server` expect them of any node. What it is not: a tick, listeners, or
-anything that a Sentinel or a proxy is for; these inherit it and add their own.
+anything that a data node, a Sentinel or a proxy is for; these inherit it and add their own.
 
-How to read it: `__init__`, then the answers of a node that keeps no data.
+How to read it: `__init__`, then the answers of a node that keeps no data; a data node has its own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from holdfast.server.traffic import Traffic
 
 
 class Shell(ABC):
-    """What a Sentinel and a proxy have around their own work. The engine has no commands yet."""
+    """What every node has around its own work. The engine has no commands yet."""
 
     loop: asyncio.AbstractEventLoop
     listeners: Listeners
@@ -42,17 +42,17 @@ class Shell(ABC):
         log: Log,
         *,
         databases: int,
+        has_slots: bool = False,
         clients: type[Clients] = Clients,
     ) -> None:
-        """Make an engine of so many databases, and what stands around it."""
+        """Make an engine of so many databases (in hash slots or not), and what stands around it."""
         self.configuration, self.host, self.log = configuration, host, log
-        self.engine = Engine(databases, host.random.getrandbits(63) | 1, False)
+        self.engine = Engine(databases, host.random.getrandbits(63) | 1, has_slots)
         self.engine.node = self
         self.engine.on_fault = self._tell_fault
         self.engine.set_time(host.clock.wall_us() // 1000)
         self.run_id = f"{host.random.getrandbits(160):040x}"
         self.started_us = host.clock.boot_us()
-        self.active_expire = False
         self.startup_bytes = self.peak_bytes = 0
         self.doors = Doors()
         self.cron = Cron(self)

@@ -43,8 +43,8 @@ class ClientCommands:
         host, port = arguments[1].decode("latin-1"), arguments[2].decode("latin-1")
         if (host.lower(), port.lower()) == ("no", "one"):
             if replicator.is_replica:
-                replicator.by_hand(True)
-                replicator.lead_by_hand()
+                replicator.roles.by_hand(True)
+                replicator.roles.lead_by_hand()
                 replicator.node.log.notice("MASTER MODE enabled (user request)")
             return OK
         if session.flags & (1 << 7):
@@ -54,8 +54,8 @@ class ClientCommands:
         is_idle = replicator.upstream.target is None
         if replicator.is_replica and replicator.followed == (host, int(port)) and not is_idle:
             return Status("OK Already connected to specified master")
-        replicator.by_hand(False)
-        replicator.follow_by_hand(host, int(port))
+        replicator.roles.by_hand(False)
+        replicator.roles.follow_by_hand(host, int(port))
         replicator.node.log.notice(f"REPLICAOF {host}:{port} enabled (user request)")
         return OK
 
@@ -86,7 +86,7 @@ class ClientCommands:
             match order:
                 case fence.FenceOrder():
                     report = replicator.standing.fence(order)
-                    replicator.standing_changed()
+                    replicator.guards.standing_changed()
                     return report_fields(replace(report, granted_for_ms=replicator.lease.promised_ms()))
                 case fence.PromoteOrder():
                     if left_ms := replicator.lease.promised_ms():
@@ -100,9 +100,9 @@ class ClientCommands:
                 case AttachRequest():
                     return self._attach(session, order)
         except (OrderError, OrderRefused) as refusal:
-            replicator.follow_again()
+            replicator.roles.follow_again()
             raise CommandError(str(refusal)) from None
-        replicator.standing_changed()
+        replicator.guards.standing_changed()
         return OK
 
     def _follows_already(self, order: fence.FollowOrder) -> bool:

@@ -42,9 +42,9 @@ class InCluster:
         state = replicator.standing.node.state
         if is_foreign:
             replicator.standing.record = None
-        if not replicator.standing.is_managed and not replicator.is_bound():
+        if not replicator.standing.is_managed and not replicator.standing.is_bound:
             replicator.standing.by_hand(False)
-            replicator.follow_by_hand(host, port)
+            replicator.roles.follow_by_hand(host, port)
             if not replicator.key_count:
                 replicator.standing.holds_nothing()  # nobody need wait for what it might hold
             return
@@ -54,7 +54,7 @@ class InCluster:
         replicator.standing.follow(FollowOrder(max(epoch, 1), named, host, port, leader))
         if is_foreign:
             replicator.standing.is_known = False
-        replicator.refresh_guards()
+        replicator.guards.refresh()
 
     def lead(self, epoch: int, leader: str) -> None:
         """Become a primary without the shard's consent: by the votes alone, or by an operator's word.
@@ -62,9 +62,9 @@ class InCluster:
         With `min-replicas-to-ack` this is outside of the promises. Raises `OrderRefused`.
         """
         replicator = self._replicator
-        if not replicator.standing.is_managed and not replicator.is_bound():
+        if not replicator.standing.is_managed and not replicator.standing.is_bound:
             replicator.standing.by_hand(True)
-            replicator.lead_by_hand()
+            replicator.roles.lead_by_hand()
             return
         self.fence(FenceOrder(epoch, leader))
         self.promote(PromoteOrder(epoch, leader, replicator.standing.position, accept_loss=True))
@@ -75,10 +75,11 @@ class InCluster:
         try:
             return replicator.standing.fence(order)
         except OrderRefused:
-            replicator.follow_again()  # the link to the primary ended before the fence could not be written
+            # The link to the primary ended before the fence could not be written.
+            replicator.roles.follow_again()
             raise
         finally:
-            replicator.refresh_guards()
+            replicator.guards.refresh()
 
     def fetch(self, order: FetchOrder) -> None:
         """Fetch the tail of a better copy. Raises `OrderRefused`."""
@@ -90,7 +91,7 @@ class InCluster:
         try:
             replicator.standing.follow(order)
         finally:
-            replicator.refresh_guards()
+            replicator.guards.refresh()
 
     def promote(self, order: PromoteOrder) -> None:
         """Lead. Raises `OrderRefused`."""
@@ -98,7 +99,7 @@ class InCluster:
         try:
             replicator.standing.promote(order)
         finally:
-            replicator.refresh_guards()
+            replicator.guards.refresh()
 
     @property
     def is_fenced(self) -> bool:

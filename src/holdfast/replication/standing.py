@@ -105,6 +105,11 @@ class NodeStanding:
         return Position(self.record.epoch if self.record else 0, self._hands.stream_offset())
 
     @property
+    def is_bound(self) -> bool:
+        """Whether a member set that needs acknowledgements binds the copy."""
+        return self.record is not None and self.record.is_binding
+
+    @property
     def is_managed(self) -> bool:
         """Whether a manager was ever seen."""
         return self.node.state.fence_epoch > 0

@@ -216,8 +216,8 @@ class Checks:
         primary = serving[primaries[0]].replication
         if primary.standing.node.standing is not Standing.PRIMARY:
             return f"{primaries[0]} is {primary.standing.node.standing.value}"
-        if primary.fence_refusal() is not None:
-            return f"{primaries[0]} refuses writes: {(primary.fence_refusal() or b'').decode()}"
+        if primary.guards.refusal() is not None:
+            return f"{primaries[0]} refuses writes: {(primary.guards.refusal() or b'').decode()}"
         strays = [
             f"{each} names {where}"
             for each, address in (self.sentinels.named() if self.sentinels else {}).items()

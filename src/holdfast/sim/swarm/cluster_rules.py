@@ -101,8 +101,8 @@ class Rules:
         votes = len(self._arrived.get((view.me.id, epoch), ()))
         if votes <= voters // 2:
             self._object(f"{name} leads in epoch {epoch} by {votes} votes of {voters}")
-        replication = node.replication
-        if self.promises and replication.is_bound() and replication.standing.node.state.fence_epoch < epoch:
+        standing = node.replication.standing
+        if self.promises and standing.is_bound and standing.node.state.fence_epoch < epoch:
             self._object(f"{name} leads in epoch {epoch}, and its shard is not fenced")
 
     def _gained(self, name: str, gained: int, epoch: int, others: list[tuple[Node, int, int]]) -> None:

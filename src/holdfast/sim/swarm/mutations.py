@@ -177,13 +177,13 @@ def lift_fence(node: ServerNode) -> None:
         def lift() -> None:
             now = replication.standing.node
             if now.standing is Standing.FENCED and before.standing in (Standing.PRIMARY, Standing.REPLICA):
-                replication.standing.node = replace(now, standing=before.standing)
+                replication.standing.node = before
                 if before.standing is Standing.PRIMARY:
                     state = replication.standing.node.state
                     replication.gate.open(state.node_id, state.term_epoch, replication.standing.record, False)
                 elif followed[0]:
-                    replication.follow_by_hand(*followed)
-                replication._refresh_guards()
+                    replication.roles.follow_by_hand(*followed)
+                replication.guards.refresh()
 
         node.loop.call_later(2.0, lift)
         return report
@@ -206,7 +206,7 @@ def always_intact(node: ServerNode) -> None:
 @of_nodes("follow-anybody", "a fenced replica follows a primary of a lower epoch")
 def follow_anybody(node: ServerNode) -> None:
     replication: Any = node.replication
-    replication.may_attach = lambda epoch, position, leads: None
+    replication.oversight.may_attach = lambda epoch, position, leads: None
     fence = replication.standing.fence
 
     def wrong(order: Any) -> Any:
@@ -214,7 +214,7 @@ def follow_anybody(node: ServerNode) -> None:
         report = fence(order)
         if target is not None and standing is Standing.REPLICA:
             replication.standing.node = replace(replication.standing.node, standing=Standing.REPLICA)
-            replication.follow_by_hand(target.host, target.port)
+            replication.roles.follow_by_hand(target.host, target.port)
         return report
 
     replication.standing.fence = wrong

@@ -85,6 +85,13 @@ class WholeCluster:
             node.replication.upstream.is_up for node in running if node.replication.is_replica
         )
 
+    def run_until(self, condition: Callable[[], bool]) -> None:
+        """Let time pass until something holds; it is looked at twice a second."""
+        end = self.world.now + PATIENCE_SECONDS
+        while not condition():
+            assert self.world.now < end, f"not within {PATIENCE_SECONDS} s: {condition.__name__}"
+            self.world.run(LOOK_SECONDS)
+
     def crash(self, count: int) -> None:
         """Kill the first primaries."""
         for name in self.names[:count]:
@@ -94,22 +101,20 @@ class WholeCluster:
 class Timed:
     """Tells what things cost."""
 
-    def __init__(self, world: World) -> None:
-        self._world, self._at = world, (0.0, 0.0, 0.0)
-        self._mark()
-
-    def _mark(self) -> tuple[float, float, float]:
-        before, self._at = self._at, (self._world.now, time.process_time(), time.monotonic())
-        return (self._at[0] - before[0], self._at[1] - before[1], self._at[2] - before[2])
+    def __init__(self, cluster: WholeCluster, began: tuple[float, float, float]) -> None:
+        self._cluster, self._at = cluster, began
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Let time pass until something holds, and tell when it did."""
-        end = self._world.now + PATIENCE_SECONDS
-        while not condition():
-            assert self._world.now < end, f"not within {PATIENCE_SECONDS} s: {what}"
-            self._world.run(LOOK_SECONDS)
-        virtual, cpu, real = self._mark()
+        self._cluster.run_until(condition)
+        before, self._at = self._at, now(self._cluster.world)
+        virtual, cpu, real = (new - old for new, old in zip(self._at, before, strict=True))
         print(f"{what}: {virtual:.1f} virtual s, {cpu:.1f} s of CPU, {real:.1f} s of time", flush=True)
+
+
+def now(world: World) -> tuple[float, float, float]:
+    """Return virtual time, that of the processor and that of the clock, in seconds."""
+    return world.now, time.process_time(), time.monotonic()
 
 
 def main() -> None:
@@ -121,8 +126,9 @@ def main() -> None:
     parser.add_argument("--timeout", type=int, default=15_000, help="cluster-node-timeout, in milliseconds")
     given = parser.parse_args()
     with World(1) as world:
-        timed = Timed(world)
+        began = now(world)
         cluster = WholeCluster(world, given.primaries, given.replicas, given.timeout)
+        timed = Timed(cluster, began)
         timed.until(cluster.replicas_follow, f"{len(cluster.names)} nodes run, serve and follow")
         cluster.crash(given.crashes)
         timed.until(cluster.owners_agree, f"{given.crashes} crashed, others lead, and all agree")

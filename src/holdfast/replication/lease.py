@@ -173,7 +173,7 @@ class Lease:
             token = words[TOKEN_PLACE] if len(words) > TOKEN_PLACE else ""
             is_number = token.isascii() and token.isdecimal() and len(token) < 19
             if is_number and known.before == words[:TOKEN_PLACE] and known.after == words[TOKEN_PLACE + 1 :]:
-                self._extend(known.grant._replace(token_us=int(token)), epoch, now_us)
+                self._extend(known.grant, int(token), epoch, now_us)
                 self._reckon()
                 return None
         grant = parse_grant(words)
@@ -206,13 +206,13 @@ class Lease:
             self.voters, self.before, self.is_in_force = grant.voters, None, True
         if leads:
             self._write_list(epoch)
-        self._extend(grant, epoch, now_us)
+        self._extend(grant, grant.token_us, epoch, now_us)
         self._settle()
 
-    def _extend(self, grant: Grant, epoch: int, now_us: int) -> None:
-        fresh = 0 < grant.token_us <= now_us and grant.run_id == self._run_id
+    def _extend(self, grant: Grant, token_us: int, epoch: int, now_us: int) -> None:
+        fresh = 0 < token_us <= now_us and grant.run_id == self._run_id
         if fresh and grant.epoch >= epoch and grant.lease_ms:
-            until_us = grant.token_us + grant.lease_ms * 1000
+            until_us = token_us + grant.lease_ms * 1000
             until_us = max(until_us, self._until.get(grant.sentinel, (0, (0, 0)))[0])
             self._until[grant.sentinel] = until_us, grant.voters.number
 
@@ -271,9 +271,11 @@ class Lease:
         self._reckon()
 
     def _reckon(self) -> None:
-        lists = [self.voters] if self.before is None else [self.voters, self.before]
-        allowed = {each.number for each in lists}
-        self.ends_us = min(self._end(each, allowed) for each in lists)
+        if self.before is None:
+            self.ends_us = self._end(self.voters, (self.voters.number,))
+            return
+        allowed = (self.voters.number, self.before.number)
+        self.ends_us = min(self._end(self.voters, allowed), self._end(self.before, allowed))
 
     def _end(self, voters: VoterList, allowed: Collection[Number]) -> int:
         """Return until when a majority of a list has granted under one of the lists that bind."""

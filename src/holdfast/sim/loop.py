@@ -22,7 +22,8 @@ import itertools
 import random
 import sys
 from asyncio import events as asyncio_events
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,7 +47,18 @@ else:
     LoopInterface = asyncio.AbstractEventLoop  # at type checking Any: it is abstract in what is left out
 
 
-__all__ = ["NothingLeft", "SimLoop"]
+__all__ = ["NothingLeft", "SimLoop", "few_collections"]
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Let the collector look seldom for a while."""
+    outer = gc.get_threshold()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*outer)
 
 
 class SimLoop(Course, NetworkMethods, HookMethods, LoopInterface):  # type: ignore[misc]
@@ -106,20 +118,19 @@ class SimLoop(Course, NetworkMethods, HookMethods, LoopInterface):  # type: igno
             raise RuntimeError("This event loop is already running")
         old_hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=None, finalizer=self._finalize_generator)
-        outer_luck, outer_thresholds = random.getstate(), gc.get_threshold()
-        gc.set_threshold(*COLLECTOR_THRESHOLDS)
+        outer_luck = random.getstate()
         random.setstate(self.module_luck)
         asyncio_events._set_running_loop(self)
         self._running = True
         try:
-            self.run_events()
+            with few_collections():
+                self.run_events()
         finally:
             self._running = False
             self.life = self.world_life
             asyncio_events._set_running_loop(None)
             self.module_luck = random.getstate()
             random.setstate(outer_luck)
-            gc.set_threshold(*outer_thresholds)
             sys.set_asyncgen_hooks(*old_hooks)
 
     def _call_failed(self, call: Call, life: Life, error: BaseException) -> None:

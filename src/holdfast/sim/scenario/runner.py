@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from holdfast.replication.promotion import choose_promotion
+from holdfast.sim.loop import few_collections
 from holdfast.sim.nodes import Adapt
 from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.doors import door_lines
@@ -74,14 +75,15 @@ def perform(
     stage = Stage(scenario.seed, adapt=adapt, adapt_sentinels=adapt_sentinels, choose=choose, trace=trace)
     problem = ""
     try:
-        for number, line in scenario.steps:
-            try:
-                do(stage, line)
-            except (Broken, Unmet) as error:
-                problem = str(error)
-                break
-            except ScenarioError as error:
-                raise ScenarioError(f"line {number}: {error}") from None
+        with few_collections():
+            for number, line in scenario.steps:
+                try:
+                    do(stage, line)
+                except (Broken, Unmet) as error:
+                    problem = str(error)
+                    break
+                except ScenarioError as error:
+                    raise ScenarioError(f"line {number}: {error}") from None
     finally:
         stage.close()
     return stage, problem

@@ -2,7 +2,8 @@
 
 Loading is timed by the server itself: both say "DB loaded from ...: N seconds" in
 their log. The longest stall during BGSAVE is asked as in group "stall", while
-another connection writes.
+another connection writes. A longest wait is an extreme value, and a neighbour on the machine
+can make it: so each server saves several times, and the median of the longest waits counts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import re
 import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,12 +23,13 @@ from bench import load
 from bench.client import Connection, Refused, encode
 from bench.figures import Compare, Figure, Goal
 from bench.group_memory import hash_of, list_of, set_of, settled, sorted_set_of, string
-from bench.group_stall import ask_until_told, one_of
+from bench.group_stall import Stall, ask_until_told, one_of
 from bench.rounds import Bench, Samples
 from bench.server import Program, Server, ServerDidNotStart
 
 GROUP = "persistence"
 ROUNDS_MOST = 3
+SAVES = 7
 QUICK_PART = 10
 SHORTER = Goal(Compare.RATIO_AT_MOST, 0.8)
 REPLAY = Goal(Compare.RATIO_AT_MOST, 0.6)
@@ -155,8 +158,7 @@ def throughput(
 
 
 def background_save(program: Program, keys: int, cores: frozenset[int]) -> dict[str, float]:
-    """Save in the background, once under writes and once idle; return stall and memory added."""
-    spawn = multiprocessing.get_context("fork")
+    """Save in the background, idle and then under writes; return stall and memory added."""
     with program.running() as server, Connection(server.port) as connection:
         empty = settled(server.resident_bytes)
         connection.fill((encode(*string(number)) for number in range(keys)), 100)
@@ -164,25 +166,32 @@ def background_save(program: Program, keys: int, cores: frozenset[int]) -> dict[
         connection.ask(b"BGSAVE")
         await_save(connection)
         share = field(connection, "rdb_last_cow_size") / size * 100
-        ours, theirs = spawn.Pipe()
-        probe = spawn.Process(target=ask_until_told, args=(server, theirs, one_of(cores)), daemon=True)
-        probe.start()
-        theirs.close()
-        try:
-            ours.recv()
-            connection.ask(b"BGSAVE")
-            number = 0
-            while field(connection, "rdb_bgsave_in_progress"):
-                connection.fill((encode(*string((number + i) * 7919 % keys)) for i in range(2000)), 100)
-                number += 2000
-            ours.send("enough")
-            stall = ours.recv()
-        finally:
-            ours.close()
-            probe.join(timeout=10)
-            if probe.is_alive():
-                probe.kill()
-    return {"stall": stall.served_ms, "memory": share}
+        stalls = [longest_stall(server, connection, keys, cores) for _ in range(SAVES)]
+    return {"stall": statistics.median(stalls), "memory": share}
+
+
+def longest_stall(server: Server, connection: Connection, keys: int, cores: frozenset[int]) -> float:
+    """Save in the background under writes; return the longest wait of another client, in milliseconds."""
+    spawn = multiprocessing.get_context("fork")
+    ours, theirs = spawn.Pipe()
+    probe = spawn.Process(target=ask_until_told, args=(server, theirs, one_of(cores)), daemon=True)
+    probe.start()
+    theirs.close()
+    try:
+        ours.recv()
+        connection.ask(b"BGSAVE")
+        number = 0
+        while field(connection, "rdb_bgsave_in_progress"):
+            connection.fill((encode(*string((number + i) * 7919 % keys)) for i in range(2000)), 100)
+            number += 2000
+        ours.send("enough")
+        stall: Stall = ours.recv()
+    finally:
+        ours.close()
+        probe.join(timeout=10)
+        if probe.is_alive():
+            probe.kill()
+    return stall.served_ms
 
 
 def await_save(connection: Connection) -> None:

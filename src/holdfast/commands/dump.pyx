@@ -11,10 +11,10 @@ from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.buf cimport Slice, buf_free, slice_of
 from holdfast.engine.checksum cimport crc64
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_int, effect_key, effect_slice
-from holdfast.engine.events cimport NOTIFY_GENERIC, changed
+from holdfast.engine.events cimport NOTIFY_GENERIC, changed, unwatch, watch
 from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, TYPE_LIST, TYPE_ZSET, Record, expires_at, ks_delete, ks_read, ks_write, record_set_lru,
-    type_of)
+    EXPIRY_DELETE, TYPE_LIST, TYPE_ZSET, Record, expires_at, ks_delete, ks_dispose, ks_peek, ks_read,
+    ks_take, ks_write, record_bytes, record_set_lru, type_of)
 from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.rdb_decode cimport decode_value, decoder_clear, decoder_init, store_decoded
 from holdfast.engine.rdb_encode cimport Sink, put_byte, put_value, rdb_type
@@ -22,12 +22,14 @@ from holdfast.engine.rdb_format cimport RDB_VERSION_READ, RDB_VERSION_WRITTEN
 from holdfast.engine.rdb_window cimport DECODED, Decoder
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_bulk, reply_error, reply_null, reply_ok, reply_syntax_error
-from holdfast.engine.state cimport Call, Engine, Session
+from holdfast.engine.state cimport S_DIRTY_CAS, Call, Engine, Session
 
 from holdfast.commands.spec import KeySpec, Spec
 
 cdef enum:
     FOOTER_BYTES = 10
+    SAMPLES = 5             # of a value's members, to tell how large it is
+    LARGE_BYTES = 1 << 16   # from here on it is freed between ticks
 
 cdef struct RestoreOptions:
     bint replace
@@ -193,6 +195,27 @@ cdef bint whole_value(Decoder* d) noexcept nogil:
 
 # ---- for MIGRATE, and for slots that travel as a whole ----
 
+def bytes_of(Session session not None, bytes key not None):
+    """Return about how many bytes a key takes, without going through all of it; None: it is not there."""
+    cdef Record* r = ks_read(&session.engine.ks, session.db, slice_of(key))
+    return None if r == NULL else record_bytes(r, SAMPLES)
+
+
+def begin_watch(Session watcher not None, Session session not None, bytes key not None):
+    """Note from now on whether a key, of the session's database, changes; `watcher` watches nothing else."""
+    watcher.db = session.db
+    watch(watcher, slice_of(key))
+
+
+def end_watch(Session watcher not None):
+    """Watch no longer; return whether the key is there and the same."""
+    cdef bint same = not watcher.flags & S_DIRTY_CAS
+    cdef bytes key = watcher.watched[0][1]
+    same = same and ks_peek(&watcher.engine.ks, watcher.db, slice_of(key)) != NULL
+    unwatch(watcher)
+    return same
+
+
 def payload_of(Session session not None, bytes key not None):
     """Return the DUMP payload of a key and when it expires (-1: never); None: there is no such key."""
     cdef Sink sink
@@ -209,17 +232,25 @@ def payload_of(Session session not None, bytes key not None):
 
 
 def forget_key(Session session not None, int database, bytes key not None):
-    """Delete a key that another server has now, and propagate that. False: it was gone."""
+    """Delete a key that another server has now, and propagate that. False: it was gone.
+
+    A large one is freed between ticks, at replicas too.
+    """
     cdef Engine e = session.engine
     cdef Slice name = slice_of(key)
     cdef int64_t given = e.call_effects
+    cdef bint large
+    cdef Record* r
     before = session.db
     session.db = &e.ks.dbs[database]
     try:
-        if not ks_delete(&e.ks, session.db, name):
+        r = ks_write(&e.ks, session.db, name)
+        if r == NULL:
             return False
+        large = record_bytes(r, SAMPLES) >= LARGE_BYTES
+        ks_dispose(&e.ks, ks_take(&e.ks, session.db, name), large)
         changed(session, name, NOTIFY_GENERIC, b"del", 1)
-        effect_key(e, database, b"DEL", name)
+        effect_key(e, database, b"UNLINK" if large else b"DEL", name)
         e.call_effects = <int>given
         session.write_offset = e.stream_offset + e.stream.len
         return True

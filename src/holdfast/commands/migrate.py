@@ -3,7 +3,8 @@
 Unlike in Redis nobody else waits: the session is parked while the payloads
 travel. What is moved is what the key held when MIGRATE was read; a key that is
 changed while it travels would lose that change, so it is sent again before it
-is deleted here (up to three times, then -IOERR). In a cluster the next write may
+is deleted here (up to three times, then -IOERR). Whether a small one has changed is seen by its payload; a
+large one is watched, for to make its payload again holds up everybody. In a cluster the next write may
 already go to the other node, where an older copy must not come after it: there
 writes to the slot wait until the keys have arrived.
 
@@ -19,19 +20,21 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.commands.dump import forget_key, payload_of
+from holdfast.commands.dump import begin_watch, bytes_of, end_watch, forget_key, payload_of
 from holdfast.commands.parked import answer, waits_for
 from holdfast.commands.spec import KeySpec, Spec
 from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.registry import add_function
 from holdfast.engine.slots import begin_transit, end_transit, slot_of_key
-from holdfast.engine.state import Engine
+from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import NO_REPLY, OK, CommandError, Status
 
 IDLE_S = 10
 TARGETS_MOST = 16
 CHUNK_BYTES = 64 * 1024
 ATTEMPTS = 3
+WATCHED_BYTES = 64 * 1024
+"""Payloads from this size on are not compared but watched."""
 DENY_BLOCKING = 1 << 13
 """S_DENY_BLOCKING of engine/state.pxd."""
 SYNTAX = "ERR syntax error"
@@ -126,7 +129,7 @@ class Targets:
 def migrate(session: Any, args: list[bytes]) -> object:
     """Parse, see what is there, and park the session until the keys have moved."""
     order = parse(args)
-    order.keys = [key for key in order.keys if payload_of(session, key) is not None]
+    order.keys = [key for key in order.keys if bytes_of(session, key) is not None]
     if not order.keys:
         return Status("NOKEY")
     if session.flags & DENY_BLOCKING:
@@ -190,6 +193,8 @@ class Migration:
         self.database: int = session.database
         self.held = self._hold_writes()
         """Slots whose writes wait until this is over."""
+        self._watched: dict[bytes, Session] = {}
+        """Large keys that are on their way, and who watches them."""
 
     async def run(self) -> None:
         """Move the keys, answer, and let the session go on."""
@@ -207,6 +212,7 @@ class Migration:
         finally:
             if not engine.tick_open:
                 engine.open_tick()
+            self._end_watches()
             for slot in self.held:
                 end_transit(engine, slot)
         if waits_for(self.session, self):
@@ -246,14 +252,27 @@ class Migration:
 
     def _payloads(self, keys: list[bytes]) -> dict[bytes, tuple[bytes, int]]:
         found = {}
+        self._end_watches()
         for key in keys:
             value = payload_of(self.session, key)
             if value is not None:
                 found[key] = value
+                if len(value[0]) >= WATCHED_BYTES:
+                    watcher = self._watched[key] = Session(self.session.engine)
+                    begin_watch(watcher, self.session, key)
         return found
+
+    def _end_watches(self) -> None:
+        for watcher in self._watched.values():
+            end_watch(watcher)
+        self._watched.clear()
 
     def _forget(self, key: bytes, payload: bytes) -> bool:
         """Delete a key that arrived; False: it is another by now."""
+        watcher = self._watched.pop(key, None)
+        if watcher is not None and end_watch(watcher):
+            forget_key(self.session, self.database, key)
+            return True
         now = payload_of(self.session, key)
         if now is None:
             return True

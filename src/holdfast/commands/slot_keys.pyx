@@ -9,9 +9,14 @@ from holdfast.engine.buf cimport Slice, slice_of
 from holdfast.engine.effects cimport effect_aside, effect_none
 from holdfast.engine.events cimport NOTIFY_GENERIC, notify, touch_watched
 from holdfast.engine.keyspace cimport (
-    LAZY_OVERWRITE, Database, Record, ks_dispose, ks_take, record_key_slice)
+    LAZY_OVERWRITE, Database, Record, ks_dispose, ks_take, record_bytes, record_key_slice)
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport Table, TableCursor, table_count, table_walk, table_walk_next
+
+
+cdef enum:
+    SAMPLES = 5             # of a value's members, to tell how large it is
+    LARGE_BYTES = 1 << 16
 
 
 cdef Table* table_of_slot(Engine e, int slot) except NULL:
@@ -52,15 +57,21 @@ def slots_with_keys(Engine e):
 
 
 def delete_keys_in_slot(Engine e, int slot):
-    """Delete all keys of a slot, as DEL would; return how many there were."""
+    """Delete all keys of a slot, as DEL would; return how many there were.
+
+    Large ones are freed between ticks, at replicas too.
+    """
     cdef Database* db = e.ks.dbs
-    cdef bint lazily = e.ks.lazy_flags & LAZY_OVERWRITE
+    cdef bint lazily
+    cdef Record* r
     cdef list names = keys_in_slot(e, slot, table_count(table_of_slot(e, slot)))
     cdef bytes name
     cdef Slice key
     for name in names:
         key = slice_of(name)
-        ks_dispose(&e.ks, ks_take(&e.ks, db, key), lazily)
+        r = ks_take(&e.ks, db, key)
+        lazily = e.ks.lazy_flags & LAZY_OVERWRITE or record_bytes(r, SAMPLES) >= LARGE_BYTES
+        ks_dispose(&e.ks, r, lazily)
         effect_aside(e, db.id, b"UNLINK" if lazily else b"DEL", key)
         touch_watched(e, db, key)
         notify(e, db, NOTIFY_GENERIC, b"del", key)

@@ -33,7 +33,7 @@ from holdfast.cluster import orders, table
 from holdfast.cluster.model import Node
 from holdfast.cluster.slots import members, of_slots
 from holdfast.cluster.told import Told
-from holdfast.commands.dump import payload_of
+from holdfast.commands.dump import bytes_of, payload_of
 from holdfast.commands.parked import answer, waits_for
 from holdfast.commands.slot_keys import count_keys_in_slot, keys_in_slot
 from holdfast.engine.blocking import park_session, unpark_session
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 KEYS_MOST = 20_000
 BYTES_MOST = 4 << 20
 """More is not sent as a whole: the target stores it in one go, and writes wait meanwhile."""
+HUGE_BYTES = 32 << 20
+"""A key that takes so much is not tried: its payload may be smaller, but making it holds up everybody."""
 PIECE_KEYS, PIECE_BYTES = 200, 128 << 10
 CONNECT_S, ANSWER_S, STORE_S, CLAIM_S = 2.0, 5.0, 3.0, 1.0
 """Clients wait for the last two; who does not answer to a claim is asked again, or gossip says it."""
@@ -261,6 +263,8 @@ class Gift:
         for slot in self._list:
             for name in keys_in_slot(engine, slot, count_keys_in_slot(engine, slot)):
                 self._side.open_tick()
+                if (bytes_of(self._own, name) or 0) > HUGE_BYTES:
+                    raise GiftError("TOOBIG for one piece")
                 copy = payload_of(self._own, name)
                 if copy is None:
                     continue

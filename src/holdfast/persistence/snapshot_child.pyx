@@ -72,6 +72,22 @@ cdef extern from *:
         sigprocmask(SIG_SETMASK, &none, NULL);
     }
 
+    /* No signal meanwhile: the handlers of the parent are Python's, which the child has not. */
+    static pid_t hf_fork_in_peace(void) {
+        sigset_t all, before;
+        pid_t pid;
+        int why;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        pid = fork();
+        if (pid != 0) {
+            why = errno;
+            pthread_sigmask(SIG_SETMASK, &before, NULL);
+            errno = why;
+        }
+        return pid;
+    }
+
     /* Bytes that this process has for itself alone; 0 where the system does not tell. */
     static uint64_t hf_private_bytes(void) {
         char text[4096];
@@ -95,7 +111,7 @@ cdef extern from *:
     void hf_keep_two(int* fd, int* report_fd) noexcept nogil
     void hf_plain_signals() noexcept nogil
     uint64_t hf_private_bytes() noexcept nogil
-    pid_t fork() noexcept nogil
+    pid_t hf_fork_in_peace() noexcept nogil
     int fsync(int fd) noexcept nogil
     void _exit(int status) noexcept nogil
     int errno
@@ -146,7 +162,7 @@ def fork_snapshot(
     t.checksum = checksum
     t.early_sync = early_sync
     hide_python_memory()
-    pid = fork()
+    pid = hf_fork_in_peace()
     if pid == 0:
         run_child(&engine.ks, &plan, &t, sync)
     why = errno

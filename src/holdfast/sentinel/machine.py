@@ -139,13 +139,18 @@ class Machine:
 
     def _resting_group(self, primary: Primary, now_ms: int) -> None:
         """Look at whoever does not rest: with the primary all is well, and nothing to be decided."""
+        sentinel = self.sentinel
         self._grant(primary, now_ms)
-        for group in (primary.replicas, primary.sentinels):
-            for each in list(group.values()):
-                if not resting.rests(self.sentinel, each, now_ms):
-                    self._instance(each, now_ms)
-                else:
-                    self._grant(each, now_ms)
+        if now_ms < primary.others_rest_until_ms and primary.others_rest_stirs == sentinel.stirs:
+            return
+        others = (*primary.replicas.values(), *primary.sentinels.values())
+        primary.others_rest_stirs = sentinel.stirs
+        for each in others:
+            if not resting.rests(sentinel, each, now_ms):
+                self._instance(each, now_ms)
+            else:
+                self._grant(each, now_ms)
+        primary.others_rest_until_ms = min((resting.surely_until_ms(each) for each in others), default=0)
 
     def _grant(self, instance: Instance, now_ms: int) -> None:
         period_ms = instance.grant_period_ms

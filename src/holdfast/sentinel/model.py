@@ -251,6 +251,9 @@ class Primary(Instance):
     """The others, by id. They never leave by age."""
     my_id: str = ""
     voter_list: VoterList = VoterList()
+    others_rest_until_ms: int = 0
+    """As `rest_until_ms`, of all its replicas and Sentinels, grants included."""
+    others_rest_stirs: int = -1
     lease_words: tuple[str, ...] = ()
     """What grants say of voters and nodes; right as long as `Sentinel.stirs` is `lease_words_stirs`."""
     lease_words_stirs: int = -1

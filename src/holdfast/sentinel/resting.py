@@ -55,6 +55,16 @@ def rests(sentinel: Sentinel, instance: Instance, now_ms: int) -> bool:
     return asked_ms is None or now_ms - asked_ms <= instance.patience_ms
 
 
+def surely_until_ms(instance: Instance) -> int:
+    """Return until when not even a grant or an unanswered PING can end the rest; 0: that is not known."""
+    link = instance.link
+    if link.ping_pending_since_ms is not None or link.owners > 1:
+        return 0
+    if instance.grant_period_ms:
+        return min(instance.rest_until_ms, instance.granted_ms + instance.grant_period_ms)
+    return instance.rest_until_ms
+
+
 def rest(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     """Note, right after a look, until when there is nothing to do."""
     instance.rest_stirs = sentinel.stirs

@@ -3,7 +3,8 @@
 What it is: a child that writes a snapshot runs no Python, yet a plain fork shares the
 memory of all Python objects with it: each page has to be copied when the parent next
 counts a reference there, several hundred pages in the tick that follows. So the arenas,
-in which Python keeps its objects, are noted as they come, and left out of such a fork.
+in which Python keeps its objects, are noted as they come, and left out of such a fork; and
+so are the interpreter's own variables, among which None, True and the built-in types stand.
 What it is not: for any other child; one that runs Python would end at once.
 
 How to read it: `watch` is called when the process begins; `hide_python_memory` and
@@ -25,14 +26,48 @@ cdef extern from *:
     """
     #include <stddef.h>
     #if defined(__linux__) && !CYTHON_TRACE_NOGIL    /* a traced child runs Python */
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
+    #include <link.h>
+    #include <stdint.h>
     #include <sys/mman.h>
+    #include <unistd.h>
     static void hf_share(void* p, size_t n, int with_children) {
         madvise(p, n, with_children ? MADV_DOFORK : MADV_DONTFORK);
     }
+    /* Find the whole pages of the variables in the object where None stands; what calls go through stays. */
+    static int hf_look_for_variables(struct dl_phdr_info *object, size_t size, void *found) {
+        uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), none = (uintptr_t)Py_None;
+        uintptr_t calls_end = 0, start, end;
+        int i;
+        for (i = 0; i < object->dlpi_phnum; i++)
+            if (object->dlpi_phdr[i].p_type == PT_GNU_RELRO)
+                calls_end = object->dlpi_addr + object->dlpi_phdr[i].p_vaddr + object->dlpi_phdr[i].p_memsz;
+        for (i = 0; i < object->dlpi_phnum; i++) {
+            start = object->dlpi_addr + object->dlpi_phdr[i].p_vaddr;
+            end = start + object->dlpi_phdr[i].p_memsz;
+            if (object->dlpi_phdr[i].p_type != PT_LOAD || none < start || none >= end)
+                continue;
+            start = ((start > calls_end ? start : calls_end) + page - 1) & ~(page - 1);
+            end &= ~(page - 1);
+            ((uintptr_t*)found)[0] = start;
+            ((uintptr_t*)found)[1] = start < end ? end - start : 0;
+            return 1;
+        }
+        return 0;
+    }
+    static void hf_find_variables(void** start, size_t* size) {
+        uintptr_t found[2] = {0, 0};
+        dl_iterate_phdr(hf_look_for_variables, found);
+        *start = (void*)found[0], *size = found[1];
+    }
     #else
     static void hf_share(void* p, size_t n, int with_children) {}
+    static void hf_find_variables(void** start, size_t* size) { *start = NULL, *size = 0; }
     #endif
     """
+    void hf_find_variables(void** start, size_t* size)
     void hf_share(void* p, size_t n, bint with_children) noexcept nogil
 
 cdef struct Arena:
@@ -47,6 +82,7 @@ cdef Arena* arenas = NULL
 cdef size_t arena_count = 0
 cdef size_t arena_room = 0
 cdef bint is_watching = False
+cdef Arena variables
 
 
 cdef void* arena_comes(void* ctx, size_t size) noexcept nogil:
@@ -94,6 +130,7 @@ def watch():
     ours.alloc = arena_comes
     ours.free = arena_goes
     PyObject_SetArenaAllocator(&ours)
+    hf_find_variables(<void**>&variables.start, &variables.size)
 
 
 cdef void tell_of_all(bint with_children) noexcept nogil:
@@ -101,6 +138,8 @@ cdef void tell_of_all(bint with_children) noexcept nogil:
     if arena_count <= ARENAS_MOST:
         for i in range(arena_count):
             hf_share(arenas[i].start, arenas[i].size, with_children)
+    if variables.size:
+        hf_share(variables.start, variables.size, with_children)
 
 
 cdef void hide_python_memory() noexcept nogil:

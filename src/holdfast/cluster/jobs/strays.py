@@ -19,9 +19,10 @@ TIMEOUT_MS = 5000
 
 
 async def gather(contact: Contact, slot: int, holder: str, owner: str, keep: Keep) -> int:
-    """Move a slot's stray keys to its owner; return how many. Raises Undecided, Refused, NodeLost.
+    """Move a slot's stray keys to its owner; return how many. Raises Undecided, Refused, NodeLost, BadView.
 
-    Under `keep` the holder is the source and the owner the target.
+    Under `keep` the holder is the source and the owner the target. It ends early where the owner is no
+    owner any more, or moves the slot on: perhaps to the holder, where a stray is the only copy then.
     """
     here, there = await contact.line(holder), await contact.line(owner)
     view = await contact.view(holder)
@@ -40,7 +41,10 @@ async def gather(contact: Contact, slot: int, holder: str, owner: str, keep: Kee
                 _, mine = await here.ask_all([["ASKING"], ["DUMP", name]])
                 theirs = await there.ask("DUMP", name)
                 if mine == theirs or keep is Keep.TARGET:
-                    _, reply = await here.ask_all([["ASKING"], ["DEL", name]])
+                    if not await _deleted(here, [name], _keeps(contact, slot, owner, [name])):
+                        return moved
+                    moved += 1
+                    continue  # it is listed again if it was written meanwhile
                 elif keep is Keep.SOURCE:
                     (reply,) = await here.ask_all([[*words, "REPLACE", *access, "KEYS", name]])
                 else:
@@ -58,12 +62,7 @@ async def drop(contact: Contact, slot: int, holder: str, owner: str) -> bool:
     Not where the owner has a mark, or is it no longer: then clients are sent to another node for keys that
     it lacks, and what they write there is the only copy. Raises Refused, NodeLost, BadView.
     """
-    line = await contact.line(holder)
-
-    async def owner_has_all() -> bool:
-        view = await contact.view(owner)
-        return view.owner(slot) == owner and slot not in view.migrating
-
+    line, owner_has_all = await contact.line(holder), _keeps(contact, slot, owner)
     await line.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", owner)
     while names := await line.ask("CLUSTER", "GETKEYSINSLOT", slot, LIST_MOST):
         assert isinstance(names, list)
@@ -73,6 +72,21 @@ async def drop(contact: Contact, slot: int, holder: str, owner: str) -> bool:
         return False
     await line.ask("CLUSTER", "SETSLOT", slot, "STABLE")
     return True
+
+
+def _keeps(
+    contact: Contact, slot: int, owner: str, names: Sequence[bytes] = ()
+) -> Callable[[], Awaitable[bool]]:
+    """Return the question whether a slot is its owner's, is not moved on, and these keys are there."""
+
+    async def ask() -> bool:
+        view = await contact.view(owner)
+        if view.owner(slot) != owner or slot in view.migrating:
+            return False
+        line = await contact.line(owner)
+        return not names or await line.ask("EXISTS", *names) == len(names)
+
+    return ask
 
 
 async def _deleted(line: Line, names: Sequence[bytes], may_go: Callable[[], Awaitable[bool]]) -> bool:

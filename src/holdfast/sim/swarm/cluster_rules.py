@@ -67,8 +67,8 @@ class Rules:
             if message.type == messages.AUTH_ACK:
                 self._arrived.setdefault((view.me.id, message.epoch), set()).add(message.sender)
             sender = view.node(message.sender)
-            if sender is None or not message.is_ping or message.primary_id:
-                received(link, message, now_ms)
+            if sender is None or not message.is_ping or message.primary_id or message.slots == sender.slots:
+                received(link, message, now_ms)  # it takes nothing from anybody
                 return
             had, not_claimed = sender.slots, view.not_claiming
             others = [

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from itertools import accumulate
 from typing import Any
 
 from holdfast.server.host import Host
@@ -58,10 +59,11 @@ class Workload:
     async def main(self, host: Host) -> None:
         """Send until told to stop."""
         luck = host.random
-        kinds, weights = [kind for kind, _ in KINDS], [weight for _, weight in KINDS]
+        kinds = [kind for kind, _ in KINDS]
+        weights = list(accumulate(weight for _, weight in KINDS))
         while not self.stopping:
             await asyncio.sleep(self._pause * (0.5 + luck.random()))
-            kind = luck.choices(kinds, weights)[0]
+            kind = luck.choices(kinds, cum_weights=weights)[0]
             self._number += 1
             commands, operation = self._drawn(kind, luck)
             await self._send(commands, operation, luck)

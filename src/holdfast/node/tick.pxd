@@ -25,6 +25,7 @@ cdef class Tick(Pulse):
     cdef object deadline            # the timer of the first parked session that times out
     cdef object deadline_ms
     cdef int64_t began_us           # of a tick that is timed; 0: this one is not
+    cdef bint has_log(self) except -1
     cdef int finish(self, bint has_log) except -1
     cdef int watch_deadlines(self) except -1
     cdef int64_t wall_us(self) except? -1

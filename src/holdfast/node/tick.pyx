@@ -47,7 +47,7 @@ cdef class Tick(Pulse):
         if self.deadline is not None:
             self.deadline.cancel()
         if self.engine.tick_open:
-            self.finish(self.writer.state is not self.log_is_off)
+            self.finish(self.has_log())
 
     cdef int open_tick(self) except -1:
         """Begin a tick: set the time, and see to its end."""
@@ -70,12 +70,16 @@ cdef class Tick(Pulse):
     cdef int round_over(self) except -1:
         cdef bint has_log
         if self.engine.tick_open:
-            has_log = self.writer.state is not self.log_is_off
+            has_log = self.has_log()
             if has_log and self.keeper.aof.gathers():
                 self.loop.call_soon(self.over)
             else:
                 self.finish(has_log)
         return 0
+
+    cdef bint has_log(self) except -1:
+        """Whether there is an append-only file; where there is one it takes effects."""
+        return self.engine.stream_on and self.writer.state is not self.log_is_off
 
     cdef int finish(self, bint has_log) except -1:
         """Hand out what this tick made: effects first, then replies."""

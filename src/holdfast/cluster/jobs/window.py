@@ -190,8 +190,9 @@ class Window:
         A node that is given a slot which it imports tells everybody at once, and everybody saves its
         configuration to disk; slot by slot, that is what holds up clients. So the marks of all but the
         last are taken away first: the last one announces them all. The epoch is taken before: if another tool
-        has taken that last mark away, too, the claims would else be made in the old one, and be undone. Where
-        a claim waits for replicas each one has to: a transaction cannot. Our nodes claim none without its mark.
+        has taken that last mark away, too, the claims would else be made in the old one, and be undone. Our
+        nodes claim none without its mark. Where a claim waits for replicas each one has to: a transaction
+        cannot.
         """
         claims: list[list[Word]] = [["CLUSTER", "SETSLOT", slot, "NODE", self.pair.target] for slot in slots]
         if await self.pair.contact.waits_for_replicas(self.pair.target):

@@ -415,11 +415,14 @@ def test_an_heir_claims_no_slot_that_its_primary_claimed_no_more() -> None:
     assert view.me.slots == left
 
 
-def test_a_slot_of_another_node_is_claimed_above_its_epoch_though_no_mark_stands() -> None:
+def test_a_slot_without_a_mark_is_claimed_only_from_the_dead_and_above_their_epoch() -> None:
     view = a_view()
     a = view.nodes[A]
     a.config_epoch = view.epoch = 40
     slot = (a.slots & -a.slots).bit_length() - 1
+    with pytest.raises(CommandError, match="not being imported"):
+        orders.set_owner(view, slot, ME, lambda slot: 1, NOW)
+    a.flags |= flags.FAIL
     orders.set_owner(view, slot, ME, lambda slot: 1, NOW)
     assert view.me.config_epoch == 41
     claims.claim(view, a, 40, a.slots | 1 << slot)

@@ -295,14 +295,17 @@ def test_a_slot_that_went_is_served_no_more_though_the_disk_is_slow() -> None:
         stage.close()
 
 
-def test_a_mark_that_another_tool_took_away_does_not_let_a_claim_pass_without_a_new_epoch() -> None:
+def test_no_slot_is_claimed_of_which_another_tool_took_the_mark_away() -> None:
     stage = Stage(17)
     try:
-        _, target = _begin_move_of_slot_0(stage)
+        source, target = _begin_move_of_slot_0(stage)
         assert "BUMPED" in str(stage.ask("a", "CLUSTER", "BUMPEPOCH"))
         stage.world.run(1.0)
         assert stage.ask("a", "MIGRATE", stage.world.hosts["b"].address, PORT, "{06S}", 0, 2000) in OK
         assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "STABLE") in OK
+        assert "not being imported" in str(stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target))
+        stage.world.run(2.0)
+        assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "IMPORTING", source) in OK
         assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target) in OK
         stage.world.run(2.0)
         assert agrees(stage)

@@ -162,18 +162,22 @@ def claimed_from(view: View, slot: int, node_id: str) -> Node | None:
     if node_id != view.me.id:
         return None
     owner = view.owners[slot]
-    return view.importing.get(slot) or (owner if owner is not view.me else None)
+    return view.importing.get(slot) or (owner if owner is not view.me else None)  # that one is dead
 
 
 def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) -> None:
     """SETSLOT NODE.
 
-    Beyond Redis: a slot that another node has is claimed with an epoch above that node's even where nothing
-    marks it as imported (perhaps another tool took the mark away). By its older epoch the other would have
-    it back, and the keys that came would be deleted here.
+    Beyond Redis: we take no slot from a node that works where nothing marks it as imported. Another tool took
+    the mark away, or has moved the slot on since, so that the keys are elsewhere. (Redis takes it without
+    a new epoch; by its own the other has it back, and the keys that came are deleted.)
     """
     _check_primary(view)
     me, node = view.me, _target(view, node_id, "Unknown node")
+    owner = view.owners[slot]
+    is_left = owner is None or owner is me or owner.is_failed or view.not_claiming >> slot & 1
+    if node is me and slot not in view.importing and not is_left:
+        raise CommandError(f"ERR Slot {slot} is another node's, and is not being imported")
     was_mine = view.owners[slot] is me
     if was_mine and node is not me and keys(slot):
         raise CommandError(

@@ -69,6 +69,11 @@ class EffectQueue:
         if self._writing is not None:
             self._writing.cancel()
 
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether the view has what has to be on disk and is not: nobody heard of it, or is served by it."""
+        return bool(self._waiting) or self._view.must_sync
+
     def run(self, *, at_once: bool = False) -> None:
         """Run what waits, in order; `at_once`: when this returns it has been run."""
         if self._runs:

@@ -190,8 +190,9 @@ class Window:
         A node that is given a slot which it imports tells everybody at once, and everybody saves its
         configuration to disk; slot by slot, that is what holds up clients. So the marks of all but the
         last are taken away first: the last one announces them all. The epoch is taken before: if another tool
-        has taken that last mark away, too, the claims would else be made in the old one, and be undone. Where
-        a claim waits for replicas each one has to: a transaction cannot.
+        has taken that last mark away, too, the claims would else be made in the old one, and be undone. Our
+        nodes claim none without its mark. Where a claim waits for replicas each one has to: a transaction
+        cannot.
         """
         claims: list[list[Word]] = [["CLUSTER", "SETSLOT", slot, "NODE", self.pair.target] for slot in slots]
         if await self.pair.contact.waits_for_replicas(self.pair.target):
@@ -200,7 +201,8 @@ class Window:
                     raise _meant(self._target, "SETSLOT NODE", reply)
             return
         requests: list[list[Word]] = [["MULTI"], ["CLUSTER", "BUMPEPOCH"]]
-        requests += [["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in slots[:-1]]
+        if not await self.pair.contact.gives_whole(self.pair.target):
+            requests += [["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in slots[:-1]]
         requests += claims
         *_, done = await self._target.ask_all([*requests, ["EXEC"]])
         if isinstance(done, Refusal):
@@ -360,6 +362,7 @@ def _meant(line: Line, request: str, reply: Refusal) -> Exception:
         or "is on its way already" in reply
         or "I'm not the owner" in reply
         or "already the owner" in reply
+        or "is not being imported" in reply
     ):
         return NotNow(f"{line.address}: {request}: {reply}")
     if "only with masters" in reply or "not a master" in reply or "still hold keys" in reply:

@@ -19,6 +19,7 @@ from holdfast.cluster.model import View
 from holdfast.commands.slot_keys import count_keys_in_slot
 from holdfast.engine.digest import digest_of_value
 from holdfast.engine.slots import slot_of_key
+from holdfast.node.cluster import ClusterSide
 from holdfast.node.server import ServerNode
 from holdfast.replication.fence import Standing
 from holdfast.sim.cluster_agreement import difference_of
@@ -114,16 +115,26 @@ class ClusterChecks(Checks):
         me = side.view.me
         if not me.is_primary or not me.slots or replication.is_replica:
             return
-        held = self._leaders.setdefault(me.config_epoch, {})
-        held[me.id] = held.get(me.id, 0) | me.slots
-        for other, theirs in held.items():
-            if other != me.id and (theirs & me.slots or not self.slots_move):
-                self.object(f"{name} has slots by epoch {me.config_epoch}, and so has another")
+        self._look_at_slots(name, side)
         if (me.id, me.config_epoch) not in self._judged:
             self._judged.add((me.id, me.config_epoch))
             now = self.nodes.world.now
             self.history.promotions.append(Promotion(now, name, me.id, me.config_epoch, "", False))
             self._judge_leader(name, node, f"as it leads in epoch {me.config_epoch}")
+
+    def _look_at_slots(self, name: str, side: ClusterSide) -> None:
+        """Two do not have slots by one epoch; a claim that waits for something gives none yet."""
+        me = side.view.me
+        if side.queue.waits_for_disk:
+            return
+        has = me.slots
+        for claim in side.claims:
+            has &= ~claim.slots
+        held = self._leaders.setdefault(me.config_epoch, {})
+        held[me.id] = held.get(me.id, 0) | has
+        for other, theirs in held.items():
+            if other != me.id and (theirs & has or not self.slots_move):
+                self.object(f"{name} has slots by epoch {me.config_epoch}, and so has another")
 
     def _judge_leader(self, name: str, node: ServerNode, when: str) -> None:
         """Every acknowledged write of its slots must be there."""

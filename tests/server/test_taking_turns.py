@@ -1,4 +1,4 @@
-"""Clients that take turns, and those who come between: the poller guesses who is next, nobody waits for it."""
+"""Clients that take turns, and those who come between: the poller guesses, and nobody waits for that."""
 
 from __future__ import annotations
 

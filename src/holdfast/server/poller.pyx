@@ -10,7 +10,8 @@ Connections are made and closed by asyncio's transports. Where there is no epoll
 descriptor (macOS, the simulator) the transport reads and writes.
 
 How to read it: `Polled` is what a connection inherits, `PolledProtocol` lends it to a protocol
-written in Python, `Poller.ready` is a round.
+written in Python (`Taker` takes the bytes past it), `Poller.ready` is a round, `Poller.guess` spares
+it the question who is ready.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyObject_GetBuffer, PyBuffer_Release, Py_buffer
@@ -310,7 +311,7 @@ cdef class Poller:
         cdef Polled connection = self.guess()
         self.in_round = True
         if connection is not None and self.serve(connection, True):
-            self.last = connection
+            self.last = connection if connection.polled else None
         else:
             self.guesses = 0
             count = hf_poll_wait(self.fd, descriptors, has_bytes, READY_MOST)

@@ -25,6 +25,7 @@ from holdfast.cluster.messages import Gossip, Message
 from holdfast.cluster.model import Link, Node, View
 from holdfast.cluster.settings import Settings
 from holdfast.cluster.slots import ALL, of_range
+from holdfast.cluster.told import Told
 from holdfast.engine.values import CommandError
 
 NOW = 1_000_000
@@ -365,6 +366,40 @@ def test_of_a_claimant_and_its_former_owner_in_one_epoch_only_the_smaller_id_mov
     assert view.me.config_epoch == epoch + 3
 
 
+def test_who_calls_the_former_owner_down_does_not_count_among_those_who_know_of_a_claim() -> None:
+    view = a_view()
+    a, b = view.nodes[A], view.nodes[B]
+    machine, told = Machine(view), Told()
+    for each in (a, b):
+        each.link = Link(each, True, NOW, is_up=True)
+    assert not orders.voters_know(view, told, NOW, a)
+
+    def answer(node: Node, now_ms: int, row_flags: int) -> None:
+        row = Gossip(A, 0, 0, "10.0.0.1", 7000, 17000, flags.PRIMARY | row_flags, 0)
+        pong = from_node(view, node, type=messages.PONG, gossip=(row,) if node is b else ())
+        assert node.link is not None
+        machine.received(node.link, pong, now_ms)
+
+    answer(b, NOW + 1, flags.FAIL)
+    assert orders.voters_know(view, told, NOW + 1)
+    assert not orders.voters_know(view, told, NOW + 1, a), "it has perhaps voted for an heir of a"
+    view.take_effects()
+    assert not orders.voters_know(view, told, NOW + 100, a)
+    assert sent(view, messages.PING), "it is asked again"
+    answer(b, NOW + 101, 0)
+    assert orders.voters_know(view, told, NOW + 101, a)
+
+
+def test_pings_to_our_own_kind_tell_of_primaries_that_failed() -> None:
+    view = a_view()
+    a, b = view.nodes[A], view.nodes[B]
+    failure.mark_failed(view, a, NOW)
+    for is_ours in (True, False):
+        b.is_ours = is_ours
+        told = [A in [row.node_id for row in outgoing._gossip(view, b)] for _ in range(20)]
+        assert all(told) or not is_ours
+
+
 def test_two_that_take_slots_of_each_other_at_once_come_to_an_end() -> None:
     view = a_view()
     a, mine = view.nodes[A], view.me.slots & -view.me.slots
@@ -413,6 +448,17 @@ def test_an_heir_claims_no_slot_that_its_primary_claimed_no_more() -> None:
     left = a.slots & ~gone
     table.take_over(view)
     assert view.me.slots == left
+
+
+def test_an_older_message_does_not_take_back_what_an_heir_knows_of_a_claim() -> None:
+    view = as_replica(a_view())
+    a = view.nodes[A]
+    before, machine = a.slots, Machine(view)
+    link = a.link or Link(a, True, NOW)
+    machine.received(link, from_node(view, a, slots=before | 1 << 10_000, config_epoch=20), NOW)
+    machine.received(link, from_node(view, a, slots=before, config_epoch=7), NOW)  # by another connection
+    table.take_over(view)
+    assert view.me.slots == before | 1 << 10_000
 
 
 def test_a_slot_without_a_mark_is_claimed_only_from_the_dead_and_above_their_epoch() -> None:

@@ -21,7 +21,10 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
     if claimant is me:
         return
     current = me if me.is_primary else me.primary
-    view.not_claiming = (view.not_claiming & ~(claimed & claimant.slots)) | (claimant.slots & ~claimed)
+    dropped = claimant.slots & ~claimed
+    if epoch < claimant.config_epoch:
+        dropped = 0  # it came by another connection, and is older than a claim that we know of
+    view.not_claiming = (view.not_claiming & ~(claimed & claimant.slots)) | dropped
     stale = _claimed_from_before(view, claimant, claimed) if view.imported else 0
     wanted = claimed & ~claimant.slots & ~stale
     if view.importing:

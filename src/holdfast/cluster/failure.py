@@ -91,6 +91,7 @@ def answered(view: View, node: Node, now_ms: int) -> None:
     elif node.is_failed and _may_undo(view, node, now_ms):
         view.log(f"Clear FAIL state for node {node.id} ({node.human_name}): it is reachable again.")
         node.flags &= ~flags.FAIL
+        table.count_suspects(view)
         view.save()
         view.must_judge = True
 

@@ -44,8 +44,8 @@ def _ask_to_pause(view: View, primary: Node, now_ms: int) -> None:
 
 def asked_to_pause(view: View, link: Link, replica: Node, now_ms: int) -> None:
     """Hold writers back, on the primary, and tell the replica where the stream stands."""
-    if replica.primary is not view.me:
-        return
+    if replica.primary is not view.me or view.giving:
+        return  # who votes for it now may have not heard of who takes our slots; it asks again
     if view.manual.replica is not replica:  # else it asks again: no writer may slip through meanwhile
         table.end_manual_failover(view)
         view.log(f"Manual failover requested by replica {replica.id} ({replica.human_name}).")

@@ -244,6 +244,8 @@ class View:
         self.received: dict[int, int] = {}
         self.suspects = 0
         """Nodes in PFAIL: all pings tell of them."""
+        self.failed = 0
+        """Primaries in FAIL: our pings to our own kind tell of them, too (`orders.voters_know`)."""
         self.links_over_limit = 0
         """Links that were closed as too much waited on them."""
         self.gossip_round = 0

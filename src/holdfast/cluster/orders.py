@@ -256,15 +256,23 @@ def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
     outgoing.pong_all(view, now_ms)
 
 
-def voters_know(view: View, told: Told, now_ms: int) -> bool:
+def voters_know(view: View, told: Told, now_ms: int, source: Node | None = None) -> bool:
     """Return whether a majority of the primaries has taken in our standing since `told` began; ask the rest.
 
     From then on whoever is elected knows it too: a majority refuses its vote to a candidate that
     does not (`voting`), and tells it.
+
+    `source`: from whom slots are taken. Who calls it down in what answers us has perhaps voted for its heir
+    before it read ours, and does not count: votes are given only to replicas of a primary in FAIL. It is
+    asked again.
     """
     voters = [each for each in view.nodes.values() if each.is_primary and each.slots]
+    doubtful = [each for each in voters if source is not None and told.has_reported(each, source)]
+    for each in doubtful:
+        told.forget(each, now_ms)
     told.tell(view, voters, now_ms)
-    return sum(each is view.me or told.has_answered(each) for each in voters) > len(voters) // 2
+    knows = sum(each is view.me or told.has_answered(each) for each in voters if each not in doubtful)
+    return knows > len(voters) // 2
 
 
 def give_slots(view: View, slots: int, target: Node) -> None:

@@ -133,6 +133,9 @@ def _gossip(view: View, receiver: Node | None) -> tuple[Gossip, ...]:
             continue
         each.in_gossip = gossip_round
         chosen.append(each)
+    if view.failed and receiver is not None and receiver.is_ours:
+        failed = (each for each in rows if each.is_failed and each.slots and not each.flags & MUTE)
+        chosen += [each for each in failed if each.in_gossip != gossip_round and each is not receiver]
     if view.suspects:
         chosen += [each for each in rows if each.flags & flags.PFAIL and not each.flags & MUTE]
     return tuple([_row(each, view.wall_ahead_ms) for each in chosen])

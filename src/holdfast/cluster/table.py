@@ -65,6 +65,7 @@ def remove(view: View, node: Node) -> None:
 def count_suspects(view: View) -> None:
     """Count the nodes that gossip must tell of."""
     view.suspects = sum(each.is_suspect for each in view.nodes.values())
+    view.failed = sum(each.is_failed and each.is_primary for each in view.nodes.values())
 
 
 def turn_primary(view: View, node: Node) -> None:

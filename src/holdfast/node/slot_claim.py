@@ -118,7 +118,8 @@ class SlotClaim:
             return
         if self._epoch != view.me.config_epoch:  # it had to rise: what they were told before is not enough
             self._voters, self._epoch = Told(), view.me.config_epoch
-        if orders.voters_know(view, self._voters, side.now_ms()) and not self._waits_for_source():
+        is_known = orders.voters_know(view, self._voters, side.now_ms(), self._source)
+        if is_known and not self._waits_for_source():
             self._end(OK)
 
     def cancel(self) -> None:

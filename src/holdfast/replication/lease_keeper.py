@@ -233,10 +233,14 @@ class LeaseKeeper(LeaseWatch):
             nodes = lease.hear(words, side.epoch, side.leads, now_us)
         except GrantError as error:
             raise CommandError(str(error)) from None
+        self._managers.add(session)
         if nodes is not None:
             self._nodes_told[words[0].decode("latin-1")] = nodes
-        self._managers.add(session)
-        self.refresh()
+            self.refresh()
+        elif self.is_missing:
+            self.refresh()
+        else:  # nothing but the end can have changed, and the tick has looked at the clock when it began
+            self.sure_until_us = max(lease.ends_us, self.grants.ends_us)
         voters, state = lease.voters, LEAVING if self.is_leaving else int(self.may_write)
         if self._is_unwell:
             state |= UNWELL

@@ -28,7 +28,7 @@ class Voters:
         words = [name, str(lease_ms), str(self.epoch), RUN, str(token_us), str(kept.epoch), str(kept.step)]
         words += ["VOTERS", *sorted(kept.ids)] if kept.ids else []
         words += ["WISH", *sorted(wish)] if wish != kept.ids else []
-        self.lease.hear(words, self.epoch, True, now_us)
+        self.lease.hear([each.encode() for each in words], self.epoch, True, now_us)
         if keeps and self.lease.voters.number > kept.number:
             self.kept[name] = self.lease.voters
 
@@ -195,7 +195,7 @@ def test_a_grant_that_is_said_again_changes_what_it_would_if_it_were_read_anew(
             words = [name, str(lease_ms), str(epoch), run, str(max(now_us + age_us, 0)), str(kept.epoch)]
             words += [str(kept.step), *(["VOTERS", *sorted(kept.ids)] if kept.ids else [])]
             words += ["WISH", *sorted(wish), "NODES", "n"]
-            quick.hear(words, 1, True, now_us)
+            quick.hear([each.encode() for each in words], 1, True, now_us)
             whole.take(parse_grant(words), 1, True, now_us)
             assert (quick.voters, quick.before, quick.ends_us) == (whole.voters, whole.before, whole.ends_us)
             assert (quick.is_on, quick.lease_ms, quick.nodes) == (whole.is_on, whole.lease_ms, whole.nodes)

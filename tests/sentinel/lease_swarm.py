@@ -49,7 +49,7 @@ def run_seed(
             keeper: Any = node.replication.lease
             grant = keeper.grant
 
-            def granted(session: object, words: list[str]) -> object:
+            def granted(session: object, words: list[bytes]) -> object:
                 reply = grant(session, words)
                 judge()
                 return reply

@@ -118,7 +118,7 @@ def test_whom_its_parent_reports_dead_is_down_at_once(run_id, answers_after_ms, 
     scene.primary.run_id = "1" * 40
     scene.primary.exited_run_id, scene.primary.exited_ms = run_id * 40, scene.now_ms
     scene.now_ms += answers_after_ms
-    scene.primary.link.answered_ms = scene.now_ms
+    scene.primary.link.proved_ms = scene.now_ms
     assert ("+sdown" in scene.told(scene.look())) is is_down
 
 

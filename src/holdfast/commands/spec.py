@@ -10,7 +10,7 @@ Names, flags and categories are those of Redis 7.2 (https://redis.io/commands/co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 
 FLAGS = (
     "write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
@@ -77,37 +77,60 @@ class Spec:
     """Given where `keys` does not say it all; else derived from `keys`."""
     tips: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def flag_names(self) -> frozenset[str]:
         """The flags as a set."""
-        return frozenset(self.flags.split())
+        return _words(self.flags)
 
-    @cached_property
+    @property
     def flag_bits(self) -> int:
         """The flags as bits of `CommandFlag`."""
-        return sum(_FLAG_BITS[name] for name in self.flag_names)
+        return _flag_bits(self.flags)
 
-    @cached_property
+    @property
     def category_names(self) -> frozenset[str]:
         """The ACL categories, with those that Redis implies from flags and group."""
-        flags = self.flag_names
-        names = set(self.categories.split())
-        if self.group in GROUP_CATEGORIES:
-            names.add(GROUP_CATEGORIES[self.group])
-        names.add("fast" if "fast" in flags else "slow")
-        if "write" in flags:
-            names.add("write")
-        if "readonly" in flags and "scripting" not in names:
-            names.add("read")
-        if "admin" in flags:
-            names.update(("admin", "dangerous"))
-        if "pubsub" in flags:
-            names.add("pubsub")
-        if "blocking" in flags:
-            names.add("blocking")
-        return frozenset(names)
+        return _category_names(self.flags, self.group, self.categories)
 
-    @cached_property
+    @property
     def category_bits(self) -> int:
         """The ACL categories as bits, in the order of `CATEGORIES`."""
-        return sum(_CATEGORY_BITS[name] for name in self.category_names)
+        return _category_bits(self.flags, self.group, self.categories)
+
+
+# Many commands have the same flags and group, and every node of a process declares all of them.
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+@cache
+def _flag_bits(flags: str) -> int:
+    return sum(_FLAG_BITS[name] for name in _words(flags))
+
+
+@cache
+def _category_names(flags_text: str, group: str, categories: str) -> frozenset[str]:
+    flags = _words(flags_text)
+    names = set(categories.split())
+    if group in GROUP_CATEGORIES:
+        names.add(GROUP_CATEGORIES[group])
+    names.add("fast" if "fast" in flags else "slow")
+    if "write" in flags:
+        names.add("write")
+    if "readonly" in flags and "scripting" not in names:
+        names.add("read")
+    if "admin" in flags:
+        names.update(("admin", "dangerous"))
+    if "pubsub" in flags:
+        names.add("pubsub")
+    if "blocking" in flags:
+        names.add("blocking")
+    return frozenset(names)
+
+
+@cache
+def _category_bits(flags: str, group: str, categories: str) -> int:
+    return sum(_CATEGORY_BITS[name] for name in _category_names(flags, group, categories))

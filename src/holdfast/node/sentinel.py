@@ -118,7 +118,7 @@ class SentinelNode(Shell):
         for name in ("clients", "cpu", "stats"):
             self.info.tell(name, getattr(sections, name))
         self.info.tell("sentinel", self._info_section)
-        self.cron.every(1, self.clients.each_beat)
+        self.cron.every_second(self.clients.each_beat)
 
     # ---- life ----
 

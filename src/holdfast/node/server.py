@@ -161,12 +161,7 @@ class ServerNode(Shell):
     def _sample(self) -> None:
         """Take the counters that rates and peaks are made of."""
         engine, traffic, now_us = self.engine, self.traffic, self.host.clock.boot_us()
-        traffic.commands.sample(engine.stat_commands, now_us)
-        traffic.input.sample(engine.net_input_bytes, now_us)
-        traffic.output.sample(engine.net_output_bytes, now_us)
-        traffic.replication_input.sample(traffic.replication_input_bytes, now_us)
-        traffic.replication_output.sample(traffic.replication_output_bytes, now_us)
-        traffic.ticks.sample(traffic.tick_count, now_us)
+        traffic.sample(now_us, engine.stat_commands, engine.net_input_bytes, engine.net_output_bytes)
         sessions.note_peak(engine)
         self.peak_bytes = max(self.peak_bytes, allocated_bytes(self) + self.startup_bytes)
 

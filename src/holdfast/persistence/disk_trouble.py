@@ -68,8 +68,9 @@ class DiskTrouble:
         if misconf is not None:
             return misconf
         configuration = self._keeper.configuration
-        stops = configuration["stop-writes-on-bgsave-error"] and configuration["save"]
-        if stops and not self._keeper.saves.last_ok:
+        if self._keeper.saves.last_ok:
+            return None
+        if configuration["stop-writes-on-bgsave-error"] and configuration["save"]:
             return (
                 "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to "
                 "disk. Commands that may modify the data set are disabled, because this instance is "

@@ -80,7 +80,7 @@ class ClientCommands:
         if not replicator.is_started and arguments[1].upper() != b"FENCE":
             raise CommandError("LOADING the files of this node are still loaded")
         if arguments[1].upper() == b"LEASE":
-            return replicator.lease.grant(session, [each.decode("latin-1") for each in arguments[2:]])
+            return replicator.lease.grant(session, arguments[2:])
         try:
             order = parse_order([each.decode("latin-1") for each in arguments[1:]])
             match order:

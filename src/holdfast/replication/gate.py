@@ -174,6 +174,8 @@ class AcknowledgementGate:
         known = self._members.get(member)
         if known is not None and known.gone_since_ms is None and offset > known.held_offset:
             known.held_offset = min(offset, self.stream_offset)
+        if offset <= self.released_offset and not (self.record.is_joint or self.is_closed):
+            return Verdict(None, self.released_offset)  # it can release nothing: enough others were first
         return self._verdict(now_ms)
 
     def stream_advanced(self, offset: int) -> None:

@@ -118,8 +118,8 @@ def _sections(words: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], f
 class _Repeated(NamedTuple):
     """What a Sentinel said, around its token, and when saying it again changes nothing but the end."""
 
-    before: list[str]
-    after: list[str]
+    before: list[bytes]
+    after: list[bytes]
     grant: Grant
     terms: tuple[int, int, bool]
     """The version of the lease, the node's epoch, and whether it leads."""
@@ -146,7 +146,7 @@ class Lease:
         self._declining: set[str] = set()
         self._version = 0
         """Changes with everything that a grant can change, but for the ends."""
-        self._repeated: dict[str, _Repeated] = {}
+        self._repeated: dict[bytes, _Repeated] = {}
         """By Sentinel, what changed nothing when it was said last."""
 
     @property
@@ -162,31 +162,30 @@ class Lease:
         """Tell whether writes may run, by the Sentinels' grants."""
         return not self.is_on or now_us < self.ends_us
 
-    def hear(self, words: Sequence[str], epoch: int, leads: bool, now_us: int) -> frozenset[str] | None:
+    def hear(self, said: Sequence[bytes], epoch: int, leads: bool, now_us: int) -> frozenset[str] | None:
         """Take the words after HOLDFAST LEASE; return the nodes they name, None: the same as the last time.
 
         Raises GrantError. Nearly all grants differ from their Sentinel's last one by the token alone, and
         where that one changed nothing but the end, so does this.
         """
-        known = self._repeated.get(words[0]) if words else None
+        known = self._repeated.get(said[0]) if said else None
         if known is not None and known.terms == (self._version, epoch, leads):
-            token = words[TOKEN_PLACE] if len(words) > TOKEN_PLACE else ""
-            is_number = token.isascii() and token.isdecimal() and len(token) < 19
-            if is_number and known.before == words[:TOKEN_PLACE] and known.after == words[TOKEN_PLACE + 1 :]:
+            token = said[TOKEN_PLACE] if len(said) > TOKEN_PLACE else b""
+            is_number = token.isdigit() and len(token) < 19
+            if is_number and known.before == said[:TOKEN_PLACE] and known.after == said[TOKEN_PLACE + 1 :]:
                 self._extend(known.grant, int(token), epoch, now_us)
                 self._reckon()
                 return None
-        grant = parse_grant(words)
+        grant = parse_grant([each.decode("latin-1") for each in said])
         before = self._terms(grant.sentinel)
         self.take(grant, epoch, leads, now_us)
-        self._repeated.pop(grant.sentinel, None)
+        self._repeated.pop(said[0], None)
         if self._terms(grant.sentinel) != before:
             self._version += 1
         else:
             terms = (self._version, epoch, leads)
-            self._repeated[grant.sentinel] = _Repeated(
-                list(words[:TOKEN_PLACE]), list(words[TOKEN_PLACE + 1 :]), grant, terms
-            )
+            head, tail = list(said[:TOKEN_PLACE]), list(said[TOKEN_PLACE + 1 :])
+            self._repeated[said[0]] = _Repeated(head, tail, grant, terms)
         return grant.nodes
 
     def _terms(self, sentinel: str) -> tuple[object, ...]:

@@ -31,7 +31,10 @@ from holdfast.server.pauses import FOR_EVER_MS, LEASE
 
 NO_LEASE = b"NOLEASE too few Sentinels let this primary take writes; the command was not executed"
 LAPSED = b"-NOACK The lease ran out before the reply could leave. The outcome of the request is unknown.\r\n"
-GUARD_GATED = 1 << 11
+GUARD_LOADING, GUARD_REPLICA, GUARD_MISCONF = 1 << 0, 1 << 2, 1 << 3
+GUARD_BUSY, GUARD_GATED = 1 << 8, 1 << 11
+LEAVING, UNWELL = 2, 4
+"""What the node says of itself with its answer to a grant, beside 0 and 1: whether it has its lease."""
 PROBE_BELOW = 0.35
 """Replicas are asked when less than this part of a lease is left: Sentinels renew it long before."""
 
@@ -223,20 +226,33 @@ class LeaseKeeper(LeaseWatch):
 
     # ---- grants ----
 
-    def grant(self, session: Session, words: list[str]) -> object:
+    def grant(self, session: Session, words: list[bytes]) -> object:
         """HOLDFAST LEASE: take a grant; answer with what the next one must carry, and the list."""
         side, lease, now_us = self._side, self.lease, self._clock.boot_us()
         try:
             nodes = lease.hear(words, side.epoch, side.leads, now_us)
         except GrantError as error:
             raise CommandError(str(error)) from None
-        if nodes is not None:
-            self._nodes_told[words[0]] = nodes
         self._managers.add(session)
-        self.refresh()
-        voters, state = lease.voters, 2 if self.is_leaving else int(self.may_write)
+        if nodes is not None:
+            self._nodes_told[words[0].decode("latin-1")] = nodes
+            self.refresh()
+        elif self.is_missing:
+            self.refresh()
+        else:  # nothing but the end can have changed, and the tick has looked at the clock when it began
+            self.sure_until_us = max(lease.ends_us, self.grants.ends_us)
+        voters, state = lease.voters, LEAVING if self.is_leaving else int(self.may_write)
+        if self._is_unwell:
+            state |= UNWELL
         numbers = (side.epoch, state, voters.epoch, voters.step)
         return [now_us, self._node.run_id, *numbers, *sorted(voters.ids)]
+
+    @property
+    def _is_unwell(self) -> bool:
+        """Whether a PING would be answered with other words than PONG: the Sentinels are to hear them."""
+        guard = self._node.engine.guard
+        fails_writes = guard & (GUARD_MISCONF | GUARD_REPLICA) == GUARD_MISCONF
+        return bool(guard & (GUARD_LOADING | GUARD_BUSY)) or fails_writes
 
     @property
     def has_managers(self) -> bool:
@@ -278,14 +294,15 @@ class LeaseKeeper(LeaseWatch):
         self.grants.probed(self._stream.offset, ends_us)
 
     def _settle_replicas(self) -> None:
-        voters = self.lease.voters.ids
-        told = [self._nodes_told.get(each, frozenset()) for each in voters]
-        could_lead = frozenset().union(*told) - {self._side.node_id} if told and all(told) else None
-        if could_lead is not None and "?" in could_lead:
-            could_lead = None
         attached = [each.attachment.node_id for each in self._stream.replicas if each.stage is Stage.ONLINE]
-        self.grants.settle(could_lead, attached)
+        self.grants.settle(self._could_lead() if self.grants.are_there else None, attached)
         self.refresh()
+
+    def _could_lead(self) -> frozenset[str] | None:
+        """Return all others whom the voters could promote; None: that is not known."""
+        told = [self._nodes_told.get(each, frozenset()) for each in self.lease.voters.ids]
+        could_lead = frozenset().union(*told) - {self._side.node_id} if told and all(told) else None
+        return None if could_lead is not None and "?" in could_lead else could_lead
 
     def asked_by_primary(self, words: bytes) -> None:
         """REPLCONF GETACK: with a number the acknowledgement is a grant for so many milliseconds."""

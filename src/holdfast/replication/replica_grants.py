@@ -34,12 +34,19 @@ class ReplicaGrants:
         self._until: dict[str, int] = {}
         self._ever: set[str] = set()
 
+    @property
+    def are_there(self) -> bool:
+        """Whether any replica has granted: if not, there is nothing to reckon."""
+        return bool(self._until)
+
     def probed(self, end_offset: int, ends_us: int) -> None:
         """Note that a probe stands in the stream."""
         self._probes.append((end_offset, ends_us))
 
     def acknowledged(self, node_id: str, offset: int) -> bool:
         """Note what an attached replica has applied; return whether that calls for a new reckoning."""
+        if not self._probes:
+            return node_id not in self._ever
         reached = [ends for end, ends in self._probes if end <= offset]
         if reached and node_id:
             self._until[node_id] = max(self._until.get(node_id, 0), reached[-1])

@@ -3,12 +3,20 @@
 What it is: the periods of Redis, shorter ones while a decision waits for an answer, and
 what a PING's reply means. What it is not: the meaning of INFO and hello (`observation`).
 
+Signs of life. The answer to a grant comes from the same loop over the same connection, so a node that
+answers grants needs no PING, and an unanswered grant is an unanswered PING (`grant_answered`). That is
+so only while the node says with its answers that it would answer a PING with PONG: one that loads, fails
+writes or is held by a script, or answers with an error, is asked by PING as any other. A Sentinel's
+answer to our hello puts off the next PING. INFO and PUBLISH of a node prove less: stock nodes answer
+them where a PING would tell of an error.
+
 How to read it: `connect` and `periodic` are called at every look at an instance;
 `ask_others` collects opinions and votes.
 """
 
 from __future__ import annotations
 
+from holdfast.sentinel import down
 from holdfast.sentinel.effects import Connect, Disconnect
 from holdfast.sentinel.hello import CHANNEL, Hello
 from holdfast.sentinel.model import (
@@ -28,7 +36,11 @@ PENDING_MAX = 100
 FIRST_REPLICAS_MS = 1000
 """A primary without known replicas is asked so often: who dies before they are known cannot be replaced."""
 PINGS_A_DOWN_AFTER = 5
-"""So that the first unanswered PING is sent soon after a node hangs."""
+"""So that the first unanswered PING is sent soon after a primary hangs."""
+PINGS_OF_OTHERS = 2
+"""So often a replica or a Sentinel is asked in a down-after while there is no doubt about its primary."""
+UNWELL = 4
+"""In what a node says of itself with a grant's answer: it loads, fails writes or is busy, as a PING tells."""
 GOOD_ANSWERS = ("PONG", "LOADING", "MASTERDOWN")
 
 
@@ -85,7 +97,7 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
         return
     if instance.role is not Role.SENTINEL and now_ms >= info_due_ms(sentinel, instance):
         ask_info(sentinel, instance, now_ms)
-    period_ms = ping_period_ms(sentinel, instance)
+    period_ms = ping_period_ms(sentinel, instance, now_ms)
     if now_ms - link.answered_ms > period_ms and now_ms - link.ping_sent_ms > period_ms // 2:
         ping(sentinel, instance, now_ms)
     has_told = instance.info_ms is not None and instance.info_ms >= link.connected_ms
@@ -95,9 +107,11 @@ def periodic(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
         publish(sentinel, instance, now_ms)
 
 
-def ping_period_ms(sentinel: Sentinel, instance: Instance) -> int:
-    """Return how often a node is asked whether it lives."""
-    share_ms = instance.group.options.down_after_ms // PINGS_A_DOWN_AFTER
+def ping_period_ms(sentinel: Sentinel, instance: Instance, now_ms: int) -> int:
+    """Return for how long a node may give no sign of life before it is asked for one."""
+    primary = instance.group
+    is_urgent = instance is primary or sentinel.tilt_since_ms is not None or down.is_doubted(primary, now_ms)
+    share_ms = primary.options.down_after_ms // (PINGS_A_DOWN_AFTER if is_urgent else PINGS_OF_OTHERS)
     return min(max(share_ms, BEAT_MS), sentinel.times.ping_period)
 
 
@@ -156,12 +170,18 @@ def ping(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     link = instance.link
 
     def answered(reply: Reply, at_ms: int) -> None:
+        link.proved_ms = now_ms
         ping_answered(sentinel, instance, link, reply, at_ms)
 
+    asked(link, now_ms)
+    sentinel.send_over(link, sentinel.renamed(instance, ("PING",)), answered)
+
+
+def asked(link: Link, now_ms: int) -> None:
+    """Note that a node was asked for a sign of life."""
     link.ping_sent_ms = now_ms
     if link.ping_pending_since_ms is None:
         link.ping_pending_since_ms = now_ms
-    sentinel.send_over(link, sentinel.renamed(instance, ("PING",)), answered)
 
 
 def ping_answered(sentinel: Sentinel, instance: Instance, link: Link, reply: Reply, now_ms: int) -> None:
@@ -170,18 +190,42 @@ def ping_answered(sentinel: Sentinel, instance: Instance, link: Link, reply: Rep
     if not isinstance(reply, (ReplyStatus, ReplyError)):
         return
     if reply.startswith(GOOD_ANSWERS):
-        link.available_ms, link.ping_pending_since_ms = now_ms, None
-        if reply.startswith("LOADING"):
+        is_loading = reply.startswith("LOADING")
+        if is_loading:
             link.loading_since_ms = link.loading_since_ms if link.loading_since_ms is not None else now_ms
             sentinel.stir()
-        else:
-            link.loading_since_ms = None
-            instance.rebooted_ms = None
-        if instance.is_sdown and instance.role is not Role.SENTINEL:
-            ask_info(sentinel, instance, now_ms)
+        lives(sentinel, instance, link, now_ms, is_loading)
     elif reply.startswith("BUSY") and instance.is_sdown and not instance.script_killed:
         instance.script_killed = True
         sentinel.send(instance, "SCRIPT", "KILL")
+
+
+def lives(sentinel: Sentinel, instance: Instance, link: Link, now_ms: int, is_loading: bool = False) -> None:
+    """Take a sign of life: nothing is owed any more."""
+    link.available_ms = link.answered_ms = now_ms
+    link.ping_pending_since_ms = None
+    if not is_loading:
+        link.loading_since_ms = None
+    if instance.link is not link:
+        return  # its group has another primary meanwhile
+    if not is_loading:
+        instance.rebooted_ms = None
+    if instance.is_sdown and instance.role is not Role.SENTINEL:
+        ask_info(sentinel, instance, now_ms)
+
+
+def grant_answered(
+    sentinel: Sentinel, node: Instance, link: Link, reply: Reply, sent_ms: int, now_ms: int
+) -> None:
+    """Take the answer to a grant for what it says of the node's life."""
+    link.proved_ms = sent_ms
+    match reply:
+        case [_, _, _, int(state), *_]:
+            link.grants_stand = not state & UNWELL
+        case _:
+            link.grants_stand = False
+    if link.grants_stand:
+        lives(sentinel, node, link, now_ms)
 
 
 def ask_kind(sentinel: Sentinel, other: Instance) -> None:
@@ -224,7 +268,12 @@ def publish(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
     )
     if hello.host:
         instance.published_ms = now_ms
-        sentinel.send(instance, "PUBLISH", CHANNEL, hello.encode())
+
+        def answered(reply: Reply, at_ms: int) -> None:
+            if instance.role is Role.SENTINEL and not isinstance(reply, ReplyError):
+                lives(sentinel, instance, link, at_ms)
+
+        sentinel.send_over(link, sentinel.renamed(instance, ("PUBLISH", CHANNEL, hello.encode())), answered)
 
 
 def publish_everywhere(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from enum import Enum
 
 from holdfast.sentinel.model import Instance, LinkState, Primary, Role, Sentinel
-from holdfast.sentinel.settings import Times
+from holdfast.sentinel.settings import BEAT_MS, Times
 
 FAILOVER_TAKES_MS = 2000
 """A primary that loads, or refuses writes, for longer than this is replaced sooner than awaited."""
@@ -56,6 +56,18 @@ def suspicion(primary: Primary) -> Suspicion:
 def follows(replica: Instance, primary: Primary) -> bool:
     """Tell whether a replica says that it hears this very primary."""
     return replica.is_link_ok and primary.address.is_at(replica.primary_host, replica.primary_port)
+
+
+def is_doubted(primary: Primary, now_ms: int) -> bool:
+    """Tell whether there is a doubt about a primary, or a failover: what else lives matters at once."""
+    asked_ms = primary.link.ping_pending_since_ms
+    return (
+        (asked_ms is not None and now_ms - asked_ms > 2 * BEAT_MS)
+        or primary.sdown_since_ms is not None
+        or primary.odown_since_ms is not None
+        or primary.in_failover
+        or primary.link.refused_since_ms is not None
+    )
 
 
 def silent_ms(instance: Instance, now_ms: int) -> int:
@@ -99,7 +111,7 @@ def is_known_dead(primary: Primary) -> bool:
         bool(primary.exited_run_id)
         and primary.exited_run_id == primary.run_id
         and primary.lease_run_id in ("", primary.exited_run_id)
-        and primary.link.answered_ms <= primary.exited_ms
+        and primary.link.proved_ms <= primary.exited_ms
     )
 
 

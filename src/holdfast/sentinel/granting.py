@@ -22,6 +22,8 @@ takes the list; then what votes and leaders ask.
 
 from __future__ import annotations
 
+from holdfast.sentinel import asking
+from holdfast.sentinel.asking import UNWELL
 from holdfast.sentinel.model import Failover, Instance, Primary, Sentinel, VoterList
 from holdfast.sentinel.reply_reader import Reply, ReplyError
 
@@ -29,7 +31,7 @@ GRANTS_A_LEASE = 6
 VOTERS_MIN = 3
 CLOCKS_APART = 1.1
 LOST, LEAVING = 0, 2
-"""What a node says of itself; 1: nothing of that."""
+"""What a node says of itself; 1: nothing of that. UNWELL is added."""
 
 
 def lease_ms(primary: Primary) -> int:
@@ -156,10 +158,13 @@ def grant(sentinel: Sentinel, node: Instance, now_ms: int) -> None:
     grants = may_grant(node)
 
     def answered(reply: Reply, at_ms: int) -> None:
+        asking.grant_answered(sentinel, node, link, reply, now_ms, at_ms)
         if node.link is link:  # else the group has another primary meanwhile
             _answered(sentinel, node, grants, reply, at_ms)
 
     node.granted_ms = now_ms
+    if link.grants_stand:
+        asking.asked(link, now_ms)
     if grants:
         until_ms = node.token_ms + int(duration_ms * CLOCKS_APART) + 1
         primary.granted_until_ms = max(primary.granted_until_ms, until_ms)
@@ -190,7 +195,7 @@ def _answered(sentinel: Sentinel, node: Instance, granted: bool, reply: Reply, n
                     note_restart(node)  # a higher epoch comes from a leader's order, so after the restart
                 node.lease_run_id, node.lease_epoch = run_id, epoch
             node.lease_token, node.token_ms = token, now_ms
-            node.lease_lost, node.is_leaving = held == LOST, held == LEAVING
+            node.lease_lost, node.is_leaving = held & ~UNWELL == LOST, held & ~UNWELL == LEAVING
             if (list_epoch, step) > node.group.voter_list.number:
                 _take_list(sentinel, node, VoterList(list_epoch, step, frozenset(map(str, ids))))
             if not granted and may_grant(node):

@@ -30,6 +30,8 @@ class Machine:
         self.sentinel = sentinel
         self._has_news = False
         """INFO came since the last look."""
+        self._calm_stirs = -1
+        """What `Sentinel.stirs` was when the last look found everything calm."""
         sentinel.on_info = self._info_came
 
     # ---- inputs ----
@@ -37,10 +39,11 @@ class Machine:
     def look(self, now_ms: int) -> None:
         """Look at everything once."""
         sentinel = self.sentinel
-        self._has_news = False
+        self._has_news, is_calm = False, True
         self._check_tilt(now_ms)
         for primary in list(sentinel.primaries.values()):
             if sentinel.tilt_since_ms is not None or not resting.may_rest(primary, now_ms):
+                is_calm = False
                 sentinel.stir()
                 self._group(primary, now_ms)
                 sentinel.stir()
@@ -48,6 +51,7 @@ class Machine:
                 self._resting_group(primary, now_ms)
             else:
                 self._group(primary, now_ms)
+        self._calm_stirs = sentinel.stirs if is_calm else -1
 
     def may_rest(self, now_ms: int) -> bool:
         """Tell whether what was just heard can wait for the next beat.
@@ -57,6 +61,8 @@ class Machine:
         sentinel = self.sentinel
         if self._has_news or sentinel.effects or sentinel.tilt_since_ms is not None:
             return False
+        if self._calm_stirs == sentinel.stirs:
+            return True
         return all(resting.is_calm(primary, now_ms) for primary in sentinel.primaries.values())
 
     def connected(self, link: Link, pubsub: bool, local_ip: str, peer_ip: str, now_ms: int) -> None:
@@ -71,6 +77,7 @@ class Machine:
             link.pubsub, link.pubsub_connected_ms, link.pubsub_heard_ms = LinkState.UP, now_ms, now_ms
         else:
             link.command, link.connected_ms, link.pending_commands = LinkState.UP, now_ms, 0
+            link.grants_stand = False
             link.local_ip, link.was_up, link.refused_since_ms = local_ip, True, None
         for words in asking.greeting(sentinel, owners[0], pubsub):
             if not pubsub:

@@ -94,20 +94,26 @@ class LinkState(Enum):
 class Link:
     """What is known from the connections to one node; Sentinels of several primaries share theirs.
 
-    `ping_pending_since_ms` is when the oldest unanswered PING was sent, None: all are answered.
+    `ping_pending_since_ms` is when the oldest unanswered PING, or grant that stands for one, was sent;
+    None: all are answered.
     """
 
     address: Address
     has_pubsub: bool
     available_ms: int
-    """When the last good reply to a PING came."""
+    """When the last good reply to a PING, or other sign that the node serves, came."""
     answered_ms: int
-    """When the last reply to a PING came, of any kind."""
+    """When the last reply to a PING came, of any kind, or another sign that the node serves."""
+    proved_ms: int = -(10**9)
+    """When the last PING or grant that was answered at all had been sent."""
+    grants_stand: bool = False
+    """The last grant was answered, and by a node that serves: until one is not, grants stand for PINGs."""
     command: LinkState = LinkState.DOWN
     pubsub: LinkState = LinkState.DOWN
     owners: int = 1
     ping_pending_since_ms: int | None = None
     ping_sent_ms: int = -(10**9)
+    """When a PING, or a grant that stands for one, was last sent."""
     connected_ms: int = 0
     pubsub_connected_ms: int = 0
     pubsub_heard_ms: int = 0
@@ -152,6 +158,8 @@ class Instance:
     rest_until_ms: int = 0
     """No look at it finds anything before, as long as `Sentinel.stirs` is `rest_stirs` (`resting`)."""
     rest_stirs: int = 0
+    ping_rest_ms: int = 0
+    """How long after its last sign of life it needs no PING, while it rests."""
     patience_ms: int = 0
     """How long an unanswered PING leaves it at rest."""
     # of a node of data

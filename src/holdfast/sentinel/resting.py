@@ -9,7 +9,8 @@ Rules:
 - Nobody of a group rests while there is a doubt about its primary, or a failover (`is_calm`).
 - Whatever else may bring something forward (news from INFO or hello, a connection, a command)
   calls `Sentinel.stir`, and everybody is looked at.
-- A PING that is owed an answer longer than `patience_ms` ends the rest of its instance.
+- A PING that is owed an answer longer than `patience_ms` ends the rest of its instance, and so does
+  the time when one is due; every sign of life puts that off.
 - A grant that is due ends none: it is sent by itself, as often as six times a lease.
 
 How to read it: `is_calm`, `rests` asks, `rest` notes.
@@ -17,22 +18,13 @@ How to read it: `is_calm`, `rests` asks, `rest` notes.
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, granting, takeover
+from holdfast.sentinel import asking, down, granting, takeover
 from holdfast.sentinel.model import Instance, LinkState, Primary, Role, Sentinel
-from holdfast.sentinel.settings import BEAT_MS
 
 
 def is_calm(primary: Primary, now_ms: int) -> bool:
     """Tell whether nothing is doubted and nothing under way."""
-    asked_ms = primary.link.ping_pending_since_ms
-    return not (
-        (asked_ms is not None and now_ms - asked_ms > 2 * BEAT_MS)
-        or primary.sdown_since_ms is not None
-        or primary.odown_since_ms is not None
-        or primary.in_failover
-        or primary.link.refused_since_ms is not None
-        or takeover.waits_for_leader(primary)
-    )
+    return not (down.is_doubted(primary, now_ms) or takeover.waits_for_leader(primary))
 
 
 def may_rest(primary: Primary, now_ms: int) -> bool:
@@ -52,7 +44,9 @@ def rests(sentinel: Sentinel, instance: Instance, now_ms: int) -> bool:
     if now_ms >= instance.rest_until_ms or instance.rest_stirs != sentinel.stirs:
         return False
     asked_ms = instance.link.ping_pending_since_ms
-    return asked_ms is None or now_ms - asked_ms <= instance.patience_ms
+    if asked_ms is not None:
+        return now_ms - asked_ms <= instance.patience_ms
+    return now_ms - instance.link.answered_ms <= instance.ping_rest_ms
 
 
 def surely_until_ms(instance: Instance) -> int:
@@ -60,9 +54,10 @@ def surely_until_ms(instance: Instance) -> int:
     link = instance.link
     if link.ping_pending_since_ms is not None or link.owners > 1:
         return 0
+    until_ms = min(instance.rest_until_ms, link.answered_ms + instance.ping_rest_ms + 1)
     if instance.grant_period_ms:
-        return min(instance.rest_until_ms, instance.granted_ms + instance.grant_period_ms)
-    return instance.rest_until_ms
+        return min(until_ms, instance.granted_ms + instance.grant_period_ms)
+    return until_ms
 
 
 def rest(sentinel: Sentinel, instance: Instance, now_ms: int) -> None:
@@ -77,16 +72,15 @@ def _until_ms(sentinel: Sentinel, instance: Instance, now_ms: int) -> int:
         return 0
     if isinstance(instance, Primary) and _is_suspect(instance):
         return 0
-    ping_ms = asking.ping_period_ms(sentinel, instance)
-    instance.patience_ms = min(ping_ms, group.options.down_after_ms) // 2
-    until_ms = (now_ms if link.ping_pending_since_ms is not None else link.answered_ms) + ping_ms + 1
+    ping_ms = asking.ping_period_ms(sentinel, instance, now_ms)
+    instance.ping_rest_ms, instance.patience_ms = ping_ms, min(ping_ms, group.options.down_after_ms) // 2
+    until_ms = instance.published_ms + times.publish_period
     if link.has_pubsub:
         if link.pubsub is not LinkState.UP:
             return 0
         until_ms = min(until_ms, link.pubsub_heard_ms + times.publish_period * 3)
     if instance.role is not Role.SENTINEL:
         until_ms = min(until_ms, asking.info_due_ms(sentinel, instance))
-    until_ms = min(until_ms, instance.published_ms + times.publish_period)
     instance.grant_period_ms = granting.period_ms(sentinel, instance)
     return until_ms
 

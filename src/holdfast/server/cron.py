@@ -1,4 +1,4 @@
-"""What a node does by the clock, `hz` times a second.
+"""What a node does by the clock, `hz` times a second; where no job needs that, once a second.
 
 Each job is a method of whoever owns it, added with `every`; the cron only
 calls. It runs inside a tick, so that what a job changes is propagated and what
@@ -47,7 +47,8 @@ class Cron:
 
     def _schedule(self) -> None:
         if self._loop is not None:
-            self._timer = self._loop.call_later(1 / self._node.configuration["hz"], self._beat)
+            beats_a_second = self._node.configuration["hz"] if self._jobs else 1
+            self._timer = self._loop.call_later(1 / beats_a_second, self._beat)
 
     def _beat(self) -> None:
         node = self._node
@@ -57,7 +58,7 @@ class Cron:
         for beats, job in self._jobs:
             if self.beats % beats == 0:
                 job()
-        if self.beats % node.configuration["hz"] == 0:
+        if not self._jobs or self.beats % node.configuration["hz"] == 0:
             for job in self._each_second:
                 job()
         self._schedule()

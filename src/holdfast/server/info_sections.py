@@ -22,6 +22,7 @@ from holdfast.engine.latency import percentiles_us
 from holdfast.engine.registry import command_names, command_stats
 from holdfast.server.info import Fields
 from holdfast.server.memory_report import human, measure
+from holdfast.server.traffic import COMMANDS, INPUT, OUTPUT, REPLICATION_INPUT, REPLICATION_OUTPUT, TICKS
 
 if TYPE_CHECKING:
     from holdfast.server.cluster import ClusterLink
@@ -169,15 +170,15 @@ class ServerSections:
         return [
             ("total_connections_received", engine.stat_connections),
             ("total_commands_processed", engine.stat_commands),
-            ("instantaneous_ops_per_sec", round(traffic.commands.per_second)),
+            ("instantaneous_ops_per_sec", round(traffic.per_second(COMMANDS))),
             ("total_net_input_bytes", engine.net_input_bytes + traffic.replication_input_bytes),
             ("total_net_output_bytes", engine.net_output_bytes + traffic.replication_output_bytes),
             ("total_net_repl_input_bytes", traffic.replication_input_bytes),
             ("total_net_repl_output_bytes", traffic.replication_output_bytes),
-            ("instantaneous_input_kbps", f"{traffic.input.per_second / 1024:.2f}"),
-            ("instantaneous_output_kbps", f"{traffic.output.per_second / 1024:.2f}"),
-            ("instantaneous_input_repl_kbps", f"{traffic.replication_input.per_second / 1024:.2f}"),
-            ("instantaneous_output_repl_kbps", f"{traffic.replication_output.per_second / 1024:.2f}"),
+            ("instantaneous_input_kbps", f"{traffic.per_second(INPUT) / 1024:.2f}"),
+            ("instantaneous_output_kbps", f"{traffic.per_second(OUTPUT) / 1024:.2f}"),
+            ("instantaneous_input_repl_kbps", f"{traffic.per_second(REPLICATION_INPUT) / 1024:.2f}"),
+            ("instantaneous_output_repl_kbps", f"{traffic.per_second(REPLICATION_OUTPUT) / 1024:.2f}"),
             ("rejected_connections", node.clients.rejected),
             ("sync_full", traffic.full_syncs),
             ("sync_partial_ok", traffic.partial_syncs),
@@ -220,7 +221,7 @@ class ServerSections:
             ("eventloop_cycles", traffic.tick_count),
             ("eventloop_duration_sum", max(traffic.tick_us, commands_us)),
             ("eventloop_duration_cmd_sum", commands_us),
-            ("instantaneous_eventloop_cycles_per_sec", round(traffic.ticks.per_second)),
+            ("instantaneous_eventloop_cycles_per_sec", round(traffic.per_second(TICKS))),
             ("instantaneous_eventloop_duration_usec", traffic.tick_us // max(traffic.tick_count, 1)),
             ("acl_access_denied_auth", node.clients.auth_failures),
             ("acl_access_denied_cmd", 0),

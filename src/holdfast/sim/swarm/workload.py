@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from bisect import bisect
 from itertools import accumulate
 from typing import Any
 
@@ -63,7 +64,7 @@ class Workload:
         weights = list(accumulate(weight for _, weight in KINDS))
         while not self.stopping:
             await asyncio.sleep(self._pause * (0.5 + luck.random()))
-            kind = luck.choices(kinds, cum_weights=weights)[0]
+            kind = kinds[bisect(weights, luck.random() * weights[-1])]
             self._number += 1
             commands, operation = self._drawn(kind, luck)
             await self._send(commands, operation, luck)

@@ -410,6 +410,22 @@ def test_a_rewrite_does_not_heal_what_waits_to_be_written(bench: Bench) -> None:
     assert bench.loaded()[0] == SELECT_0 + SET_A
 
 
+def test_a_log_that_must_begin_anew_and_cannot_is_begun_as_soon_as_it_can(bench: Bench) -> None:
+    writer, way = bench.writer, Path(bench.place.directory)
+    write(way, b"a file in the way")
+    with pytest.raises(AofError):
+        writer.start(0, 0, insists=True)
+    bench.tick(SET_A)
+    assert writer.synced_offset == -1, "nothing is on disk, and nothing is said to be"
+    way.unlink()
+    assert writer.rewrite_wanted(0) == "scheduled"
+    ticket = writer.begin_rewrite(0)
+    bench.tick(SET_B)
+    write(ticket.path, SELECT_0 + SET_A)
+    writer.finish_rewrite(ticket, 0)
+    assert bench.loaded()[0] == SELECT_0 + SET_A + SELECT_0 + SET_B
+
+
 def test_switching_off_and_on_starts_a_new_file(bench: Bench) -> None:
     writer = bench.open()
     bench.tick(SET_A)

@@ -158,15 +158,21 @@ class AofWriter:
         self.current_bytes = self.directory.size()
         self._remove_history()
 
-    def start(self, now_ms: int, offset: int) -> RewriteTicket:
-        """Switch on while running (CONFIG SET appendonly yes); on from the end of this rewrite."""
+    def start(self, now_ms: int, offset: int, *, insists: bool = False) -> RewriteTicket:
+        """Switch on while running (CONFIG SET appendonly yes); on from the end of this rewrite.
+
+        AofError if that cannot begin: it is off then, or, with `insists`, tried again as rewrites are.
+        """
         assert self.state is State.OFF
         self.state, self._offset = State.WAITING, offset
         self._happened(Event.REOPENED, now_ms)
         try:
             return self.begin_rewrite(now_ms)
         except AofError:
-            self.state = State.OFF
+            if insists:
+                self.rewrites.scheduled = True
+            else:
+                self.state = State.OFF
             raise
 
     def stop(self, now_ms: int, *, replaced: bool = False) -> bool:

@@ -202,7 +202,7 @@ class AppendOnlyFile:
         now_ms = self._host.clock.boot_us() // 1000
         self.writer.stop(now_ms, replaced=True)
         try:
-            ticket = self.writer.start(now_ms, self._engine.stream_offset)
+            ticket = self.writer.start(now_ms, self._engine.stream_offset, insists=True)
         except AofError as error:
             self._log.warning(str(error))
             return

@@ -380,6 +380,36 @@ def test_switching_on_tries_again_when_the_first_rewrite_fails(bench: Bench) -> 
     assert bench.loaded()[0] == SELECT_0 + SET_A + SELECT_0 + SET_B
 
 
+def test_a_rewrite_heals_when_it_holds_what_could_not_be_written(bench: Bench) -> None:
+    writer = bench.writer
+    ticket = writer.start(0, 0)
+    bench.disk.space_left = 0
+    bench.tick(SET_A)
+    writer.fail_rewrite(ticket, 0, "No space left on device")
+    bench.disk.space_left = None
+    writer.flush(1000)
+    assert writer.misconf, "what was appended is in no file"
+    ticket = writer.begin_rewrite(1000)
+    write(ticket.path, SELECT_0 + SET_A)
+    writer.finish_rewrite(ticket, 1000)
+    assert writer.misconf is None, "though nobody writes"
+    assert bench.loaded()[0] == SELECT_0 + SET_A
+
+
+def test_a_rewrite_does_not_heal_what_waits_to_be_written(bench: Bench) -> None:
+    writer = bench.writer
+    ticket = writer.start(0, 0)
+    bench.disk.space_left = 0
+    bench.tick(SET_A)
+    bench.disk.space_left = None
+    write(ticket.path, b"")
+    writer.finish_rewrite(ticket, 50)
+    assert writer.misconf
+    writer.flush(1000)
+    assert writer.misconf is None
+    assert bench.loaded()[0] == SELECT_0 + SET_A
+
+
 def test_switching_off_and_on_starts_a_new_file(bench: Bench) -> None:
     writer = bench.open()
     bench.tick(SET_A)

@@ -78,6 +78,7 @@ def test_a_plain_handshake_leaves_out_what_is_not_configured() -> None:
         (State.PING, "-NOAUTH Authentication required.", State.AUTH),
         (State.PING, "-NOPERM no", State.AUTH),
         (State.PING, "-ERR operation not permitted", State.AUTH),
+        (State.PING, "-MISCONF it cannot save", State.AUTH),
         (State.PING, "-LOADING wait", State.FAILED),
         (State.AUTH, "-WRONGPASS invalid", State.FAILED),
         (State.LISTENING_PORT, "-ERR unknown", State.IP_ADDRESS),

@@ -10,7 +10,7 @@ from holdfast.replication.orders import report_fields
 from holdfast.replication.set_record import NOWHERE, Position
 from holdfast.sentinel import asking, takeover
 from holdfast.sentinel.effects import Effect, Send
-from holdfast.sentinel.model import Failover, Instance
+from holdfast.sentinel.model import Failover, Instance, LinkState
 from tests.sentinel.scene import ME, Scene
 
 EPOCH = 4
@@ -202,3 +202,68 @@ def test_a_lone_primary_that_has_lost_its_data_leads_again_for_nobody_has_more()
     attempt.step()
     attempt.reports(attempt.primary, 10)
     assert attempt.told_to_lead(attempt.step(1)) == ["node0"]
+
+
+def left_behind(fence_epoch: int) -> Scene:
+    """Return a group that is well, but for a replica that a leader has fenced, and not its primary."""
+    scene = Scene()
+    scene.sentinel.orders = SentinelOrders()
+    scene.primary.node_id = "node0"
+    replica = scene.replicas[0]
+    replica.node_id, replica.standing, replica.fence_epoch = "node1", "fenced", fence_epoch
+    return scene
+
+
+def look_on(scene: Scene, for_ms: int, told_after_ms: int | None = None) -> list[str]:
+    """Look at beats; everybody answers PING, and INFO so long after the beginning. Return the events."""
+    events: list[str] = []
+    for passed_ms in range(0, for_ms, 50):
+        scene.now_ms += 50
+        for each in (scene.primary, *scene.replicas, *scene.others):
+            told_ms, asked_ms = each.info_ms, each.info_sent_ms
+            scene.answers(each)
+            if told_after_ms is None or passed_ms < told_after_ms:
+                each.info_ms, each.info_sent_ms = told_ms, asked_ms
+        events += scene.told(scene.look())
+    return events
+
+
+def test_a_replica_that_a_leader_fenced_in_vain_calls_for_another_in_a_higher_epoch() -> None:
+    scene = left_behind(3)
+    assert "+try-failover" not in look_on(scene, 1000, told_after_ms=0), "the leader may be at it"
+    assert "+try-failover" in look_on(scene, 3000, told_after_ms=0)
+    assert scene.primary.failover_epoch > 3, "it would refuse all others"
+
+
+def test_a_leader_that_came_to_nothing_itself_goes_on_soon() -> None:
+    scene = left_behind(3)
+    scene.sentinel.epoch = scene.primary.leader_epoch = 3
+    scene.primary.leader = ME
+    assert "+try-failover" in look_on(scene, 500, told_after_ms=0)
+
+
+def test_old_news_of_a_fence_calls_for_nobody() -> None:
+    scene = left_behind(3)
+    assert "+try-failover" not in look_on(scene, 4000), "neither has told anything since"
+    scene.primary.fence_epoch = 3
+    assert "+try-failover" not in look_on(scene, 4000, told_after_ms=0), "it may follow this primary"
+
+
+def test_a_fenced_replica_that_no_order_helps_disturbs_nobody() -> None:
+    scene = left_behind(3)
+    scene.replicas[0].fails_writes_since_ms = scene.now_ms
+    assert "+try-failover" not in look_on(scene, 4000, told_after_ms=0)
+
+
+def test_a_leader_waits_until_the_lease_is_over_that_its_choice_has_granted() -> None:
+    attempt = Attempt()
+    attempt.step()
+    for node in attempt.nodes[1:]:
+        report = FenceReport(node.node_id, EPOCH, ME, Position(0, 10), None, True, True, None)
+        report = replace(report, granted_for_ms=320)
+        sent = attempt.asked.pop(node)
+        assert sent.on_reply is not None
+        sent.on_reply(list(report_fields(report)), attempt.scene.now_ms)
+    attempt.primary.link.command = LinkState.DOWN
+    assert not attempt.told_to_lead(attempt.step(320)), "it would refuse the last millisecond"
+    assert attempt.told_to_lead(attempt.step(1))

@@ -73,7 +73,7 @@ SENTINEL_CATCHES = {
 CLUSTER_CATCHES = {
     "ignore-collisions": 0,
     "serve-after-losing": 0,
-    "send-no-changes": 0,
+    "send-no-changes": 12,
     "accept-older-epoch": 2,
     "majority-of-one": 2,
     "forget-nodes-file": 2,

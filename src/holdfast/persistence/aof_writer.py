@@ -458,8 +458,19 @@ class AofWriter:
                 increment.close()  # the base holds what it held
             self._retired.clear()
             self.current_bytes = self.base_bytes = self.directory.size()
+            self._nothing_is_left(now_ms)
         self._remove_history()
         self._log("notice", "Background AOF rewrite finished successfully")
+
+    def _nothing_is_left(self, now_ms: int) -> None:
+        """Heal if nothing waits to be tried again: what failed is held by the new base.
+
+        Else a node to which nobody writes, as one that is fenced, would say for good that its disk fails.
+        """
+        if not self._buffer:
+            self._happened(Event.WRITTEN, now_ms)
+        if not self._unsynced_bytes:
+            self._happened(Event.SYNCED, now_ms)
 
     def fail_rewrite(self, ticket: RewriteTicket, now_ms: int, reason: str, *, wanted: bool = False) -> None:
         """Give up a rewrite (`wanted`: somebody asked for that, so it is no failure)."""

@@ -34,7 +34,11 @@ class Saves:
         """The save under way in the background."""
         self.scheduled = False
         """Whether a save begins as soon as no child runs (BGSAVE SCHEDULE)."""
-        self.last_s = self._host.clock.wall_us() // 1_000_000
+        self.last_s = 0
+        """The time of day of the last save, as LASTSAVE tells it."""
+        self._last_ms = 0
+        """Its time by the clock that never jumps: by this one save points count."""
+        self._note_time()
         self.last_ok = True
         self.last_seconds = -1
         self.last_cow_bytes = 0
@@ -53,6 +57,10 @@ class Saves:
         """Changes since the last save."""
         return self._engine.dirty - self._saved_dirty
 
+    def _note_time(self) -> None:
+        self.last_s = self._host.clock.wall_us() // 1_000_000
+        self._last_ms = self._host.clock.boot_us() // 1000
+
     def loaded(self) -> None:
         """Take the data as they are for those of the file."""
         self._saved_dirty = self._engine.dirty
@@ -69,7 +77,7 @@ class Saves:
         dirty = self.dirty
         if not dirty or (not self.last_ok and now_ms - self._tried_ms <= RETRY_MS):
             return None
-        age_s = self._host.clock.wall_us() // 1_000_000 - self.last_s
+        age_s = (now_ms - self._last_ms) // 1000
         for rule in self._configuration["save"]:
             if dirty >= rule.changes and age_s > rule.seconds:
                 return rule
@@ -106,7 +114,7 @@ class Saves:
         else:
             self.count += 1
             self._saved_dirty = self._dirty_then
-            self.last_s = self._host.clock.wall_us() // 1_000_000
+            self._note_time()
             self.last_cow_bytes = outcome.cow_bytes
             self._log.notice(
                 f"Background saving terminated with success: {outcome.keys} keys, {outcome.written_bytes} "
@@ -135,7 +143,7 @@ class Saves:
         self.count += 1
         self.last_ok = True
         self._saved_dirty = self._dirty_then
-        self.last_s = self._host.clock.wall_us() // 1_000_000
+        self._note_time()
         self._log.notice(f"DB saved on disk: {keys} keys")
         self._keeper.trouble.raise_guard()
         return True

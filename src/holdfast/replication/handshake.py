@@ -12,7 +12,8 @@ below say what a reply means in their state. The payload header is `read_payload
 
 A primary that does not know a REPLCONF option answers an error that is passed over,
 as is the error of a stock primary to HOLDFAST ATTACH. -FENCED is not: its sender is
-one of ours and tells that this node must not follow it.
+one of ours and tells that this node must not follow it. A primary that cannot save
+answers -MISCONF to PING, and serves its replicas nevertheless.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ class Handshake:
         return self._next()
 
     def _ping_answered(self, line: str) -> tuple[Output, ...]:
-        passed_over = ("+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted")
+        passed_over = ("+", "-NOAUTH", "-NOPERM", "-ERR operation not permitted", "-MISCONF")
         return (
             self._next()
             if line.startswith(passed_over)

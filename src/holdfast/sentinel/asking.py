@@ -136,8 +136,9 @@ def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
     is_fetching = primary.takeover is not None and primary.takeover.fetch_until > 0
     if primary.in_failover and (primary.hand_over_sent or is_fetching):
         return PLANNED_POLL_MS
+    is_orphaned = primary.orphan_since_ms is not None
     if instance.role is Role.REPLICA:
-        if primary.is_odown or primary.in_failover or primary.is_unsure:
+        if primary.is_odown or primary.in_failover or primary.is_unsure or is_orphaned:
             return PROMPT_ASK_MS
         if instance.led_before and instance.role_reported is Role.PRIMARY:
             return PROMPT_ASK_MS
@@ -145,7 +146,7 @@ def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
             return 1000
     elif instance.fails_writes_since_ms is not None:
         return min(sentinel.times.info_period, 1000)
-    elif primary.is_planned or instance.standing in ("candidate", "fenced"):
+    elif primary.is_planned or is_orphaned or instance.standing in ("candidate", "fenced"):
         return PROMPT_ASK_MS
     elif not primary.replicas:
         return FIRST_REPLICAS_MS

@@ -26,7 +26,10 @@ from holdfast.sentinel.settings import CANDIDATE_DELAY_MS, ELECTION_ROUND_MS, PL
 
 FRESH_INFO_WAIT_MS = 150
 ORPHAN_WAIT_MS = 100
-"""How long a primary that waits for an order is left to the leader that may have fenced it."""
+"""How long a primary that waits for an order is left to the leader that may have fenced it.
+
+Where it leads on, and only a replica was fenced, a leader of whom we have not heard has the time of a hello.
+"""
 ROUND_DOUBLINGS_MAX = 5
 
 
@@ -54,8 +57,13 @@ def start_if_needed(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
             return False
         if primary.orphan_since_ms is None:
             primary.orphan_since_ms = now_ms
-            wait_ms = ORPHAN_WAIT_MS + sentinel.luck.randrange(CANDIDATE_DELAY_MS)
+            was_mine = primary.leader == sentinel.my_id and primary.leader_epoch == sentinel.epoch
+            is_urgent = was_mine or takeover.is_orphan(primary)
+            patience_ms = ORPHAN_WAIT_MS if is_urgent else sentinel.times.publish_period
+            wait_ms = patience_ms + sentinel.luck.randrange(CANDIDATE_DELAY_MS)
             primary.start_after_ms = max(primary.start_after_ms, now_ms + wait_ms)
+        if not takeover.is_orphan(primary) and not takeover.is_left_behind(primary, primary.orphan_since_ms):
+            return False
     wait_until_ms = _not_before(sentinel, primary, now_ms)
     if now_ms < wait_until_ms:
         if wait_until_ms - now_ms > 1000 and primary.delay_logged_ms != primary.failover_start_ms:
@@ -87,7 +95,7 @@ def _not_before(sentinel: Sentinel, primary: Primary, now_ms: int) -> int:
 def start(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
     """Begin an attempt in a new epoch."""
     primary.failover = Failover.WAIT_START
-    sentinel.epoch += 1
+    sentinel.epoch = max(sentinel.epoch, takeover.highest_fence(primary)) + 1
     primary.failover_epoch = sentinel.epoch
     sentinel.tell_text("+new-epoch", str(sentinel.epoch), instance=primary)
     sentinel.tell("+try-failover", primary)

@@ -302,7 +302,7 @@ class Primary(Instance):
     elected_ms: int = 0
     """When the present attempt won its election."""
     orphan_since_ms: int | None = None
-    """Since when it is seen to wait for a leader's order."""
+    """Since when it is seen to wait for a leader's order, or to have a replica that does."""
     must_change: bool = False
     """A planned failover of fenced nodes: the old primary may not be chosen again."""
     takeover: Takeover | None = None

@@ -146,7 +146,49 @@ def applies(sentinel: Sentinel, primary: Primary) -> bool:
 
 
 def waits_for_leader(primary: Primary) -> bool:
-    """Tell whether the primary is alive, of ours, and nothing but a leader's order will help it.
+    """Tell whether the primary lives, is of ours, and it or a replica is helped by a leader's order alone."""
+    return is_orphan(primary) or is_left_behind(primary)
+
+
+def is_left_behind(primary: Primary, told_since_ms: int | None = None) -> bool:
+    """Tell whether the primary leads on, and a replica is fenced in a higher epoch than its own.
+
+    So it is when a leader came to nothing after its fence had reached some of the nodes only. Nobody lifts
+    such a fence, and the replica may follow nobody of a lower epoch: the primary has to be promoted anew, or
+    another in its place. `told_since_ms`: only what both have said since counts.
+    """
+    if not primary.link.is_up or primary.is_sdown or not primary.node_id or primary.is_stranger:
+        return False
+    left_behind = [each for each in primary.replicas.values() if _is_fenced_above(each, primary)]
+    if told_since_ms is None or not left_behind:
+        return bool(left_behind)
+    return _has_told(primary, told_since_ms) and any(_has_told(each, told_since_ms) for each in left_behind)
+
+
+def _is_fenced_above(replica: Instance, primary: Primary) -> bool:
+    """Tell whether a replica that could take an order is fenced in a higher epoch than its primary's."""
+    return (
+        replica.standing == "fenced"
+        and replica.fence_epoch > primary.fence_epoch
+        and replica.link.is_up
+        and not replica.is_sdown
+        and not replica.is_stranger
+        and replica.fails_writes_since_ms is None
+    )
+
+
+def _has_told(node: Instance, since_ms: int) -> bool:
+    return node.info_ms is not None and node.info_ms >= node.info_sent_ms > since_ms
+
+
+def highest_fence(primary: Primary) -> int:
+    """Return the highest epoch in which a node is known to be fenced: orders of that one it refuses."""
+    nodes = (primary, *primary.replicas.values())
+    return max(each.fence_epoch for each in nodes if each is primary or not each.is_stranger)
+
+
+def is_orphan(primary: Primary) -> bool:
+    """Tell whether the primary is alive, of ours, and waits for a leader's order itself.
 
     So it is after a restart, after a fence whose leader died, and when it is about to shut down.
     """
@@ -312,7 +354,9 @@ def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover
             report = orders.report([str(each) for each in reply])
             if report is not None:
                 state.reports[orders.reporter(report)] = report
-                state.wait_until_ms = max(state.wait_until_ms, at_ms + orders.granted_ms(report))
+                if granted_ms := orders.granted_ms(report):
+                    # One more: its milliseconds do not begin with ours, and it refuses the last one, too.
+                    state.wait_until_ms = max(state.wait_until_ms, at_ms + granted_ms + 1)
 
     sentinel.send(node, *orders.fence(state.epoch, sentinel.my_id), on_reply=answered)
     if node is primary and state.settles_until_ms:

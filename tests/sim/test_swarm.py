@@ -64,7 +64,7 @@ SENTINEL_CATCHES = {
     "sentinel-promotes-hastily": 489,
     "sentinel-trusts-the-lost": 314,
     "sentinel-drops-the-dead": 469,
-    "restarted-primary-leads-on": 389,
+    "restarted-primary-leads-on": 85,
     "sentinel-promotes-stalest": 283,
     "sentinel-believes-anybody": 3,
     "sentinel-waits-for-no-lease": 43,

@@ -9,7 +9,6 @@ so each server saves several times, and the median of the longest waits counts.
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 import shutil
 import statistics
@@ -24,7 +23,7 @@ from bench import load
 from bench.client import Connection, Refused, encode
 from bench.figures import Compare, Figure, Goal
 from bench.group_memory import hash_of, list_of, set_of, settled, sorted_set_of, string
-from bench.group_stall import Stall, ask_until_told, one_of
+from bench.group_stall import longest_waits
 from bench.rounds import Bench, Samples
 from bench.server import Program, Server, ServerDidNotStart
 
@@ -182,26 +181,15 @@ def background_save(program: Program, keys: int, cores: frozenset[int]) -> dict[
 
 def longest_stall(server: Server, connection: Connection, keys: int, cores: frozenset[int]) -> float:
     """Save in the background under writes; return the longest wait of another client, in milliseconds."""
-    spawn = multiprocessing.get_context("fork")
-    ours, theirs = spawn.Pipe()
-    probe = spawn.Process(target=ask_until_told, args=(server, theirs, one_of(cores)), daemon=True)
-    probe.start()
-    theirs.close()
-    try:
-        ours.recv()
+
+    def save_under_writes() -> None:
         connection.ask(b"BGSAVE")
         number = 0
         while field(connection, "rdb_bgsave_in_progress"):
             connection.fill((encode(*string((number + i) * 7919 % keys)) for i in range(2000)), 100)
             number += 2000
-        ours.send("enough")
-        stall: Stall = ours.recv()
-    finally:
-        ours.close()
-        probe.join(timeout=10)
-        if probe.is_alive():
-            probe.kill()
-    return stall.served_ms
+
+    return longest_waits(server, cores, save_under_writes).served_ms
 
 
 def await_save(connection: Connection) -> None:

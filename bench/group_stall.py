@@ -16,7 +16,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 
@@ -72,26 +72,30 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def grow(program: Program, keys: int, cores: frozenset[int]) -> Stall:
     """Fill a fresh server and return the longest waits meanwhile."""
-    spawn = multiprocessing.get_context("fork")
+    value = b"x" * 32
+    sets = (encode(b"SET", b"key:%012d" % number, value) for number in range(keys))
     with program.running() as server, Connection(server.port) as connection:
-        ours, theirs = spawn.Pipe()
-        probe = spawn.Process(target=ask_until_told, args=(server, theirs, one_of(cores)), daemon=True)
-        probe.start()
-        theirs.close()
-        try:
-            ours.recv()
-            value = b"x" * 32
-            connection.fill(
-                (encode(b"SET", b"key:%012d" % number, value) for number in range(keys)), COMMANDS_AT_ONCE
-            )
-            ours.send("enough")
-            stall: Stall = ours.recv()
-        finally:
-            ours.close()
-            probe.join(timeout=10)
-            if probe.is_alive():
-                probe.kill()
-        return stall
+        return longest_waits(server, cores, lambda: connection.fill(sets, COMMANDS_AT_ONCE))
+
+
+def longest_waits(server: Server, cores: frozenset[int], work: Callable[[], object]) -> Stall:
+    """Return the longest waits of a client, a process of its own, for as long as some work lasts."""
+    spawn = multiprocessing.get_context("fork")
+    ours, theirs = spawn.Pipe()
+    probe = spawn.Process(target=ask_until_told, args=(server, theirs, one_of(cores)), daemon=True)
+    probe.start()
+    theirs.close()
+    try:
+        ours.recv()
+        work()
+        ours.send("enough")
+        stall: Stall = ours.recv()
+    finally:
+        ours.close()
+        probe.join(timeout=10)
+        if probe.is_alive():
+            probe.kill()
+    return stall
 
 
 def one_of(cores: frozenset[int]) -> frozenset[int]:

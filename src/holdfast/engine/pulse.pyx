@@ -1,7 +1,7 @@
 """Who opens and ends the ticks of an engine, as compiled code calls it.
 
-What it is: an interface; the node's tick inherits it and is set as `Engine.open_tick`, which may be any
-callable. What it is not: a tick.
+What it is: an interface without a body of its own; the node's tick inherits it and is set as
+`Engine.open_tick`, which may be any callable. What it is not: a tick.
 """
 
 

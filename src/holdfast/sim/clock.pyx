@@ -24,7 +24,10 @@ cdef class Moment:
     """Where virtual time stands, and for whom."""
 
     cdef double local(self) noexcept:
-        """Return virtual time as the running code sees it: later than `now` inside a blocking call."""
+        """Return virtual time as the running code sees it: later than `now` inside a blocking call.
+
+        It compares two numbers: nothing in it raises.
+        """
         return self.life.stalled_until if self.life.stalled_until > self.now else self.now
 
 

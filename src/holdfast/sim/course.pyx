@@ -39,7 +39,7 @@ class NothingLeft(RuntimeError):
 cdef class Happening:
 
     cdef int happen(self) except -1:
-        raise NotImplementedError
+        raise NotImplementedError       # each kind of happening says what it does
 
 
 cdef class Call(Happening):
@@ -130,7 +130,7 @@ cdef class Course(Moment):
         heap[at].happening, heap[at].callback, heap[at].argument = happening, callback, argument
         return 0
 
-    cdef int take(self, Event* event) noexcept:
+    cdef int take(self, Event* event) noexcept:     # moves of memory: nothing in it raises
         """Take the first event out of the heap, with its references."""
         event[0] = self.heap[0]
         self.count -= 1
@@ -139,7 +139,10 @@ cdef class Course(Moment):
         return 0
 
     cdef int sweep(self) noexcept:
-        """Throw out the timers that were cancelled."""
+        """Throw out the timers that were cancelled.
+
+        Of such a timer only its context is left to let go of: nothing raises, and no program's code runs.
+        """
         cdef Event* heap = self.heap
         cdef Event kept
         cdef Py_ssize_t i, n = 0
@@ -163,6 +166,7 @@ cdef class Course(Moment):
         self.ready.clear()
 
     cdef int drop_events(self) noexcept:
+        """Let go of all; called where nothing can be raised (`__dealloc__`), as letting go never does."""
         cdef Event event
         while self.count:
             self.count -= 1

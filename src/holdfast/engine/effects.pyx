@@ -118,7 +118,7 @@ cdef size_t effects_before_unit(Engine e) noexcept nogil:
 
 
 cdef class EffectSink:
-    """Who takes the effects of each tick where they stand: without a Python object for them; to be inherited."""
+    """Who takes the effects of each tick where they stand: no Python object is made. To be inherited."""
 
     cdef int take_effects(self, const char* p, size_t n) except -1:
         raise NotImplementedError

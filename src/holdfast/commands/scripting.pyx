@@ -1,7 +1,7 @@
 """Scripts: EVAL and its relatives, SCRIPT (https://redis.io/docs/interact/programmability/eval-intro/).
 
 What it is: which script is meant, whether it may run now, and the cache. What
-it is not: running it (`scripting_world`). A body that was seen before is found
+it is not: running it (`scripting_run`). A body that was seen before is found
 by its bytes; its SHA1 is computed once. Like Redis 7.2 the cache forgets nothing
 before SCRIPT FLUSH.
 
@@ -9,9 +9,9 @@ The index of the family is `register` at the end.
 """
 
 from libc.stdint cimport int64_t
+from holdfast.commands.scripting_run cimport forget_scripts, run_script, world_of
 from holdfast.commands.scripting_world cimport (
-    SCRIPT_ALLOW_OOM, SCRIPT_ALLOW_STALE, SCRIPT_COMPAT, SCRIPT_NO_CLUSTER, SCRIPT_NO_WRITES, Script, World,
-    world_of)
+    SCRIPT_ALLOW_OOM, SCRIPT_ALLOW_STALE, SCRIPT_COMPAT, SCRIPT_NO_CLUSTER, SCRIPT_NO_WRITES, Script, World)
 from holdfast.engine.buf cimport slice_bytes
 from holdfast.engine.eviction cimport make_room
 from holdfast.engine.monitor cimport feed_monitors
@@ -112,7 +112,7 @@ cdef int run_call(Session s, Call* c, bint by_sha, bint read_only) except -1:
         return 0
     if s.engine.guard & GUARD_MONITORED:
         feed_monitors(s, c)         # before the calls that it makes
-    return w.run(s, script, c.argv + 3, <int>keys, c.argv + 3 + keys, c.argc - 3 - <int>keys)
+    return run_script(w, s, script, c.argv + 3, <int>keys, c.argv + 3 + keys, c.argc - 3 - <int>keys)
 
 
 cdef int eval_(Session s, Call* c) except -1:
@@ -156,7 +156,7 @@ cdef int flush(Session s, Call* c) except -1:
         reply_error(s, b"ERR SCRIPT FLUSH only support SYNC|ASYNC option")
         return 0
     if s.engine.script_engine is not None:
-        world_of(s.engine).forget()
+        forget_scripts(world_of(s.engine))
     reply_ok(s)
     return 0
 

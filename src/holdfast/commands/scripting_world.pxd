@@ -1,9 +1,10 @@
-# The world of an engine's scripts: one state of Lua, the scripts it knows, and the one that runs.
+# The world of an engine's scripts: one state of Lua, the scripts it knows, and what the one that runs says of
+# itself.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from holdfast.commands.scripting_lua cimport Function, State
 from holdfast.engine.buf cimport Buf, Slice
-from holdfast.engine.state cimport Call, Engine, Session
+from holdfast.engine.state cimport Engine, Session
 
 cdef enum ScriptFlag:
     SCRIPT_NO_WRITES = 1 << 0
@@ -12,6 +13,13 @@ cdef enum ScriptFlag:
     SCRIPT_NO_CLUSTER = 1 << 3
     SCRIPT_CROSS_SLOT = 1 << 4
     SCRIPT_COMPAT = 1 << 5      # no shebang line: the rules of old
+
+cdef enum:
+    HANDLER = 1                 # places on the main stack
+    REAL_GLOBALS = 2
+    NAME_KEYS = 3
+    NAME_ARGV = 4
+    BASE = 4
 
 cdef class Script:
     cdef readonly bytes sha
@@ -40,15 +48,7 @@ cdef class World:
     cdef int64_t started_us, pumped_us
     cdef readonly bint busy     # it runs longer than busy-reply-threshold
     cdef public bint killed
+    # Declare a function that works for this world in the table on top; or a number.
     cdef void method(self, const char* name, Function function) noexcept
     cdef void constant(self, const char* name, double value) noexcept
-    cdef void set_words(self, int name, Slice* words, int count) noexcept
-    cdef int reply_failure(self, Session s, Script script) except -1
-    cdef int start(self) except -1
     cdef Script compile(self, Session s, bytes body)
-    cdef int run(
-            self, Session s, Script script, Slice* keys, int key_count, Slice* args, int arg_count) except -1
-    cdef int forget(self) except -1
-
-# The engine's world, made at first use.
-cdef World world_of(Engine e)

@@ -10,9 +10,8 @@ from holdfast.commands.options cimport arg_is
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_STRING, changed
 from holdfast.engine.heap cimport heap_alloc
-from holdfast.engine.keyspace cimport (
-    STR_BUFFER, TYPE_STRING, Record, Text, ks_delete, ks_read, ks_set_value, record_string, text_bytes,
-    type_of)
+from holdfast.engine.keyspace cimport ks_delete, ks_read, ks_set_value
+from holdfast.engine.record cimport STR_BUFFER, TYPE_STRING, Record, Text, record_string, text_bytes, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_error, reply_int, reply_syntax_error, reply_wrong_type
 from holdfast.engine.state cimport Call, Engine, Session

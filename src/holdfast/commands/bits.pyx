@@ -10,8 +10,9 @@ from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.commands.text cimport grow_text, is_string_or_none
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_STRING, changed
-from holdfast.engine.keyspace cimport Record, ks_read, ks_write, record_string
+from holdfast.engine.keyspace cimport ks_read, ks_write
 from holdfast.engine.numbers cimport parse_int64
+from holdfast.engine.record cimport Record, record_string
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_error, reply_int, reply_syntax_error
 from holdfast.engine.state cimport S_LOADER, S_PRIMARY, Call, Engine, Session

@@ -12,9 +12,9 @@ from holdfast.commands.text cimport is_string_or_none
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_slice
 from holdfast.engine.events cimport NOTIFY_STRING, changed
-from holdfast.engine.keyspace cimport (
-    STR_INT, TYPE_STRING, Record, kind_of, ks_set_number, ks_set_string, ks_write, record_string, type_of)
+from holdfast.engine.keyspace cimport ks_set_number, ks_set_string, ks_write
 from holdfast.engine.numbers cimport format_long_double, parse_int64, parse_long_double
+from holdfast.engine.record cimport STR_INT, TYPE_STRING, Record, kind_of, record_string, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_error, reply_int, reply_not_float, reply_not_integer, reply_slice, reply_wrong_type)

@@ -8,13 +8,14 @@ from libc.stdint cimport int64_t
 from holdfast.commands.options cimport arg_is
 from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.buf cimport Slice, slice_of
+from holdfast.engine.databases cimport ks_flush, ks_swap
 from holdfast.engine.effects cimport effect_begin, effect_slice
 from holdfast.engine.events cimport touch_watched_database
 from holdfast.engine.glob cimport glob_match
 from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, FLAG_EXPIRES, Database, Record, ks_drop_expired, ks_flush, ks_is_expired, ks_peek,
-    ks_random, ks_swap, record_key_slice)
+    EXPIRY_DELETE, Database, ks_drop_expired, ks_is_expired, ks_peek, ks_random)
 from holdfast.engine.numbers cimport parse_int64
+from holdfast.engine.record cimport FLAG_EXPIRES, Record, record_key_slice
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array_at, reply_error, reply_int, reply_later, reply_null, reply_ok, reply_slice,

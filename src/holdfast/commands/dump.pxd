@@ -1,7 +1,7 @@
 # DUMP and RESTORE.
 
-from holdfast.engine.keyspace cimport Record
 from holdfast.engine.rdb_encode cimport Sink
+from holdfast.engine.record cimport Record
 from holdfast.engine.state cimport Engine
 
 # The payload of a value: type, value, version, checksum.

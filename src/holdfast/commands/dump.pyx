@@ -12,14 +12,15 @@ from holdfast.engine.buf cimport Slice, buf_free, slice_of
 from holdfast.engine.checksum cimport crc64
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_int, effect_key, effect_slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, changed, unwatch, watch
-from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, TYPE_LIST, TYPE_ZSET, Record, expires_at, ks_delete, ks_dispose, ks_peek, ks_read,
-    ks_take, ks_write, record_bytes, record_set_lru, type_of)
 from holdfast.engine.blocking cimport signal_ready
+from holdfast.engine.keyspace cimport (
+    EXPIRY_DELETE, ks_delete, ks_dispose, ks_peek, ks_read, ks_take, ks_write)
 from holdfast.engine.rdb_decode cimport decode_value, decoder_clear, decoder_init, store_decoded
 from holdfast.engine.rdb_encode cimport Sink, put_byte, put_value, rdb_type
 from holdfast.engine.rdb_format cimport RDB_VERSION_READ, RDB_VERSION_WRITTEN
 from holdfast.engine.rdb_window cimport DECODED, Decoder
+from holdfast.engine.record cimport (
+    TYPE_LIST, TYPE_ZSET, Record, expires_at, record_bytes, record_set_lru, type_of)
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_bulk, reply_error, reply_null, reply_ok, reply_syntax_error
 from holdfast.engine.state cimport S_DIRTY_CAS, Call, Engine, Session

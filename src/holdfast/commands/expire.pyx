@@ -13,8 +13,8 @@ from holdfast.engine.buf cimport Slice, slice_bytes
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_int, effect_key, effect_slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, changed
 from holdfast.engine.expiry cimport install_expiry
-from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, FLAG_EXPIRES, LAZY_EXPIRE, Record, expires_at, ks_expire, ks_read, ks_remove, ks_write)
+from holdfast.engine.keyspace cimport EXPIRY_DELETE, LAZY_EXPIRE, ks_expire, ks_read, ks_remove, ks_write
+from holdfast.engine.record cimport FLAG_EXPIRES, Record, expires_at
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_int
 from holdfast.engine.state cimport Call, Engine, Session

@@ -14,11 +14,11 @@ from holdfast.commands.options cimport arg_is
 from holdfast.commands.scan cimport (
     ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
 from holdfast.engine.buf cimport Slice
+from holdfast.engine.full_forms cimport HashEntry, hash_entry_key, hash_entry_value
 from holdfast.engine.hashes cimport HashCursor, HashValue, hash_count, hash_value, hash_walk, hash_walk_next
-from holdfast.engine.keyspace cimport (
-    HASH_PACK, HASH_TABLE, HashEntry, Record, hash_entry_key, hash_entry_value)
 from holdfast.engine.listpack cimport Listpack, lp_first, lp_next, lp_text
 from holdfast.engine.numbers cimport parse_int64
+from holdfast.engine.record cimport HASH_PACK, HASH_TABLE, Record
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_not_integer, reply_null, reply_slice, reply_syntax_error)

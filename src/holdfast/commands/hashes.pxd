@@ -1,6 +1,6 @@
 # Hash commands. The index of the family is `register` in hashes.pyx.
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.keyspace cimport Record
+from holdfast.engine.record cimport Record
 from holdfast.engine.state cimport Engine, Session
 
 cpdef int register(Engine e) except -1

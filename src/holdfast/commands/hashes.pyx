@@ -14,10 +14,10 @@ from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_HASH, changed, notify
 from holdfast.engine.hashes cimport (
     HashCursor, HashValue, hash_count, hash_delete, hash_expect, hash_get, hash_keep, hash_new, hash_set,
     hash_value, hash_walk, hash_walk_next)
-from holdfast.engine.keyspace cimport (
-    HASH_PACK, TYPE_HASH, Record, ks_delete, ks_read, ks_set_value, ks_write, type_of)
+from holdfast.engine.keyspace cimport ks_delete, ks_read, ks_set_value, ks_write
 from holdfast.engine.listpack cimport Listpack, lp_fit
 from holdfast.engine.numbers cimport format_int64, format_long_double, parse_int64, parse_long_double
+from holdfast.engine.record cimport HASH_PACK, TYPE_HASH, Record, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_map, reply_not_float,

@@ -10,8 +10,8 @@ from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.buf cimport Slice, slice_equal
 from holdfast.engine.events cimport NOTIFY_GENERIC, changed, notify, touch_watched
-from holdfast.engine.keyspace cimport (
-    Database, Record, ks_adopt, ks_copy, ks_read, ks_remove, ks_take, ks_write, type_name)
+from holdfast.engine.keyspace cimport Database, ks_adopt, ks_copy, ks_read, ks_remove, ks_take, ks_write
+from holdfast.engine.record cimport Record, type_name
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_error, reply_int, reply_no_such_key, reply_ok, reply_status, reply_syntax_error)

@@ -9,7 +9,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.keyspace cimport TYPE_STRING, Record, ks_read, record_string, type_of
+from holdfast.engine.keyspace cimport ks_read
+from holdfast.engine.record cimport TYPE_STRING, Record, record_string, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_array_at, reply_bulk, reply_error, reply_int, reply_later, reply_map,

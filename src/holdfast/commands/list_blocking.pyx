@@ -13,7 +13,7 @@ from holdfast.commands.lists cimport (
     effect_pop, list_write, move_one, pop_many, pop_one, read_pop_options, read_side)
 from holdfast.engine.blocking cimport park_for_keys, read_timeout
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_key, effect_slice
-from holdfast.engine.keyspace cimport Record
+from holdfast.engine.record cimport Record
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_array, reply_slice
 from holdfast.engine.state cimport Call, Engine, Session

@@ -11,11 +11,11 @@ from holdfast.commands.lists cimport list_read, list_write, removed, reply_range
 from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_LIST, changed
-from holdfast.engine.keyspace cimport Record
 from holdfast.engine.lists cimport (
     ListCursor, ListValue, list_count, list_delete, list_delete_range, list_equal, list_expect, list_insert,
     list_keep, list_next, list_prev, list_replace, list_seek, list_shrink, list_text, list_value)
 from holdfast.engine.numbers cimport parse_int64
+from holdfast.engine.record cimport Record
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_array_at, reply_error, reply_int, reply_later, reply_no_such_key, reply_not_integer,

@@ -2,7 +2,7 @@
 # The index of the family is `register` in lists.pyx.
 from libc.stdint cimport int64_t
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.keyspace cimport Record
+from holdfast.engine.record cimport Record
 from holdfast.engine.state cimport Call, Engine, Session
 
 cpdef int register(Engine e) except -1

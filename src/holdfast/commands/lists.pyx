@@ -13,12 +13,12 @@ from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_int, effect_slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_LIST, changed, notify
-from holdfast.engine.keyspace cimport (
-    TYPE_LIST, Record, ks_delete, ks_peek, ks_read, ks_set_value, ks_write, type_of)
+from holdfast.engine.keyspace cimport ks_delete, ks_peek, ks_read, ks_set_value, ks_write
 from holdfast.engine.lists cimport (
     ListCursor, ListValue, list_count, list_delete_range, list_drop, list_expect, list_keep, list_new,
     list_next, list_peek, list_prev, list_push, list_seek, list_shrink, list_text, list_value)
 from holdfast.engine.numbers cimport parse_int64
+from holdfast.engine.record cimport TYPE_LIST, Record, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_null, reply_null_array,

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.keyspace cimport Record
+from holdfast.engine.record cimport Record
 from holdfast.engine.sets cimport SetRules
 from holdfast.engine.sorted_sets cimport ZsetRules
 from holdfast.engine.state cimport Engine, Session

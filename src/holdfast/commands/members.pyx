@@ -7,8 +7,9 @@ arguments. What this is not: values (`engine/sets.pyx`, `engine/sorted_sets.pyx`
 from libc.stdint cimport INT64_MAX, int64_t
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_NEW, changed, notify
-from holdfast.engine.keyspace cimport TYPE_ZSET, Record, ks_delete, ks_set_value, ks_write, type_of
+from holdfast.engine.keyspace cimport ks_delete, ks_set_value, ks_write
 from holdfast.engine.numbers cimport parse_int64
+from holdfast.engine.record cimport TYPE_ZSET, Record, type_of
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_double, reply_error, reply_error_bytes, reply_not_integer,
     reply_wrong_type)

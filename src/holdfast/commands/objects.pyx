@@ -5,8 +5,9 @@ where they are. OBJECT looks at a key without touching it or counting a read.
 """
 
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.keyspace cimport (
-    STR_INT, Record, encoding_name, kind_of, ks_frequency, ks_idle_seconds, ks_is_expired, ks_peek)
+from holdfast.engine.keyspace cimport ks_is_expired, ks_peek
+from holdfast.engine.recency cimport ks_frequency, ks_idle_seconds
+from holdfast.engine.record cimport STR_INT, Record, encoding_name, kind_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_array, reply_error, reply_int, reply_null, reply_status, reply_text
 from holdfast.engine.state cimport Call, Engine, Session

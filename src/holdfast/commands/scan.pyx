@@ -15,11 +15,11 @@ from libc.string cimport memcpy, memset
 from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.checksum cimport key_slot
+from holdfast.engine.full_forms cimport SET_KEY, HashEntry, hash_entry_key, hash_entry_value
 from holdfast.engine.glob cimport glob_match
-from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, FLAG_EXPIRES, HASH_TABLE, SET_KEY, ZSET_TREE, Database, HashEntry, Record, hash_entry_key,
-    hash_entry_value, ks_drop_expired, ks_is_expired, record_key_slice, type_name)
+from holdfast.engine.keyspace cimport EXPIRY_DELETE, Database, ks_drop_expired, ks_is_expired
 from holdfast.engine.ordered cimport Member, member_key
+from holdfast.engine.record cimport FLAG_EXPIRES, HASH_TABLE, ZSET_TREE, Record, record_key_slice, type_name
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_array_at, reply_bulk, reply_error, reply_later, reply_slice, reply_syntax_error)

@@ -14,7 +14,8 @@ from holdfast.commands.members cimport arg_within, delete_destination, set_rules
 from holdfast.commands.options cimport arg_is
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_SET, changed
-from holdfast.engine.keyspace cimport SET_INT, TYPE_SET, Record, ks_read, type_of
+from holdfast.engine.keyspace cimport ks_read
+from holdfast.engine.record cimport SET_INT, TYPE_SET, Record, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_bulk, reply_error, reply_int, reply_later, reply_set, reply_set_at, reply_slice, reply_syntax_error,

@@ -13,8 +13,9 @@ from holdfast.commands.scan cimport (
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_key, effect_slice, unit_close, unit_open
 from holdfast.engine.events cimport NOTIFY_SET, changed
-from holdfast.engine.keyspace cimport (
-    SET_KEY, SET_TABLE, TYPE_SET, Record, ks_read, ks_write, record_set_value, type_of)
+from holdfast.engine.full_forms cimport SET_KEY
+from holdfast.engine.keyspace cimport ks_read, ks_write
+from holdfast.engine.record cimport SET_TABLE, TYPE_SET, Record, record_set_value, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_int, reply_null, reply_set, reply_slice, reply_syntax_error,

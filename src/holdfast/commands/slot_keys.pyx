@@ -8,8 +8,8 @@ own, so nothing is searched.
 from holdfast.engine.buf cimport Slice, slice_of
 from holdfast.engine.effects cimport effect_aside, effect_none
 from holdfast.engine.events cimport NOTIFY_GENERIC, notify, touch_watched
-from holdfast.engine.keyspace cimport (
-    LAZY_OVERWRITE, Database, Record, ks_dispose, ks_take, record_bytes, record_key_slice)
+from holdfast.engine.keyspace cimport LAZY_OVERWRITE, Database, ks_dispose, ks_take
+from holdfast.engine.record cimport Record, record_bytes, record_key_slice
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport Table, TableCursor, table_count, table_walk, table_walk_next
 

@@ -17,16 +17,17 @@ from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.buf cimport Slice, slice_bytes, slice_of
 from holdfast.engine.effects cimport effect_key
 from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_LIST, changed
+from holdfast.engine.full_forms cimport SET_KEY, HashEntry, SortedSet, hash_entry_value
 from holdfast.engine.heap cimport Heap
 from holdfast.engine.intset cimport intset_at, intset_count
-from holdfast.engine.keyspace cimport (
-    HASH_PACK, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, TYPE_HASH, TYPE_LIST,
-    TYPE_SET, TYPE_STRING, TYPE_ZSET, ZSET_PACK, HashEntry, Record, SortedSet, hash_entry_value, kind_of,
-    ks_read, ks_remove, ks_set_value, ks_write, record_string, type_of)
+from holdfast.engine.keyspace cimport ks_read, ks_remove, ks_set_value, ks_write
 from holdfast.engine.listpack cimport (
     Listpack, lp_append, lp_entry_bytes, lp_find, lp_first, lp_new, lp_next, lp_text)
 from holdfast.engine.ordered cimport Member, OrderedCursor, member_key, ordered_next, ordered_seek
 from holdfast.engine.quicklist cimport Quicklist, QuickCursor, ql_new, ql_next, ql_push_tail, ql_seek, ql_text
+from holdfast.engine.record cimport (
+    HASH_PACK, LIST_PACK, LIST_QUICK, SET_INT, SET_PACK, SET_TABLE, TYPE_HASH, TYPE_LIST, TYPE_SET,
+    TYPE_STRING, TYPE_ZSET, ZSET_PACK, Record, kind_of, record_string, type_of)
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_error, reply_int, reply_null, reply_syntax_error, reply_wrong_type)

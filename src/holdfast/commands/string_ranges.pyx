@@ -10,7 +10,8 @@ from holdfast.commands.strings cimport store
 from holdfast.commands.text cimport grow_text, is_string_or_none, length_allowed
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_STRING, changed
-from holdfast.engine.keyspace cimport Record, ks_read, ks_write, record_string
+from holdfast.engine.keyspace cimport ks_read, ks_write
+from holdfast.engine.record cimport Record, record_string
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_bulk, reply_error, reply_int
 from holdfast.engine.state cimport Call, Engine, Session

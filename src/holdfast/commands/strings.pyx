@@ -12,10 +12,10 @@ from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_int, effect_key, effect_slice
 from holdfast.engine.events cimport NOTIFY_GENERIC, NOTIFY_STRING, changed, notify
 from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, PREFETCH_MAX, TYPE_STRING, Record, expires_at, ks_delete, ks_expire, ks_prefetch, ks_read,
-    ks_set_number,
-    ks_set_string, ks_write, record_string, type_of)
+    EXPIRY_DELETE, PREFETCH_MAX, ks_delete, ks_expire, ks_prefetch, ks_read, ks_set_number, ks_set_string,
+    ks_write)
 from holdfast.engine.numbers cimport parse_int64
+from holdfast.engine.record cimport TYPE_STRING, Record, expires_at, record_string, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_error_bytes, reply_int, reply_null, reply_ok, reply_slice, reply_wrong_type)

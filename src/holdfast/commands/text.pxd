@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.keyspace cimport Record
+from holdfast.engine.record cimport Record
 from holdfast.engine.state cimport Session
 
 # True when the record is none or a string; otherwise the session was answered.

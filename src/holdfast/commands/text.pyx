@@ -8,8 +8,8 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport heap_zalloc
-from holdfast.engine.keyspace cimport (
-    STR_BUFFER, TYPE_STRING, Record, Text, ks_set_value, ks_text, text_bytes, type_of)
+from holdfast.engine.keyspace cimport ks_set_value, ks_text
+from holdfast.engine.record cimport STR_BUFFER, TYPE_STRING, Record, Text, text_bytes, type_of
 from holdfast.engine.reply cimport reply_error, reply_wrong_type
 from holdfast.engine.state cimport S_LOADER, S_PRIMARY, Session
 

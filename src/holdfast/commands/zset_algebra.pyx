@@ -19,12 +19,12 @@ from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_ZSET, changed
+from holdfast.engine.full_forms cimport SortedSet, free_sorted_set, new_member, new_sorted_set
 from holdfast.engine.heap cimport heap_free
-from holdfast.engine.keyspace cimport (
-    TYPE_SET, TYPE_ZSET, Record, SortedSet, ZSET_TREE, free_sorted_set, ks_read, new_member, new_sorted_set,
-    type_of)
+from holdfast.engine.keyspace cimport ks_read
 from holdfast.engine.numbers cimport parse_double
 from holdfast.engine.ordered cimport Member, member_key, ordered_append, ordered_compare
+from holdfast.engine.record cimport TYPE_SET, TYPE_ZSET, ZSET_TREE, Record, type_of
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_error, reply_error_bytes, reply_int, reply_syntax_error, reply_wrong_type)

@@ -15,7 +15,8 @@ from holdfast.engine.blocking cimport park_for_keys, read_timeout
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_int, effect_slice
 from holdfast.engine.events cimport NOTIFY_ZSET, changed
-from holdfast.engine.keyspace cimport Record, ks_write, record_set_value
+from holdfast.engine.keyspace cimport ks_write
+from holdfast.engine.record cimport Record, record_set_value
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_double, reply_null_array, reply_slice, reply_syntax_error)

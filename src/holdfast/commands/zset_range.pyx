@@ -17,8 +17,9 @@ from holdfast.commands.options cimport arg_int, arg_is
 from holdfast.engine.blocking cimport signal_ready
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.events cimport NOTIFY_ZSET, changed
-from holdfast.engine.keyspace cimport Record, ks_read, ks_write, record_set_value
+from holdfast.engine.keyspace cimport ks_read, ks_write
 from holdfast.engine.numbers cimport parse_double
+from holdfast.engine.record cimport Record, record_set_value
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport reply_array, reply_error, reply_int, reply_syntax_error
 from holdfast.engine.sorted_sets cimport (

@@ -10,9 +10,11 @@ from holdfast.commands.members cimport DRAWS_MAX, arg_draws, is_zset, reply_memb
 from holdfast.commands.options cimport arg_is
 from holdfast.commands.scan cimport (
     ScanOptions, scan_begin, scan_cursor, scan_end, scan_nothing, scan_options, scan_table_values, scan_wants)
-from holdfast.engine.keyspace cimport ZSET_TREE, Record, SortedSet, ks_read
+from holdfast.engine.full_forms cimport SortedSet
+from holdfast.engine.keyspace cimport ks_read
 from holdfast.engine.numbers cimport format_double
 from holdfast.engine.ordered cimport Member, member_key
+from holdfast.engine.record cimport ZSET_TREE, Record
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_bulk, reply_double, reply_error, reply_error_bytes, reply_int, reply_null,

@@ -23,9 +23,9 @@ from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint32_t
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_free, slice_bytes, slice_of
 from holdfast.engine.dispatch cimport serve
-from holdfast.engine.keyspace cimport (
-    TYPE_LIST, TYPE_ZSET, Database, Record, ks_is_expired, ks_peek, type_of)
+from holdfast.engine.keyspace cimport Database, ks_is_expired, ks_peek
 from holdfast.engine.numbers cimport parse_long_double
+from holdfast.engine.record cimport TYPE_LIST, TYPE_ZSET, Record, type_of
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, reply_null, reply_null_array, wake
 from holdfast.engine.request cimport encode_call, run_nested
 from holdfast.engine.state cimport (

@@ -14,17 +14,17 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
 from holdfast.engine.buf cimport Slice, slice_of
+from holdfast.engine.full_forms cimport SET_KEY, HashEntry, SortedSet, hash_entry_key, hash_entry_value
 from holdfast.engine.heap cimport Heap
 from holdfast.engine.intset cimport Intset, intset_at, intset_count
-from holdfast.engine.keyspace cimport (
-    FLAG_EXPIRES, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE,
-    STR_BUFFER,
-    ZSET_TREE, Database, HashEntry, Record, SortedSet, hash_entry_key, hash_entry_value, kind_of,
-    ks_peek, record_key, record_string, type_of)
+from holdfast.engine.keyspace cimport Database, ks_peek
 from holdfast.engine.listpack cimport Listpack, lp_first, lp_next, lp_text
 from holdfast.engine.numbers cimport format_int64, parse_double
 from holdfast.engine.ordered cimport Member, OrderedCursor, member_key, ordered_next, ordered_seek
 from holdfast.engine.quicklist cimport QuickCursor, Quicklist, ql_next, ql_seek, ql_text
+from holdfast.engine.record cimport (
+    FLAG_EXPIRES, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_PACK, SET_TABLE, STR_BUFFER,
+    ZSET_TREE, Record, kind_of, record_key, record_string, type_of)
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport Table, TableCursor, table_walk, table_walk_next
 

@@ -8,8 +8,9 @@ A twin lives as long as its engine: tables that were built in it keep pointing a
 hash key.
 """
 
+from holdfast.engine.databases cimport ks_flush
 from holdfast.engine.events cimport touch_watched_database
-from holdfast.engine.keyspace cimport Database, ks_flush
+from holdfast.engine.keyspace cimport Database
 from holdfast.engine.state cimport Engine
 
 

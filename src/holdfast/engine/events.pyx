@@ -15,8 +15,9 @@ command: it waits in `Engine.delayed_pushes`.
 from libc.stdint cimport int64_t, uint32_t
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_free, slice_bytes, slice_of
 from holdfast.engine.glob cimport glob_match
-from holdfast.engine.keyspace cimport Database, Record, ks_is_expired, ks_peek
+from holdfast.engine.keyspace cimport Database, ks_is_expired, ks_peek
 from holdfast.engine.numbers cimport format_int64
+from holdfast.engine.record cimport Record
 from holdfast.engine.reply cimport wake
 from holdfast.engine.state cimport GUARD_SUBSCRIBED, S_DIRTY_CAS, S_EXECUTING, S_PUBSUB, Engine, Session
 

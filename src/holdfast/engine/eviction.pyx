@@ -18,10 +18,10 @@ from libc.string cimport memcmp, memcpy, memmove
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_aside
 from holdfast.engine.events cimport NOTIFY_EVICTED, notify, touch_watched
-from holdfast.engine.keyspace cimport (
-    FLAG_EXPIRES, Database, Record, expires_at, ks_dispose, ks_fair_table, ks_frequency, ks_idle_seconds,
-    ks_peek, ks_random, ks_take, record_key_slice)
+from holdfast.engine.keyspace cimport Database, ks_dispose, ks_fair_table, ks_peek, ks_random, ks_take
 from holdfast.engine.lazyfree cimport lazy_step
+from holdfast.engine.recency cimport ks_frequency, ks_idle_seconds
+from holdfast.engine.record cimport FLAG_EXPIRES, Record, expires_at, record_key_slice
 from holdfast.engine.state cimport (
     GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_PAUSED, GUARD_REPLICA, Engine)
 from holdfast.engine.table cimport Table, random_u64, table_sample

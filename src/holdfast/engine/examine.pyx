@@ -8,18 +8,17 @@ OBJECT, which is a data command. `saved_bytes` follows the RDB format's lengths
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 from holdfast.engine.buf cimport Slice, slice_of
+from holdfast.engine.full_forms cimport SET_KEY, HashEntry, SortedSet, hash_entry_key, hash_entry_value
 from holdfast.engine.intset cimport Intset, intset_bytes
-from holdfast.engine.keyspace cimport (
-    HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, STR_BUFFER,
-    ZSET_PACK,
-    ZSET_TREE, Database, HashEntry, Record, SortedSet, encoding_name, hash_entry_key, hash_entry_value,
-    kind_of,
-    ks_peek, record_bytes, record_lru, record_string)
+from holdfast.engine.keyspace cimport Database, ks_peek
 from holdfast.engine.listpack cimport Listpack, lp_bytes, lp_first, lp_next, lp_text
 from holdfast.engine.lzf cimport lzf_compress
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.ordered cimport Member, OrderedCursor, member_key, ordered_next, ordered_seek
 from holdfast.engine.quicklist cimport QuickNode, Quicklist
+from holdfast.engine.record cimport (
+    HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_PACK, SET_TABLE, STR_BUFFER, ZSET_PACK,
+    ZSET_TREE, Record, encoding_name, kind_of, record_bytes, record_lru, record_string)
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport Table, TableCursor, table_bytes, table_count, table_walk, table_walk_next
 

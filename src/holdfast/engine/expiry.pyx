@@ -19,8 +19,8 @@ from libc.stdint cimport int64_t
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.effects cimport effect_aside
 from holdfast.engine.events cimport NOTIFY_EXPIRED, NOTIFY_KEY_MISS, NOTIFY_NEW, notify, touch_watched
-from holdfast.engine.keyspace cimport (
-    EXPIRY_DELETE, LAZY_EXPIRE, Database, Record, expires_at, ks_drop_expired, record_key_slice)
+from holdfast.engine.keyspace cimport EXPIRY_DELETE, LAZY_EXPIRE, Database, ks_drop_expired
+from holdfast.engine.record cimport Record, expires_at, record_key_slice
 from holdfast.engine.state cimport GUARD_FENCED, GUARD_LOADING, GUARD_PAUSED, GUARD_REPLICA, Engine
 
 cdef enum:

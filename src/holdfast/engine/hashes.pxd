@@ -8,7 +8,7 @@
 from libc.stdint cimport int64_t, uint8_t
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport Heap
-from holdfast.engine.keyspace cimport Record, kind_of, record_set_value
+from holdfast.engine.record cimport Record, kind_of, record_set_value
 from holdfast.engine.table cimport HashKey, TableCursor
 
 cdef struct HashValue:

@@ -11,13 +11,13 @@ comes from and goes back to.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from holdfast.engine.buf cimport Slice
+from holdfast.engine.full_forms cimport (
+    HASH_KEY, HashEntry, hash_entry_key, hash_entry_value, new_hash_entry, new_table)
 from holdfast.engine.heap cimport Heap, heap_free, heap_realloc, hf_usable
-from holdfast.engine.keyspace cimport (
-    HASH_KEY, HASH_PACK, HASH_TABLE, HashEntry, hash_entry_key, hash_entry_value, new_hash_entry,
-    new_table)
 from holdfast.engine.listpack cimport (
     Listpack, lp_append, lp_count, lp_delete, lp_find, lp_first, lp_fits, lp_free, lp_new, lp_next,
     lp_replace, lp_text)
+from holdfast.engine.record cimport HASH_PACK, HASH_TABLE
 from holdfast.engine.table cimport (
     HashKey, Table, table_add, table_count, table_expand, table_find, table_hash, table_pop, table_shrink,
     table_walk, table_walk_next)

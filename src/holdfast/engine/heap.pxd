@@ -6,6 +6,7 @@
 # to set. Not thread-safe: one engine, one thread.
 
 from libc.stdlib cimport abort, calloc, free, malloc, realloc
+from libc.string cimport memcpy
 
 cdef extern from *:
     """
@@ -57,6 +58,13 @@ cdef inline void* heap_zalloc(Heap* h, size_t n) noexcept nogil:
         abort()
     h.used += hf_usable(p) + HEAP_OVERHEAD
     return p
+
+
+cdef inline void* heap_copy(Heap* h, const void* p, size_t n) noexcept nogil:
+    """A block with these `n` bytes."""
+    cdef void* fresh = heap_alloc(h, n)
+    memcpy(fresh, p, n)
+    return fresh
 
 
 cdef inline void* heap_realloc(Heap* h, void* p, size_t n) noexcept nogil:

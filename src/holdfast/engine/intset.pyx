@@ -14,7 +14,7 @@ member that does not fit widens all; removing never narrows.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memmove
 
-from holdfast.engine.heap cimport Heap, heap_alloc, heap_free, heap_realloc, hf_usable
+from holdfast.engine.heap cimport Heap, heap_alloc, heap_copy, heap_free, heap_realloc, hf_usable
 
 cdef extern from *:
     """
@@ -113,10 +113,7 @@ cdef void intset_free(Heap* h, Intset s) noexcept nogil:
 
 
 cdef Intset intset_copy(Heap* h, Intset s) noexcept nogil:
-    cdef size_t n = intset_bytes(s)
-    cdef Intset copy = <Intset>heap_alloc(h, n)
-    memcpy(copy, s, n)
-    return copy
+    return <Intset>heap_copy(h, s, intset_bytes(s))
 
 
 cdef uint32_t intset_count(Intset s) noexcept nogil:

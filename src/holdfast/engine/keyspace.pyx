@@ -1,13 +1,13 @@
-"""The keyspace: databases of records, expiry, and what a record looks like.
+"""The keyspace: databases of records, and when these expire.
 
-What it is: plain structs and functions over them. A key and, for short
-strings, its value are one allocation: a 16-byte header, the key, the value; a
-key that expires has 16 bytes more in front. What it is not: commands, sessions,
-propagation; `Hooks` tells the engine what it must know.
+What it is: plain structs and functions over them: records are found, changed, taken
+out, and drawn by chance. What it is not: what a record looks like (`record`), what
+concerns a whole database (`databases`); commands, sessions, propagation; `Hooks` tells
+the engine what it must know.
 
-How to read it: `Record` and `Database` in the contents page, then "finding",
-then "changing". Every change of a record goes through `ks_write`, `ks_take`,
-`ks_delete` or one of the setters, because these tell a running snapshot first.
+How to read it: `Database` in the contents page, then "finding", then "changing". Every
+change of a record goes through `ks_write`, `ks_take`, `ks_delete` or one of the setters,
+because these tell a running snapshot first.
 
 Invariants:
 - `db.volatile_keys[record_expiry(r).index] == r` for every record with FLAG_EXPIRES.
@@ -15,82 +15,26 @@ Invariants:
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.checksum cimport key_slot
-from holdfast.engine.heap cimport (
-    Heap, heap_alloc, heap_free, heap_realloc, heap_size, heap_zalloc, hf_prepare_allocator, hf_usable)
-from holdfast.engine.intset cimport intset_copy
-from holdfast.engine.listpack cimport lp_copy
-from holdfast.engine.numbers cimport format_int64
-from holdfast.engine.ordered cimport (
-    MEMBER_KEY, Member, OrderedCursor, member_key, ordered_append, ordered_bytes,
-    ordered_free, ordered_new, ordered_next, ordered_seek)
-from holdfast.engine.quicklist cimport Quicklist, ql_bytes, ql_copy, ql_free
+from holdfast.engine.heap cimport heap_alloc, heap_free, heap_realloc, hf_usable
+from holdfast.engine.lazyfree cimport lazy_detach, lazy_worth
+from holdfast.engine.recency cimport touch, touch_new
+from holdfast.engine.record cimport (
+    FLAG_EXPIRES, FLAG_RAW, FLAG_WALKED, INLINE_LIMIT, RECORD_KEY, STR_BUFFER, STR_INLINE, STR_INT, Expiry,
+    Record, Text, copy_value, expires_at, free_record, free_record_value, kind_of, record_base, record_bytes,
+    record_expiry, record_key, record_key_slice, record_lru, record_set_lru, record_set_value, record_string,
+    text_bytes)
 from holdfast.engine.table cimport (
-    HashKey, Table, TableCursor, random_u64, table_add, table_bytes, table_clear, table_count, table_expand,
-    table_find, table_hash, table_init, table_pop, table_prefetch_bucket, table_prefetch_entry, table_random,
-    table_shrink, table_walk, table_walk_next)
+    Table, random_u64, table_add, table_count, table_find, table_hash, table_pop, table_prefetch_bucket,
+    table_prefetch_entry, table_random, table_shrink)
 
 cdef extern from *:
     """
     #define hf_prefetch(p) __builtin_prefetch(p)
     """
     void hf_prefetch(const void* p) noexcept nogil
-
-cdef enum:
-    LFU_START = 5       # counter of a new key, so that it is not evicted at once
-    LAZY_WORTH = 64     # allocations of a value from which on it is freed between ticks
-    GROUP_BITS = 7      # slots in a group of Database.group_keys: 128 groups of 128
-    GROUPS = 16384 >> GROUP_BITS
-
-
-cdef int type_of(Record* r) noexcept nogil:
-    cdef int kind = kind_of(r)
-    if kind <= STR_BUFFER:
-        return TYPE_STRING
-    if kind <= LIST_QUICK:
-        return TYPE_LIST
-    if kind <= SET_TABLE:
-        return TYPE_SET
-    if kind <= ZSET_TREE:
-        return TYPE_ZSET
-    return TYPE_HASH
-
-
-cdef void keyspace_init(Keyspace* ks, int databases, int tables, uint64_t seed) noexcept nogil:
-    cdef int i, j
-    cdef Database* db
-    hf_prepare_allocator()
-    memset(ks, 0, sizeof(Keyspace))
-    ks.rng = seed
-    ks.seed.k0 = random_u64(&ks.rng)
-    ks.seed.k1 = random_u64(&ks.rng)
-    ks.lfu_log_factor = 10
-    ks.lfu_decay_min = 1
-    ks.db_count = databases
-    ks.dbs = <Database*>heap_zalloc(&ks.heap, databases * sizeof(Database))
-    for i in range(databases):
-        db = &ks.dbs[i]
-        db.id = i
-        db.tables = tables if i == 0 else 1
-        db.table = <Table*>heap_zalloc(&ks.heap, db.tables * sizeof(Table))
-        if db.tables > 1:
-            db.group_keys = <uint32_t*>heap_zalloc(&ks.heap, GROUPS * sizeof(uint32_t))
-        for j in range(db.tables):
-            table_init(&db.table[j], RECORD_KEY, &ks.seed)
-
-
-cdef void keyspace_free(Keyspace* ks) noexcept nogil:
-    cdef int i
-    if ks.dbs == NULL:
-        return
-    for i in range(ks.db_count):
-        free_records(ks, &ks.dbs[i])
-        heap_free(&ks.heap, ks.dbs[i].table)
-        heap_free(&ks.heap, ks.dbs[i].group_keys)
-    heap_free(&ks.heap, ks.dbs)
-    ks.dbs = NULL
 
 
 cdef Table* table_of(Database* db, const char* p, size_t n) noexcept nogil:
@@ -103,56 +47,6 @@ cdef inline void count_keys(Database* db, Table* t, int change) noexcept nogil:
     db.keys += change
     if db.group_keys != NULL:
         db.group_keys[(t - db.table) >> GROUP_BITS] += change
-
-
-# ---- LRU and LFU ----
-
-cdef uint32_t lfu_now(Keyspace* ks) noexcept nogil:
-    return <uint32_t>((ks.now_ms // 60000) & 0xFFFF)
-
-
-cdef uint32_t lfu_decayed(Keyspace* ks, uint32_t lru) noexcept nogil:
-    """The counter, less one for each decay time since the last access."""
-    cdef uint32_t counter = lru & 0xFF
-    cdef uint32_t elapsed = (lfu_now(ks) - (lru >> 8)) & 0xFFFF
-    cdef uint32_t periods
-    if ks.lfu_decay_min <= 0:
-        return counter
-    periods = elapsed // <uint32_t>ks.lfu_decay_min
-    return counter - periods if counter > periods else 0
-
-
-cdef uint32_t lfu_touch(Keyspace* ks, uint32_t lru) noexcept nogil:
-    """Decay, then count one access with falling probability (Redis's LFU)."""
-    cdef uint32_t counter = lfu_decayed(ks, lru)
-    cdef double base
-    if counter < 255:
-        base = <double>counter - LFU_START
-        if base < 0:
-            base = 0
-        if (<double>(random_u64(&ks.rng) >> 11) * (1.0 / 9007199254740992.0)
-                < 1.0 / (base * ks.lfu_log_factor + 1)):
-            counter += 1
-    return (lfu_now(ks) << 8) | counter
-
-
-cdef inline void touch(Keyspace* ks, Record* r) noexcept nogil:
-    if ks.lfu:
-        record_set_lru(r, lfu_touch(ks, record_lru(r)))
-    else:
-        record_set_lru(r, ks.lru_clock)
-
-
-cdef inline void touch_new(Keyspace* ks, Record* r) noexcept nogil:
-    record_set_lru(r, (lfu_now(ks) << 8) | LFU_START if ks.lfu else ks.lru_clock)
-
-
-cdef int64_t ks_idle_seconds(Keyspace* ks, Record* r) noexcept nogil:
-    return (ks.lru_clock - record_lru(r)) & 0xFFFFFF
-
-
-cdef uint32_t ks_frequency(Keyspace* ks, Record* r) noexcept nogil:
-    return lfu_decayed(ks, record_lru(r))
 
 
 # ---- the set of keys that expire ----
@@ -180,10 +74,6 @@ cdef void volatile_remove(Keyspace* ks, Database* db, Record* r) noexcept nogil:
 
 # ---- records ----
 
-cdef inline char* record_base(Record* r) noexcept nogil:
-    return <char*>r - sizeof(Expiry) if r.state & FLAG_EXPIRES else <char*>r
-
-
 cdef Record* new_record(Keyspace* ks, Slice key, size_t tail, bint expires) noexcept nogil:
     """A record with room for `tail` bytes after the key; kind STR_INT, no value."""
     cdef size_t front = sizeof(Expiry) if expires else 0
@@ -196,56 +86,16 @@ cdef Record* new_record(Keyspace* ks, Slice key, size_t tail, bint expires) noex
     return r
 
 
-cdef void free_record_value(Keyspace* ks, Record* r) noexcept nogil:
-    if kind_of(r) >= STR_BUFFER:
-        free_value(&ks.heap, kind_of(r), r.value.ptr)
-
-
-cdef void ks_free_record(Keyspace* ks, Record* r) noexcept nogil:
-    free_record_value(ks, r)
-    heap_free(&ks.heap, record_base(r))
-
-
-cdef bint is_big(int kind, void* ptr) noexcept nogil:
-    if kind == LIST_QUICK:
-        return (<Quicklist*>ptr).nodes > LAZY_WORTH
-    if kind == SET_TABLE or kind == HASH_TABLE or kind == ZSET_TREE:    # a SortedSet begins with its table
-        return table_count(<Table*>ptr) > LAZY_WORTH
-    return False
-
-
-cdef void detach(Keyspace* ks, int kind, void* ptr, size_t objects, int64_t bytes) noexcept nogil:
-    """Queue a value that nothing refers to any more for `lazyfree`."""
-    cdef Detached* d = <Detached*>heap_zalloc(&ks.heap, sizeof(Detached))
-    d.kind = kind
-    d.ptr = ptr
-    d.objects = objects
-    d.bytes = bytes
-    ks.lazy_bytes += bytes
-    if ks.lazy_last == NULL:
-        ks.lazy_first = d
-    else:
-        ks.lazy_last.next = d
-    ks.lazy_last = d
-    ks.lazy_pending += objects
-
-
 cdef void release_value(Keyspace* ks, Record* r, bint lazily) noexcept nogil:
-    if lazily and is_big(kind_of(r), r.value.ptr):
-        detach(ks, kind_of(r), r.value.ptr, 1, <int64_t>record_bytes(r, 5))
+    if lazily and lazy_worth(kind_of(r), r.value.ptr):
+        lazy_detach(ks, kind_of(r), r.value.ptr, 1, <int64_t>record_bytes(r, 5))
     else:
-        free_record_value(ks, r)
+        free_record_value(&ks.heap, r)
 
 
 cdef void ks_dispose(Keyspace* ks, Record* r, bint lazily) noexcept nogil:
     release_value(ks, r, lazily)
     heap_free(&ks.heap, record_base(r))
-
-
-cdef void before_write(Keyspace* ks, Database* db, Record* r) noexcept nogil:
-    if ks.walking and (r.state & FLAG_WALKED) != ks.walk_mark:
-        ks.hooks.before_write(ks.hooks.owner, db, r)
-        r.state = <uint8_t>((r.state & ~FLAG_WALKED) | ks.walk_mark)
 
 
 # ---- finding ----
@@ -336,7 +186,7 @@ cdef Record* ks_write(Keyspace* ks, Database* db, Slice key) noexcept:
     cdef Record* r = ks_live(ks, db, key)
     if r == NULL:
         return NULL
-    before_write(ks, db, r)
+    ks_before_write(ks, db, r)
     if not ks.no_touch:
         touch(ks, r)
     return r
@@ -365,7 +215,7 @@ cdef Record* place(Keyspace* ks, Database* db, Slice key, size_t tail, int64_t a
         tell_created(ks, db, key)
         return fresh
     old = <Record*>slot[0]
-    before_write(ks, db, old)
+    ks_before_write(ks, db, old)
     if old.state & FLAG_EXPIRES and ks.expiry_mode == EXPIRY_DELETE and ks_is_expired(ks, old):
         tell_expired(ks, db, old)       # overwritten in its place, but told as an end and a beginning
         tell_created(ks, db, key)
@@ -486,7 +336,7 @@ cdef Record* ks_take(Keyspace* ks, Database* db, Slice key) noexcept:
     if ks.walking:
         slot = table_find(t, key.ptr, key.len, hashed)
         if slot != NULL:
-            before_write(ks, db, <Record*>slot[0])
+            ks_before_write(ks, db, <Record*>slot[0])
     r = <Record*>table_pop(&ks.heap, t, key.ptr, key.len, hashed)
     if r == NULL:
         return NULL
@@ -501,7 +351,7 @@ cdef bint ks_delete(Keyspace* ks, Database* db, Slice key) noexcept:
     cdef Record* r = ks_take(ks, db, key)
     if r == NULL:
         return False
-    ks_free_record(ks, r)
+    free_record(&ks.heap, r)
     return True
 
 
@@ -519,7 +369,7 @@ cdef bint ks_remove(Keyspace* ks, Database* db, Slice key, bint lazily) noexcept
                 ks_drop_expired(ks, db, r)
             return False
         volatile_remove(ks, db, r)
-    before_write(ks, db, r)
+    ks_before_write(ks, db, r)
     table_pop(&ks.heap, t, key.ptr, key.len, hashed)
     count_keys(db, t, -1)
     table_shrink(&ks.heap, t)
@@ -563,81 +413,6 @@ cdef Record* ks_copy(Keyspace* ks, Record* r, Database* db, Slice key) noexcept:
     return fresh
 
 
-# ---- whole databases ----
-
-cdef void walk_rest(Keyspace* ks, Database* db) noexcept nogil:
-    """Hand every record that a running snapshot lacks to it."""
-    cdef int i
-    cdef TableCursor c
-    cdef void* entry
-    if not ks.walking:
-        return
-    for i in range(db.tables):
-        table_walk(&db.table[i], &c)
-        entry = table_walk_next(&c)
-        while entry != NULL:
-            before_write(ks, db, <Record*>entry)
-            entry = table_walk_next(&c)
-
-
-cdef void forget_records(Keyspace* ks, Database* db) noexcept nogil:
-    """The counts of an empty database; its tables are empty or detached already."""
-    heap_free(&ks.heap, db.volatile_keys)
-    db.volatile_keys = NULL
-    db.volatile_count = 0
-    db.volatile_cap = 0
-    db.keys = 0
-    db.avg_ttl_ms = 0
-    db.expire_cursor = 0
-    if db.group_keys != NULL:
-        memset(db.group_keys, 0, GROUPS * sizeof(uint32_t))
-
-
-cdef void free_records(Keyspace* ks, Database* db) noexcept nogil:
-    cdef int i
-    cdef TableCursor c
-    cdef void* entry
-    for i in range(db.tables):
-        table_walk(&db.table[i], &c)
-        entry = table_walk_next(&c)
-        while entry != NULL:
-            ks_free_record(ks, <Record*>entry)
-            entry = table_walk_next(&c)
-        table_clear(&ks.heap, &db.table[i])
-    forget_records(ks, db)
-
-
-cdef void detach_records(Keyspace* ks, Database* db) noexcept nogil:
-    cdef int i
-    cdef Table* t
-    for i in range(db.tables):
-        if db.table[i].buckets[0] == NULL:
-            continue
-        t = <Table*>heap_alloc(&ks.heap, sizeof(Table))
-        t[0] = db.table[i]
-        detach(ks, DETACHED_RECORDS, t, table_count(t), <int64_t>table_bytes(t))
-        table_init(&db.table[i], RECORD_KEY, &ks.seed)
-    forget_records(ks, db)
-
-
-cdef void ks_flush(Keyspace* ks, Database* db, bint lazily) noexcept:
-    walk_rest(ks, db)
-    if lazily:
-        detach_records(ks, db)
-    else:
-        free_records(ks, db)
-
-
-cdef void ks_swap(Keyspace* ks, Database* a, Database* b) noexcept:
-    cdef Database held = a[0]
-    walk_rest(ks, a)
-    walk_rest(ks, b)
-    a[0] = b[0]
-    b[0] = held
-    b.id = a.id
-    a.id = held.id
-
-
 # ---- drawing ----
 
 cdef Table* ks_fair_table(Keyspace* ks, Database* db) noexcept nogil:
@@ -662,203 +437,3 @@ cdef Table* ks_fair_table(Keyspace* ks, Database* db) noexcept nogil:
 cdef Record* ks_random(Keyspace* ks, Database* db) noexcept nogil:
     cdef Table* t = ks_fair_table(ks, db)
     return <Record*>table_random(t, &ks.rng) if t != NULL else NULL
-
-
-# ---- values ----
-
-cdef Slice record_string(Record* r, char* scratch) noexcept nogil:
-    cdef Slice s
-    cdef int kind = kind_of(r)
-    if kind == STR_INLINE:
-        s.ptr = record_key(r) + r.klen
-        s.len = r.value.inlined.len
-    elif kind == STR_INT:
-        s.len = format_int64(scratch, r.value.number)
-        s.ptr = scratch
-    else:
-        s.ptr = text_bytes(<Text*>r.value.ptr)
-        s.len = (<Text*>r.value.ptr).len
-    return s
-
-
-cdef void free_value(Heap* h, int kind, void* ptr) noexcept nogil:
-    if kind == LIST_QUICK:
-        ql_free(h, <Quicklist*>ptr)
-    elif kind == SET_TABLE or kind == HASH_TABLE:
-        free_table(h, <Table*>ptr)
-    elif kind == ZSET_TREE:
-        free_sorted_set(h, <SortedSet*>ptr)
-    elif kind >= STR_BUFFER:
-        heap_free(h, ptr)
-
-
-cdef void* copy_block(Heap* h, void* ptr, size_t n) noexcept nogil:
-    cdef void* fresh = heap_alloc(h, n)
-    memcpy(fresh, ptr, n)
-    return fresh
-
-
-cdef Table* copy_table(Heap* h, Table* source, bint is_hash) noexcept nogil:
-    cdef Table* t = new_table(h, source.key_offset, source.seed)
-    cdef TableCursor c
-    cdef void* entry
-    cdef size_t n
-    table_expand(h, t, table_count(source))
-    table_walk(source, &c)
-    entry = table_walk_next(&c)
-    while entry != NULL:
-        n = (<uint32_t*>entry)[0]
-        entry = copy_block(h, entry, HASH_KEY + n + (<HashEntry*>entry).vlen if is_hash else SET_KEY + n)
-        table_add(h, t, entry, table_hash(t, <char*>entry + t.key_offset, n))
-        entry = table_walk_next(&c)
-    return t
-
-
-cdef SortedSet* copy_sorted_set(Heap* h, SortedSet* source) noexcept nogil:
-    cdef SortedSet* z = new_sorted_set(h, source.table.seed)
-    cdef OrderedCursor c
-    cdef Member* m = ordered_seek(source.order, 0, &c)
-    table_expand(h, &z.table, table_count(&source.table))
-    while m != NULL:
-        m = new_member(h, member_key(m), m.klen, m.score)
-        table_add(h, &z.table, m, table_hash(&z.table, member_key(m), m.klen))
-        ordered_append(h, z.order, m)
-        m = ordered_next(&c)
-    return z
-
-
-cdef void* copy_value(Heap* h, int kind, void* ptr, HashKey* seed) noexcept nogil:
-    if kind == STR_BUFFER:
-        return copy_block(h, ptr, sizeof(Text) + (<Text*>ptr).len)
-    if kind == LIST_QUICK:
-        return ql_copy(h, <Quicklist*>ptr)
-    if kind == SET_INT:
-        return intset_copy(h, <uint8_t*>ptr)
-    if kind == SET_TABLE or kind == HASH_TABLE:
-        return copy_table(h, <Table*>ptr, kind == HASH_TABLE)
-    if kind == ZSET_TREE:
-        return copy_sorted_set(h, <SortedSet*>ptr)
-    return lp_copy(h, <uint8_t*>ptr)
-
-
-cdef size_t table_value_bytes(Table* t, size_t samples) noexcept nogil:
-    cdef TableCursor c
-    cdef size_t seen = 0, total = 0
-    cdef void* entry
-    table_walk(t, &c)
-    entry = table_walk_next(&c)
-    while entry != NULL and (samples == 0 or seen < samples):
-        total += heap_size(entry)
-        seen += 1
-        entry = table_walk_next(&c)
-    if seen:
-        total = <size_t>(<double>total / seen * table_count(t))
-    return total + table_bytes(t)
-
-
-cdef size_t record_bytes(Record* r, size_t samples) noexcept nogil:
-    cdef size_t total = heap_size(record_base(r))
-    cdef int kind = kind_of(r)
-    if kind == LIST_QUICK:
-        total += ql_bytes(<Quicklist*>r.value.ptr)
-    elif kind == SET_TABLE or kind == HASH_TABLE:
-        total += heap_size(r.value.ptr) + table_value_bytes(<Table*>r.value.ptr, samples)
-    elif kind == ZSET_TREE:
-        total += heap_size(r.value.ptr) + table_value_bytes(&(<SortedSet*>r.value.ptr).table, samples)
-        total += ordered_bytes((<SortedSet*>r.value.ptr).order)
-    elif kind >= STR_BUFFER:
-        total += heap_size(r.value.ptr)
-    return total
-
-
-cdef const char* encoding_name(Record* r) noexcept nogil:
-    cdef int kind = kind_of(r)
-    if kind == STR_INT:
-        return b"int"
-    if kind == STR_INLINE:
-        return b"embstr" if r.value.inlined.len <= 44 and not r.state & FLAG_RAW else b"raw"
-    if kind == STR_BUFFER:
-        return b"raw"
-    if kind == LIST_QUICK:
-        return b"quicklist"
-    if kind == SET_INT:
-        return b"intset"
-    if kind == SET_TABLE or kind == HASH_TABLE:
-        return b"hashtable"
-    if kind == ZSET_TREE:
-        return b"skiplist"
-    return b"listpack"
-
-
-cdef const char* type_name(Record* r) noexcept nogil:
-    cdef int t = type_of(r)
-    if t == TYPE_STRING:
-        return b"string"
-    if t == TYPE_LIST:
-        return b"list"
-    if t == TYPE_SET:
-        return b"set"
-    if t == TYPE_ZSET:
-        return b"zset"
-    return b"hash"
-
-
-# ---- tables as values ----
-
-cdef Table* new_table(Heap* h, int key_offset, HashKey* seed) noexcept nogil:
-    cdef Table* t = <Table*>heap_alloc(h, sizeof(Table))
-    table_init(t, key_offset, seed)
-    return t
-
-
-cdef void* new_set_entry(Heap* h, const char* p, size_t n) noexcept nogil:
-    cdef char* entry = <char*>heap_alloc(h, SET_KEY + n)
-    (<uint32_t*>entry)[0] = <uint32_t>n
-    memcpy(entry + SET_KEY, p, n)
-    return entry
-
-
-cdef HashEntry* new_hash_entry(Heap* h, const char* key, size_t klen, const char* p, size_t n) noexcept nogil:
-    cdef HashEntry* e = <HashEntry*>heap_alloc(h, HASH_KEY + klen + n)
-    e.klen = <uint32_t>klen
-    e.vlen = <uint32_t>n
-    memcpy(hash_entry_key(e), key, klen)
-    memcpy(hash_entry_value(e), p, n)
-    return e
-
-
-cdef void free_entries(Heap* h, Table* t) noexcept nogil:
-    cdef TableCursor c
-    cdef void* entry
-    table_walk(t, &c)
-    entry = table_walk_next(&c)
-    while entry != NULL:
-        heap_free(h, entry)
-        entry = table_walk_next(&c)
-    table_clear(h, t)
-
-
-cdef void free_table(Heap* h, Table* t) noexcept nogil:
-    free_entries(h, t)
-    heap_free(h, t)
-
-
-cdef SortedSet* new_sorted_set(Heap* h, HashKey* seed) noexcept nogil:
-    cdef SortedSet* z = <SortedSet*>heap_alloc(h, sizeof(SortedSet))
-    table_init(&z.table, MEMBER_KEY, seed)
-    z.order = ordered_new(h)
-    return z
-
-
-cdef void free_sorted_set(Heap* h, SortedSet* z) noexcept nogil:
-    ordered_free(h, z.order)
-    free_entries(h, &z.table)
-    heap_free(h, z)
-
-
-cdef Member* new_member(Heap* h, const char* p, size_t n, double score) noexcept nogil:
-    cdef Member* m = <Member*>heap_alloc(h, MEMBER_KEY + n)
-    m.klen = <uint32_t>n
-    m.score = score
-    memcpy(member_key(m), p, n)
-    return m

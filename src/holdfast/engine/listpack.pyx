@@ -27,7 +27,7 @@ from libc.stdlib cimport abort, free, malloc
 from libc.string cimport memcmp, memcpy, memmove
 
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.heap cimport Heap, heap_alloc, heap_free, heap_realloc, hf_usable
+from holdfast.engine.heap cimport Heap, heap_alloc, heap_copy, heap_free, heap_realloc, hf_usable
 from holdfast.engine.numbers cimport format_int64, parse_int64
 
 cdef enum:
@@ -201,10 +201,7 @@ cdef void lp_free(Heap* h, Listpack lp) noexcept nogil:
 
 
 cdef Listpack lp_copy(Heap* h, Listpack lp) noexcept nogil:
-    cdef size_t n = get_u32(lp)
-    cdef Listpack copy = <Listpack>heap_alloc(h, n)
-    memcpy(copy, lp, n)
-    return copy
+    return <Listpack>heap_copy(h, lp, get_u32(lp))
 
 
 cdef Listpack lp_fit(Heap* h, Listpack lp) noexcept nogil:

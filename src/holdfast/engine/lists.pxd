@@ -8,9 +8,9 @@
 from libc.stdint cimport uint8_t
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport Heap
-from holdfast.engine.keyspace cimport LIST_PACK, LIST_QUICK, Record, kind_of, record_set_value
 from holdfast.engine.listpack cimport lp_equal, lp_next, lp_prev, lp_text
 from holdfast.engine.quicklist cimport QuickCursor, ql_equal, ql_next, ql_prev, ql_text
+from holdfast.engine.record cimport LIST_PACK, LIST_QUICK, Record, kind_of, record_set_value
 
 cdef struct ListValue:
     int kind            # LIST_PACK or LIST_QUICK

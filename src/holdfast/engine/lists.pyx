@@ -13,13 +13,13 @@ comes from and goes back to.
 from libc.stdint cimport uint8_t
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport Heap
-from holdfast.engine.keyspace cimport LIST_PACK, LIST_QUICK
 from holdfast.engine.listpack cimport (
     Listpack, lp_append, lp_bytes, lp_count, lp_delete, lp_first, lp_fit, lp_insert, lp_last, lp_new,
     lp_next, lp_prepend, lp_prev, lp_replace, lp_seek, lp_text)
 from holdfast.engine.quicklist cimport (
     Quicklist, QuickNode, ql_append_listpack, ql_delete, ql_delete_range, ql_drop, ql_free, ql_insert, ql_new,
     ql_peek, ql_push_head, ql_push_tail, ql_replace, ql_seek)
+from holdfast.engine.record cimport LIST_PACK, LIST_QUICK
 
 cdef enum:
     SMALLEST_BYTES = 4096       # list-max-listpack-size -1; each step down doubles it

@@ -7,8 +7,9 @@
 
 from libc.stdint cimport int64_t
 from holdfast.engine.buf cimport Slice
-from holdfast.engine.keyspace cimport Database, Keyspace, Record
+from holdfast.engine.keyspace cimport Database, Keyspace
 from holdfast.engine.rdb_window cimport Decoder
+from holdfast.engine.record cimport Record
 from holdfast.engine.state cimport Engine
 
 cdef void decoder_init(Decoder* d, Engine e) noexcept

@@ -21,9 +21,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 from holdfast.engine.buf cimport Slice, buf_free
 from holdfast.engine.heap cimport heap_free
-from holdfast.engine.keyspace cimport (
-    HASH_PACK, LIST_PACK, SET_PACK, STR_INLINE, STR_INT, ZSET_PACK, Database, Keyspace, Record, free_value,
-    ks_set_number, ks_set_string, ks_set_value)
+from holdfast.engine.keyspace cimport Database, Keyspace, ks_set_number, ks_set_string, ks_set_value
 from holdfast.engine.listpack cimport lp_count, lp_valid
 from holdfast.engine.rdb_decode_hashes cimport begin_hash, read_hash_field, finish_hash, take_hash_listpack
 from holdfast.engine.rdb_decode_lists cimport (
@@ -41,6 +39,8 @@ from holdfast.engine.rdb_legacy cimport ziplist_to_listpack, zipmap_to_listpack
 from holdfast.engine.rdb_proof cimport MEMBERS, PAIRS, SCORED, SOUND, prove_at_a_glance
 from holdfast.engine.rdb_window cimport (
     faulty, read_length, read_blob, Decoder, DECODED, FAULTY, decode_string)
+from holdfast.engine.record cimport (
+    HASH_PACK, LIST_PACK, SET_PACK, STR_INLINE, STR_INT, ZSET_PACK, Record, free_value)
 from holdfast.engine.state cimport Engine
 
 cdef enum:

@@ -5,11 +5,12 @@ How to read it: whole hashes, then hashes by fields, then what both use.
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from holdfast.engine.buf cimport Slice
+from holdfast.engine.full_forms cimport HASH_KEY, new_hash_entry, new_table
 from holdfast.engine.heap cimport heap_free
-from holdfast.engine.keyspace cimport HASH_KEY, HASH_PACK, HASH_TABLE, free_value, new_hash_entry, new_table
 from holdfast.engine.listpack cimport lp_append, lp_count, lp_first, lp_fits, lp_new, lp_next, lp_text
 from holdfast.engine.rdb_proof cimport has_twins
 from holdfast.engine.rdb_window cimport faulty, read_string, Decoder, DECODED, NEEDS_MORE, ELEMENT_BYTES_MOST
+from holdfast.engine.record cimport HASH_PACK, HASH_TABLE, free_value
 from holdfast.engine.table cimport Table, table_add, table_expand, table_find, table_hash
 
 

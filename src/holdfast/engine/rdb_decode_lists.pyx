@@ -6,7 +6,6 @@ All are gathered in a quicklist; one that fits a listpack becomes that in the en
 from libc.stdint cimport uint8_t, uint64_t
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport heap_free
-from holdfast.engine.keyspace cimport LIST_PACK, LIST_QUICK
 from holdfast.engine.listpack cimport LP_BYTES_MAX, lp_count, lp_valid
 from holdfast.engine.quicklist cimport (
     QuickNode, Quicklist, ql_append_listpack, ql_append_plain, ql_free, ql_new, ql_push_tail)
@@ -16,6 +15,7 @@ from holdfast.engine.rdb_legacy cimport ziplist_to_listpack
 from holdfast.engine.rdb_proof cimport LOOSE, UNSURE, prove_at_a_glance
 from holdfast.engine.rdb_window cimport (
     faulty, read_length, read_string, read_blob, Decoder, DECODED, NEEDS_MORE)
+from holdfast.engine.record cimport LIST_PACK, LIST_QUICK
 
 
 cdef int take_list_listpack(Decoder* d, uint8_t* lp) noexcept nogil:

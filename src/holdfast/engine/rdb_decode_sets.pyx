@@ -6,15 +6,15 @@ be. How to read it: whole sets, then sets by members, then what both use.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from holdfast.engine.buf cimport Slice
+from holdfast.engine.full_forms cimport SET_KEY, new_set_entry, new_table
 from holdfast.engine.heap cimport heap_free
 from holdfast.engine.intset cimport intset_add, intset_at, intset_count, intset_new, intset_valid
-from holdfast.engine.keyspace cimport (
-    SET_INT, SET_KEY, SET_PACK, SET_TABLE, free_value, new_set_entry, new_table)
 from holdfast.engine.listpack cimport (
     lp_append, lp_append_int, lp_count, lp_entry_bytes, lp_first, lp_fits, lp_new, lp_next, lp_text)
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.rdb_proof cimport has_twins
 from holdfast.engine.rdb_window cimport faulty, read_string, Decoder, DECODED, ELEMENT_BYTES_MOST
+from holdfast.engine.record cimport SET_INT, SET_PACK, SET_TABLE, free_value
 from holdfast.engine.table cimport Table, table_add, table_expand, table_find, table_hash
 
 

@@ -10,8 +10,8 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport abort, qsort, realloc
 from libc.string cimport memcpy
 from holdfast.engine.buf cimport Slice
+from holdfast.engine.full_forms cimport SortedSet, new_member, new_sorted_set
 from holdfast.engine.heap cimport Heap, heap_free
-from holdfast.engine.keyspace cimport ZSET_PACK, ZSET_TREE, SortedSet, new_member, new_sorted_set
 from holdfast.engine.listpack cimport (
     LP_BYTES_MAX, LpValue, lp_append, lp_append_int, lp_count, lp_first, lp_free, lp_get, lp_new, lp_next,
     lp_text)
@@ -21,6 +21,7 @@ from holdfast.engine.rdb_format cimport RDB_ZSET
 from holdfast.engine.rdb_proof cimport has_twins
 from holdfast.engine.rdb_window cimport (
     faulty, read_string, read_fixed64, Decoder, DECODED, NEEDS_MORE, ELEMENT_BYTES_MOST)
+from holdfast.engine.record cimport ZSET_PACK, ZSET_TREE
 from holdfast.engine.table cimport table_add, table_expand, table_find, table_hash
 
 cdef enum:

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint64_t
 from holdfast.engine.buf cimport Buf
-from holdfast.engine.keyspace cimport Keyspace, Record
+from holdfast.engine.keyspace cimport Keyspace
+from holdfast.engine.record cimport Record
 
 # Where the bytes go: a buffer that grows, or, with `drain`, one that is emptied
 # whenever it holds SINK_BYTES. The owner of the sink frees `buf`.

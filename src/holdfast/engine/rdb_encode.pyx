@@ -13,13 +13,9 @@ How to read it: numbers and strings first, then one function for each form.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 from holdfast.engine.buf cimport Slice, buf_append, buf_reserve
+from holdfast.engine.full_forms cimport SET_KEY, HashEntry, SortedSet, hash_entry_key, hash_entry_value
 from holdfast.engine.intset cimport intset_bytes
-from holdfast.engine.keyspace cimport (
-    FLAG_EXPIRES, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK,
-    SET_TABLE,
-    STR_BUFFER, STR_INT, ZSET_PACK, ZSET_TREE, HashEntry, Keyspace, Record, SortedSet, expires_at,
-    hash_entry_key,
-    hash_entry_value, kind_of, record_key, record_lru, record_string)
+from holdfast.engine.keyspace cimport Keyspace
 from holdfast.engine.listpack cimport lp_bytes, lp_count, lp_first, lp_next, lp_text
 from holdfast.engine.lzf cimport lzf_compress
 from holdfast.engine.numbers cimport format_int64
@@ -29,6 +25,9 @@ from holdfast.engine.rdb_format cimport (
     QUICKLIST_PACKED, QUICKLIST_PLAIN, RDB_EXPIRE_MS, RDB_FREQ, RDB_HASH, RDB_HASH_LISTPACK, RDB_IDLE,
     RDB_LIST_QUICKLIST_2, RDB_SET, RDB_SET_INTSET, RDB_STRING, RDB_ZSET_2, RDB_ZSET_LISTPACK, STRING_INT8,
     STRING_INT16, STRING_INT32, STRING_LZF)
+from holdfast.engine.record cimport (
+    FLAG_EXPIRES, HASH_PACK, HASH_TABLE, LIST_PACK, LIST_QUICK, SET_INT, SET_PACK, SET_TABLE, STR_BUFFER,
+    STR_INT, ZSET_PACK, ZSET_TREE, Record, expires_at, kind_of, record_key, record_lru, record_string)
 from holdfast.engine.table cimport Table, TableCursor, table_count, table_walk, table_walk_next
 
 cdef enum:

@@ -12,11 +12,11 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, u
 from libc.string cimport memcpy
 from holdfast.engine.buf cimport Slice, buf_reserve
 from holdfast.engine.heap cimport heap_alloc, heap_free
-from holdfast.engine.keyspace cimport STR_INLINE, STR_INT
 from holdfast.engine.listpack cimport LP_BYTES_MAX
 from holdfast.engine.lzf cimport lzf_decompress
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.rdb_format cimport STRING_INT8, STRING_INT16, STRING_INT32, STRING_LZF
+from holdfast.engine.record cimport STR_INLINE, STR_INT
 
 cdef enum:
     LZF_GAIN_MOST = 88          # three bytes of LZF give 264 at most

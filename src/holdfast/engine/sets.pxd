@@ -6,7 +6,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from holdfast.engine.buf cimport Slice
 from holdfast.engine.heap cimport Heap
-from holdfast.engine.keyspace cimport Record, kind_of
+from holdfast.engine.record cimport Record, kind_of
 from holdfast.engine.table cimport HashKey, TableCursor
 
 cdef struct SetValue:

@@ -10,16 +10,16 @@ listpack, all else in a table; a set never goes back to a smaller form by itself
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from holdfast.engine.full_forms cimport SET_KEY, new_set_entry, new_table
 from holdfast.engine.heap cimport heap_free
 from holdfast.engine.intset cimport (
     Intset, intset_add, intset_at, intset_contains, intset_count, intset_free, intset_new, intset_remove)
-from holdfast.engine.keyspace cimport (
-    SET_INT, SET_KEY, SET_PACK, SET_TABLE, free_value, new_set_entry, new_table)
 from holdfast.engine.listpack cimport (
     Listpack, LpValue, lp_append, lp_append_int, lp_count, lp_delete, lp_find, lp_first, lp_fit, lp_fits,
     lp_get,
     lp_new, lp_next, lp_seek)
 from holdfast.engine.numbers cimport format_int64, parse_int64
+from holdfast.engine.record cimport SET_INT, SET_PACK, SET_TABLE, free_value
 from holdfast.engine.table cimport (
     Table, random_u64, table_add, table_count, table_expand, table_find, table_hash, table_pop, table_random,
     table_shrink, table_walk, table_walk_next)

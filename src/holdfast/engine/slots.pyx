@@ -19,8 +19,9 @@ from holdfast.engine.blocking cimport park_request, unpark
 from holdfast.engine.buf cimport Slice, slice_bytes
 from holdfast.engine.checksum cimport key_slot
 from holdfast.engine.dispatch cimport look_up
-from holdfast.engine.keyspace cimport Record, ks_is_expired, ks_peek
+from holdfast.engine.keyspace cimport ks_is_expired, ks_peek
 from holdfast.engine.numbers cimport parse_int64
+from holdfast.engine.record cimport Record
 from holdfast.engine.registry cimport find_command
 from holdfast.engine.reply cimport reply_error_bytes
 from holdfast.engine.request cimport parse_request

@@ -14,9 +14,8 @@ from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcmp
 from holdfast.engine.buf cimport Slice
+from holdfast.engine.full_forms cimport SortedSet, new_member, new_sorted_set
 from holdfast.engine.heap cimport heap_free
-from holdfast.engine.keyspace cimport (
-    ZSET_PACK, ZSET_TREE, SortedSet, free_value, new_member, new_sorted_set)
 from holdfast.engine.listpack cimport (
     Listpack, LpValue, lp_append, lp_count, lp_delete, lp_find, lp_first, lp_fits, lp_get, lp_insert, lp_last,
     lp_new, lp_next, lp_prev, lp_seek, lp_text)
@@ -25,6 +24,7 @@ from holdfast.engine.ordered cimport (
     Member, OrderedCursor, member_key, ordered_append, ordered_insert, ordered_lex_from, ordered_lex_to,
     ordered_next, ordered_prev, ordered_rank, ordered_rank_from, ordered_rank_to, ordered_remove,
     ordered_rescore, ordered_seek)
+from holdfast.engine.record cimport ZSET_PACK, ZSET_TREE, free_value
 from holdfast.engine.table cimport (
     random_u64, table_add, table_count, table_expand, table_find, table_hash, table_pop, table_random,
     table_shrink)

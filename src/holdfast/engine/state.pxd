@@ -6,7 +6,8 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from holdfast.engine.buf cimport Buf, Slice
-from holdfast.engine.keyspace cimport Database, Keyspace, Record
+from holdfast.engine.keyspace cimport Database, Keyspace
+from holdfast.engine.record cimport Record
 from holdfast.engine.slot_table cimport SlotTable
 
 # ---- a command ----

@@ -8,8 +8,8 @@ meaning of each attribute.
 
 from libc.stdlib cimport calloc, free
 from holdfast.engine.buf cimport buf_free
+from holdfast.engine.databases cimport keyspace_free, keyspace_init
 from holdfast.engine.engine_time cimport set_engine_time
-from holdfast.engine.keyspace cimport keyspace_free, keyspace_init
 from holdfast.engine.lazyfree cimport lazy_finish
 
 cdef enum:

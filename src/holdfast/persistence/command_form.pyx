@@ -11,17 +11,17 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport abort, free, malloc
 from libc.string cimport strlen
 from holdfast.engine.buf cimport Slice, buf_append
+from holdfast.engine.full_forms cimport SET_KEY, HashEntry, SortedSet, hash_entry_key, hash_entry_value
 from holdfast.engine.intset cimport intset_at, intset_count
-from holdfast.engine.keyspace cimport (
-    HASH_PACK, LIST_PACK, LIST_QUICK, SET_INT, SET_KEY, SET_PACK, SET_TABLE, STR_BUFFER, ZSET_PACK,
-    ZSET_TREE, HashEntry, Record, SortedSet, expires_at, hash_entry_key, hash_entry_value, kind_of,
-    record_key_slice, record_string)
 from holdfast.engine.listpack cimport lp_count, lp_first, lp_next, lp_text
 from holdfast.engine.lzf cimport lzf_decompress
 from holdfast.engine.numbers cimport format_double, format_int64
 from holdfast.engine.ordered cimport Member, OrderedCursor, member_key, ordered_next, ordered_seek
 from holdfast.engine.quicklist cimport QuickNode, Quicklist
 from holdfast.engine.rdb_encode cimport Sink, sink_drain
+from holdfast.engine.record cimport (
+    HASH_PACK, LIST_PACK, LIST_QUICK, SET_INT, SET_PACK, SET_TABLE, STR_BUFFER, ZSET_PACK, ZSET_TREE, Record,
+    expires_at, kind_of, record_key_slice, record_string)
 from holdfast.engine.table cimport Table, TableCursor, table_count, table_walk, table_walk_next
 
 cdef enum:

@@ -3,7 +3,7 @@
 Small doors to fields that are not Python's; no decision is made here.
 """
 
-from holdfast.engine.keyspace cimport ks_flush
+from holdfast.engine.databases cimport ks_flush
 from holdfast.engine.state cimport (
     GUARD_LOADING, GUARD_MISCONF, GUARD_PRIMARY, S_LOADER, S_PENDING, Engine, Session)
 from holdfast.engine.table cimport table_expand

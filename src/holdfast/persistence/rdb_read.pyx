@@ -20,13 +20,14 @@ from libc.string cimport memcmp
 from holdfast.engine.buf cimport Slice, buf_append, buf_consume, buf_free, slice_bytes, slice_of
 from holdfast.engine.checksum cimport crc64
 from holdfast.engine.huge_pages cimport follow_heap
-from holdfast.engine.keyspace cimport Keyspace, Record, record_set_lru
+from holdfast.engine.keyspace cimport Keyspace
 from holdfast.engine.rdb_decode cimport (
     decode_value, decoder_clear, decoder_init, drop_decoded, foreign_type, store_decoded)
 from holdfast.engine.rdb_format cimport (
     RDB_AUX, RDB_EOF, RDB_EXPIRE_MS, RDB_EXPIRE_SECONDS, RDB_FREQ, RDB_FUNCTION, RDB_IDLE, RDB_MODULE_AUX,
     RDB_RESIZEDB, RDB_SELECTDB, RDB_SLOT_INFO, RDB_VERSION_READ)
 from holdfast.engine.rdb_window cimport DECODED, FAULTY, NEEDS_MORE, read_fixed64, read_length, read_string
+from holdfast.engine.record cimport Record, record_set_lru
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport table_expand
 

@@ -1,7 +1,8 @@
 # A snapshot written in slices between ticks, where there is no fork.
 
-from holdfast.engine.keyspace cimport Database, Record
+from holdfast.engine.keyspace cimport Database
 from holdfast.engine.rdb_encode cimport Sink
+from holdfast.engine.record cimport Record
 from holdfast.engine.state cimport Engine
 from libc.stdint cimport uint64_t
 from holdfast.persistence.rdb_write cimport Plan

@@ -16,9 +16,10 @@ What it is not: for flushing or swapping whole databases; end the walk first.
 from libc.stdint cimport uint8_t
 from holdfast.engine.buf cimport buf_append, buf_free
 from holdfast.engine.checksum cimport crc64
-from holdfast.engine.keyspace cimport FLAG_WALKED, Database, Keyspace, Record
+from holdfast.engine.keyspace cimport Database, Keyspace
 from holdfast.engine.rdb_encode cimport put_byte
 from holdfast.engine.rdb_format cimport RDB_EOF
+from holdfast.engine.record cimport FLAG_WALKED, Record
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport TableCursor, table_scan, table_walk, table_walk_next
 from holdfast.persistence.rdb_write cimport put_database, put_planned

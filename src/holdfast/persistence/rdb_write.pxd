@@ -1,8 +1,9 @@
 # Whole snapshots of a keyspace, as an RDB or as commands. The C part runs in a forked child too.
 
 from libc.stdint cimport int32_t, uint64_t
-from holdfast.engine.keyspace cimport Keyspace, Record
+from holdfast.engine.keyspace cimport Keyspace
 from holdfast.engine.rdb_encode cimport Sink
+from holdfast.engine.record cimport Record
 from holdfast.engine.state cimport Engine
 
 # A file (or pipe) that a sink is drained into.

@@ -17,11 +17,12 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 from holdfast.engine.buf cimport buf_append, buf_free, buf_reserve
 from holdfast.engine.checksum cimport crc64
-from holdfast.engine.keyspace cimport Database, Keyspace, Record
+from holdfast.engine.keyspace cimport Database, Keyspace
 from holdfast.engine.rdb_encode cimport (
     SINK_BYTES, Sink, put_byte, put_length, put_record, put_string, sink_drain)
 from holdfast.engine.rdb_format cimport (
     RDB_AUX, RDB_EOF, RDB_FUNCTION, RDB_RESIZEDB, RDB_SELECTDB, RDB_VERSION_WRITTEN)
+from holdfast.engine.record cimport Record
 from holdfast.engine.state cimport Engine
 from holdfast.engine.table cimport TableCursor, table_walk, table_walk_next
 from holdfast.persistence.command_form cimport put_commands, put_select

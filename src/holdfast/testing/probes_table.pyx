@@ -7,8 +7,8 @@ not: an API of the product. `TableProbe` owns a heap and a table of set entries;
 
 from libc.stdint cimport uint64_t
 
+from holdfast.engine.full_forms cimport SET_KEY, new_set_entry
 from holdfast.engine.heap cimport Heap, heap_free, hf_prepare_allocator
-from holdfast.engine.keyspace cimport SET_KEY, new_set_entry
 from holdfast.engine.state cimport Session
 from holdfast.engine.table cimport (
     HashKey, Table, TableCursor, table_add, table_clear, table_count, table_drain, table_expand,

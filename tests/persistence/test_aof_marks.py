@@ -9,8 +9,9 @@ import pytest
 from holdfast.persistence.aof_marks import Marks, Place
 from holdfast.persistence.aof_policy import Fsync
 from holdfast.persistence.aof_scan import scan
+from holdfast.persistence.aof_settings import AofSettings
 from holdfast.persistence.aof_walk import Run
-from holdfast.persistence.aof_writer import AofSettings, AofWriter
+from holdfast.persistence.aof_writer import AofWriter
 from holdfast.persistence.manifest_store import AofPlace, load_manifest
 from tests.persistence.commands import command, read, write
 from tests.persistence.disks import LocalDisk, StillClock
@@ -104,7 +105,7 @@ def test_redis_server_passes_over_marks_and_what_it_appends_ends_them(tmp_path: 
     settings = AofSettings(Fsync.ALWAYS, aof_use_rdb_preamble=False)
     writer = AofWriter(disk, StillClock(), place, settings, 1, lambda level, text: None)
     stands = Place(b"repl-id " + ID + b" holdfast-set hf1:2:x:1=" + b"y" * 900, 0, 0)
-    writer.place = lambda: Place(stands.lineage, writer._offset, 0)
+    writer.place = lambda: Place(stands.lineage, writer.tail.offset, 0)
     writer.open(load_manifest(disk, place)[0], 0, 0, empty_base)
     for number in range(1, 4):
         writer.append(SET, 0, number * len(SET))

@@ -11,7 +11,8 @@ import pytest
 from holdfast.persistence.aof_policy import Fsync
 from holdfast.persistence.aof_reader import AofRefused, replay_manifest
 from holdfast.persistence.aof_scan import scan
-from holdfast.persistence.aof_writer import AofSettings, AofWriter
+from holdfast.persistence.aof_settings import AofSettings
+from holdfast.persistence.aof_writer import AofWriter
 from holdfast.persistence.check_aof import check, check_rdb_seal
 from holdfast.persistence.manifest_store import AofPlace, load_manifest
 from holdfast.server.host import DiskFile
@@ -136,11 +137,11 @@ def test_what_our_writer_wrote_is_loaded_by_redis_server(tmp_path: Path, timesta
         writer.flush(0)
         if round_number == 0:
             whole = read(place.path("appendonly.aof.1.incr.aof"))
-            ticket = writer.begin_rewrite(0)
+            ticket = writer.rewriter.begin(0)
             write(ticket.path, whole)
-            writer.finish_rewrite(ticket, 0)
+            writer.rewriter.finish(ticket, 0)
         elif round_number == 1:
-            writer.fail_rewrite(writer.begin_rewrite(0), 0, "killed")
+            writer.rewriter.fail(writer.rewriter.begin(0), 0, "killed")
     writer.stop(0)
     assert [e.name for e in load_manifest(disk, place)[0].files] == [
         "appendonly.aof.2.base.aof",

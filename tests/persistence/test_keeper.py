@@ -114,7 +114,7 @@ async def test_a_full_disk_refuses_writes_serves_reads_and_heals(tmp_path: Path,
         assert await other.call("GET", "k") == b"late"
         assert late.done() == (policy == "everysec")  # with always a promise waits for the disk
         host.local.space_left = None
-        node.keeper.aof.writer._failed_at_ms = -1  # as if the time until the next try were over
+        node.keeper.aof.writer.health.failed_at_ms = -1  # as if the time until the next try were over
         assert await late == b"OK"
         await until(lambda: node.keeper.trouble.refusal is None)
         assert await other.call("SET", "k", "healed") == b"OK"
@@ -130,7 +130,7 @@ async def test_with_everysec_writes_wait_for_a_sync_that_hangs_and_reads_go_on(t
         gate = asyncio.Event()
         host.local.sync_gate = gate
         assert await client.call("SET", "k", "acknowledged") == b"OK"
-        await until(lambda: node.keeper.aof.writer.is_late)
+        await until(lambda: node.keeper.aof.writer.syncs.is_late)
         waiting = asyncio.ensure_future(client.call("SET", "k", "waits"))
         while await other.call("GET", "k") != b"waits":
             await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """The directory of a running AOF: which file is made, renamed, named in the manifest and removed, in order.
 
 Every step is safe to crash after: the manifest on disk always names files that
-exist and hold everything. When the steps are taken is `aof_writer`.
+exist and hold everything. When the steps are taken is `aof_writer` and `aof_rewriter`.
 
 How to read it: `prepare` at start-up; `next_increment`, `put_in_force` and
 `remove_history` are the three steps of a rewrite.

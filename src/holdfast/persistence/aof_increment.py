@@ -2,7 +2,7 @@
 
 It cuts off what a failed write left behind, so that a file on a full disk
 always ends with a whole command. When to write and sync is `aof_policy`; which
-increment is the current one is `aof_writer`.
+increment is the current one is `aof_syncs`.
 
 How to read it: `append` and its way back `cut_to`, then the two kinds of sync.
 """

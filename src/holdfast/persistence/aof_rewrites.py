@@ -1,6 +1,6 @@
 """The record of rewrites: which one runs, how the last one ended, and when the next is allowed.
 
-Bookkeeping and decision, no file: the steps are taken by `aof_writer`, the rules
+Bookkeeping and decision, no file: the steps are taken by `aof_rewriter`, the rules
 of growth and hold-back are `aof_policy`.
 
 How to read it: `begun`, `ended`, `allowed`, then what INFO shows.

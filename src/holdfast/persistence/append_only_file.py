@@ -16,7 +16,8 @@ from holdfast.engine import effects
 from holdfast.persistence.aof_marks import Place
 from holdfast.persistence.aof_policy import Fsync
 from holdfast.persistence.aof_rewrites import RewriteTicket
-from holdfast.persistence.aof_writer import AofError, AofSettings, AofWriter, State
+from holdfast.persistence.aof_settings import AofError, AofSettings, State
+from holdfast.persistence.aof_writer import AofWriter
 from holdfast.persistence.engine_side import in_unit, writers_of_tick
 from holdfast.persistence.gathering import Gathering
 from holdfast.persistence.manifest import Manifest
@@ -55,7 +56,7 @@ class AppendOnlyFile:
             self._host.disk, self._host.clock, self.place, self._settings(), self._host.pid, self._log.write
         )
         self.writer.place = self._place_in_stream
-        self.writer.wake = self._wake
+        self.writer.syncs.wake = self._wake
         self._configuration.on_change(AOF_SETTINGS, self._follow_settings)
         self._configuration.on_change(("appendonly",), self._follow_appendonly)
 
@@ -110,7 +111,7 @@ class AppendOnlyFile:
         writers = writers_of_tick(self._engine)
         if not writers:
             return False
-        return self._gathering.waits(self._host.clock.boot_us(), self.writer.last_sync_us, writers)
+        return self._gathering.waits(self._host.clock.boot_us(), self.writer.syncs.last_sync_us, writers)
 
     # ---- the settings ----
 
@@ -173,7 +174,7 @@ class AppendOnlyFile:
             return ""
         self._keeper.deliver()
         try:
-            ticket = self.writer.begin_rewrite(self._host.clock.boot_us() // 1000)
+            ticket = self.writer.rewriter.begin(self._host.clock.boot_us() // 1000)
         except AofError as error:
             self._log.warning(str(error))
             return str(error)
@@ -181,8 +182,8 @@ class AppendOnlyFile:
 
     def begin_rewrite_if_due(self, now_ms: int) -> bool:
         """Begin the rewrite that was scheduled or that the size asks for; tell whether one was due."""
-        reason = self.writer.rewrite_wanted(now_ms)
-        if reason is None or in_unit(self._engine) or not self.writer.ready_to_rewrite():
+        reason = self.writer.rewriter.wanted(now_ms)
+        if reason is None or in_unit(self._engine) or not self.writer.rewriter.ready():
             return False
         self._log.notice(f"Starting automatic rewriting of AOF on {reason}")
         self.begin_rewrite()
@@ -218,7 +219,7 @@ class AppendOnlyFile:
             )
         except OSError as error:
             reason = error.strerror or str(error)
-            self.writer.fail_rewrite(ticket, self._host.clock.boot_us() // 1000, reason)
+            self.writer.rewriter.fail(ticket, self._host.clock.boot_us() // 1000, reason)
             return reason
         self.rewriting = snapshot
         self.writer.child_running = True
@@ -236,10 +237,10 @@ class AppendOnlyFile:
             return
         now_ms = self._host.clock.boot_us() // 1000
         if outcome.error:
-            self.writer.fail_rewrite(ticket, now_ms, outcome.error, wanted=outcome.wanted)
+            self.writer.rewriter.fail(ticket, now_ms, outcome.error, wanted=outcome.wanted)
             return
         try:
-            self.writer.finish_rewrite(ticket, now_ms, cow_bytes=outcome.cow_bytes)
+            self.writer.rewriter.finish(ticket, now_ms, cow_bytes=outcome.cow_bytes)
         except AofError as error:
             self._log.warning(str(error))
 

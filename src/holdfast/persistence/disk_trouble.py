@@ -30,7 +30,8 @@ class DiskTrouble:
     def is_near(self) -> bool:
         """Whether there is something to follow after a tick."""
         writer = self._keeper.aof.writer
-        return writer.health is not Health.OK or writer.is_late or self._refusing or bool(self._held)
+        ails = writer.health.state is not Health.OK or writer.syncs.is_late
+        return ails or self._refusing or bool(self._held)
 
     @property
     def holds(self) -> bool:

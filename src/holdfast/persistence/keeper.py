@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
-from holdfast.persistence.aof_writer import State
+from holdfast.persistence.aof_settings import State
 from holdfast.persistence.append_only_file import AppendOnlyFile
 from holdfast.persistence.disk_trouble import DiskTrouble
 from holdfast.persistence.engine_side import empty

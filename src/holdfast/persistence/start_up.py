@@ -14,7 +14,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from holdfast.persistence.aof_reader import AofRefused
-from holdfast.persistence.aof_writer import AofError
+from holdfast.persistence.aof_settings import AofError
 from holdfast.persistence.engine_side import set_loading
 from holdfast.persistence.loader import LoadFailed, Loading, load_append_only, load_rdb_file, summary
 from holdfast.persistence.manifest import ManifestError

@@ -265,6 +265,18 @@ def test_a_slot_without_a_mark_is_claimed_only_from_the_dead_and_above_their_epo
     assert not view.lost
 
 
+def test_a_claim_that_waited_is_refused_where_the_slot_has_moved_on() -> None:
+    """The keys are at its third owner: they would be deleted there (swarm seed 100603)."""
+    view = a_view()
+    b, slot = view.nodes[B], 1 << 5000
+    orders.set_importing(view, 5000, A)
+    orders.set_stable(view, 5000)  # by the tool that moves it on
+    claims.claim(view, b, 50, b.slots | slot)
+    with pytest.raises(CommandError, match="not being imported"):
+        orders.set_owner(view, 5000, ME, lambda slot: 0, NOW)
+    assert view.owners[5000] is b
+
+
 def test_keys_that_were_imported_stay_where_an_heir_of_their_owner_had_not_heard_of_the_move() -> None:
     view = a_view()
     heir, slot = view.nodes[R], 1 << 5000

@@ -9,7 +9,8 @@ from __future__ import annotations
 from holdfast.commands.command_table import in_category
 from holdfast.commands.help import help_command
 from holdfast.commands.spec import CATEGORIES, Spec
-from holdfast.engine.registry import add_container, add_function, command_names
+from holdfast.commands.subcommands import Row, add_subcommands
+from holdfast.engine.registry import add_container, command_names
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import CommandError, OrderedSet, Pairs
 from holdfast.server.commands.words import Args, text
@@ -78,15 +79,13 @@ def register(engine: Engine) -> None:
     add_container(
         engine, Spec("acl", -2, "container", group="server", since="6.0.0", summary="Users and rights.")
     )
-    for name, arity, flags, function, summary in (
-        ("cat", -2, "noscript loading stale", cat, "List categories of commands."),
-        ("getuser", 3, "admin noscript loading stale", get_user, "Describe a user."),
-        ("help", 2, "loading stale", help_command("ACL", HELP), "Show help on ACL."),
-        ("list", 2, "admin noscript loading stale", list_, "List users with their rules."),
-        ("users", 2, "admin noscript loading stale", users, "List the names of users."),
-        ("whoami", 2, "noscript loading stale", who_am_i, "Tell the user of this connection."),
-    ):
-        spec = Spec(
-            f"acl|{name}", arity, flags, group="server", since="6.0.0", summary=summary, complexity="O(1)"
-        )
-        add_function(engine, spec, function)
+    admin, anybody = "admin noscript loading stale", "noscript loading stale"
+    index: tuple[Row, ...] = (
+        ("cat", -2, anybody, "6.0.0", cat, "List categories of commands.", "O(1)"),
+        ("getuser", 3, admin, "6.0.0", get_user, "Describe a user.", "O(1)"),
+        ("help", 2, "loading stale", "6.0.0", help_command("ACL", HELP), "Show help on ACL.", "O(1)"),
+        ("list", 2, admin, "6.0.0", list_, "List users with their rules.", "O(1)"),
+        ("users", 2, admin, "6.0.0", users, "List the names of users.", "O(1)"),
+        ("whoami", 2, anybody, "6.0.0", who_am_i, "Tell the user of this connection.", "O(1)"),
+    )
+    add_subcommands(engine, "acl", index, group="server")

@@ -6,12 +6,11 @@ CLIENT TRACKING ON says so, the questions about it answer that it is off.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from holdfast.commands.help import help_command
 from holdfast.commands.spec import Spec
+from holdfast.commands.subcommands import Row, add_subcommands
 from holdfast.engine import blocking, sessions
-from holdfast.engine.registry import add_container, add_function
+from holdfast.engine.registry import add_container
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import NO_REPLY, OK, CommandError, OrderedSet, Pairs, Verbatim
 from holdfast.server.client_listing import line_of
@@ -242,8 +241,7 @@ FEW = "O(1)"
 MANY = "O(N) with N clients"
 NO_SCRIPT = "noscript loading stale"
 ADMIN = "admin noscript loading stale"
-Handler = Callable[[Session, Args], object]
-SUBCOMMANDS: tuple[tuple[str, int, str, str, Handler, str, str], ...] = (
+SUBCOMMANDS: tuple[Row, ...] = (
     ("caching", 3, NO_SCRIPT, "6.0.0", caching, "Say whether the next command's keys are tracked.", FEW),
     ("getname", 2, NO_SCRIPT, "2.6.9", get_name, "Tell the connection's name.", FEW),
     ("getredir", 2, NO_SCRIPT, "6.0.0", get_redirection, "Tell where invalidations go.", FEW),
@@ -278,14 +276,4 @@ def register(engine: Engine) -> None:
             summary="Commands about connections.",
         ),
     )
-    for name, arity, flags, since, function, summary, complexity in SUBCOMMANDS:
-        spec = Spec(
-            f"client|{name}",
-            arity,
-            flags,
-            group="connection",
-            since=since,
-            summary=summary,
-            complexity=complexity,
-        )
-        add_function(engine, spec, function)
+    add_subcommands(engine, "client", SUBCOMMANDS, group="connection")

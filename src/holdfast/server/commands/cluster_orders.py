@@ -6,10 +6,7 @@ and does. Not here: questions (`cluster`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from holdfast.commands.spec import Spec
-from holdfast.engine.registry import add_function
+from holdfast.commands.subcommands import Row, add_subcommands
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError, Status
 from holdfast.server.commands.cluster import SLOTS, cluster_of
@@ -220,27 +217,24 @@ def register(engine: Engine) -> None:
     over_ranges = (
         "O(N) where N is the total number of the slots between the start slot and end slot arguments."
     )
-    index: tuple[tuple[str, int, str, Callable[[Session, Args], object], str, str], ...] = (
-        ("addslots", -3, "3.0.0", add_slots, "Take slots for this node.", over_slots),
-        ("addslotsrange", -4, "7.0.0", add_ranges, "Take ranges of slots for this node.", over_ranges),
-        ("bumpepoch", 2, "3.0.0", bump_epoch, "Give this node a new config epoch.", "O(1)"),
-        ("delslots", -3, "3.0.0", delete_slots, "Forget who serves slots.", over_slots),
-        ("delslotsrange", -4, "7.0.0", delete_ranges, "Forget who serves ranges of slots.", over_ranges),
-        ("failover", -2, "3.0.0", failover, "Make this replica the primary.", "O(1)"),
-        ("flushslots", 2, "3.0.0", flush_slots, "Give up all slots of this node.", "O(1)"),
-        ("forget", 3, "3.0.0", forget, "Remove a node from the cluster.", "O(1)"),
-        ("meet", -4, "3.0.0", meet, "Join with another node.", "O(1)"),
-        ("replicate", 3, "3.0.0", replicate, "Become a replica of a node.", "O(1)"),
-        ("reset", -2, "3.0.0", reset, "Leave the cluster.",
+    index: tuple[Row, ...] = (
+        ("addslots", -3, writes, "3.0.0", add_slots, "Take slots for this node.", over_slots),
+        ("addslotsrange", -4, writes, "7.0.0", add_ranges, "Take ranges of slots for this node.",
+         over_ranges),
+        ("bumpepoch", 2, writes, "3.0.0", bump_epoch, "Give this node a new config epoch.", "O(1)"),
+        ("delslots", -3, writes, "3.0.0", delete_slots, "Forget who serves slots.", over_slots),
+        ("delslotsrange", -4, writes, "7.0.0", delete_ranges, "Forget who serves ranges of slots.",
+         over_ranges),
+        ("failover", -2, writes, "3.0.0", failover, "Make this replica the primary.", "O(1)"),
+        ("flushslots", 2, writes, "3.0.0", flush_slots, "Give up all slots of this node.", "O(1)"),
+        ("forget", 3, writes, "3.0.0", forget, "Remove a node from the cluster.", "O(1)"),
+        ("meet", -4, writes, "3.0.0", meet, "Join with another node.", "O(1)"),
+        ("replicate", 3, writes, "3.0.0", replicate, "Become a replica of a node.", "O(1)"),
+        ("reset", -2, "admin noscript stale", "3.0.0", reset, "Leave the cluster.",
          "O(N) where N is the number of known nodes. The command may execute a FLUSHALL as a side effect."),
-        ("saveconfig", 2, "3.0.0", save_config, "Write the cluster's configuration to disk.", "O(1)"),
-        ("set-config-epoch", 3, "3.0.0", set_config_epoch, "Set the config epoch of a new node.", "O(1)"),
-        ("setslot", -4, "3.0.0", set_slot, "Set the state of a slot.", "O(1)"),
+        ("saveconfig", 2, writes, "3.0.0", save_config, "Write the cluster's configuration to disk.", "O(1)"),
+        ("set-config-epoch", 3, writes, "3.0.0", set_config_epoch, "Set the config epoch of a new node.",
+         "O(1)"),
+        ("setslot", -4, writes, "3.0.0", set_slot, "Set the state of a slot.", "O(1)"),
     )  # fmt: skip
-    for name, arity, since, function, summary, complexity in index:
-        flags = "admin noscript stale" if name == "reset" else writes
-        spec = Spec(
-            f"cluster|{name}", arity, flags, group="cluster", since=since, summary=summary,
-            complexity=complexity,
-        )  # fmt: skip
-        add_function(engine, spec, function)
+    add_subcommands(engine, "cluster", index, group="cluster")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from holdfast.commands.help import help_command
 from holdfast.commands.spec import Spec
+from holdfast.commands.subcommands import Row, add_subcommands
 from holdfast.engine import latency, sessions, upkeep
-from holdfast.engine.registry import add_container, add_function, reset_stats
+from holdfast.engine.registry import add_container, reset_stats
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError, Pairs
 from holdfast.server.commands.words import Args
@@ -89,20 +90,11 @@ def register(engine: Engine) -> None:
     """The index of the family."""
     add_container(engine, Spec("config", -2, "container", group="server", since="2.0.0", summary="Settings."))
     admin = "admin noscript loading stale"
-    for name, arity, flags, since, function, summary, complexity in (
+    index: tuple[Row, ...] = (
         ("get", -3, admin, "2.0.0", get, "Show settings.", "O(N) with N patterns"),
         ("help", 2, "loading stale", "5.0.0", help_command("CONFIG", HELP), "Show help on CONFIG.", "O(1)"),
         ("resetstat", 2, admin, "2.0.0", reset_statistics, "Begin the statistics anew.", "O(1)"),
         ("rewrite", 2, admin, "2.8.0", rewrite, "Write settings into the file.", "O(1)"),
         ("set", -4, admin, "2.0.0", set_, "Change settings.", "O(N) with N directives"),
-    ):
-        spec = Spec(
-            f"config|{name}",
-            arity,
-            flags,
-            group="server",
-            since=since,
-            summary=summary,
-            complexity=complexity,
-        )
-        add_function(engine, spec, function)
+    )
+    add_subcommands(engine, "config", index, group="server")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from holdfast.commands.help import help_command
 from holdfast.commands.spec import Spec
+from holdfast.commands.subcommands import Row, add_subcommands
 from holdfast.engine.latency import distribution
-from holdfast.engine.registry import add_container, add_function, command_names
+from holdfast.engine.registry import add_container, command_names
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import CommandError, Pairs, Verbatim
 from holdfast.server.commands.words import Args, text
@@ -93,7 +94,7 @@ def register(engine: Engine) -> None:
         Spec("latency", -2, "container", group="server", since="2.8.13", summary="Latency of the server."),
     )
     admin = "admin noscript loading stale"
-    for name, arity, flags, since, function, summary, complexity in (
+    index: tuple[Row, ...] = (
         ("doctor", 2, admin, "2.8.13", doctor, "Say what the events mean.", "O(1)"),
         ("graph", 3, admin, "2.8.13", draw, "Draw an event's samples.", "O(1)"),
         (
@@ -109,14 +110,5 @@ def register(engine: Engine) -> None:
         ("history", 3, admin, "2.8.13", history, "Show an event's samples.", "O(1)"),
         ("latest", 2, admin, "2.8.13", latest, "Show the latest samples.", "O(1)"),
         ("reset", -2, admin, "2.8.13", reset, "Forget samples.", "O(1)"),
-    ):
-        spec = Spec(
-            f"latency|{name}",
-            arity,
-            flags,
-            group="server",
-            since=since,
-            summary=summary,
-            complexity=complexity,
-        )
-        add_function(engine, spec, function)
+    )
+    add_subcommands(engine, "latency", index, group="server")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from holdfast.commands.help import help_command
 from holdfast.commands.spec import Spec
-from holdfast.engine.registry import add_container, add_function
+from holdfast.commands.subcommands import Row, add_subcommands
+from holdfast.engine.registry import add_container
 from holdfast.engine.state import Engine, Session
 from holdfast.engine.values import OK, CommandError
 from holdfast.server.commands.words import Args, integer
@@ -54,19 +55,10 @@ def register(engine: Engine) -> None:
     add_container(
         engine, Spec("slowlog", -2, "container", group="server", since="2.2.12", summary="The slow log.")
     )
-    for name, arity, flags, since, function, summary, complexity in (
+    index: tuple[Row, ...] = (
         ("get", -2, "admin loading stale", "2.2.12", get, "Show slow commands.", "O(N) with N entries"),
         ("help", 2, "loading stale", "6.2.0", help_command("SLOWLOG", HELP), "Show help on SLOWLOG.", "O(1)"),
         ("len", 2, "admin loading stale", "2.2.12", length, "Count slow commands.", "O(1)"),
         ("reset", 2, "admin loading stale", "2.2.12", reset, "Forget slow commands.", "O(N) with N entries"),
-    ):
-        spec = Spec(
-            f"slowlog|{name}",
-            arity,
-            flags,
-            group="server",
-            since=since,
-            summary=summary,
-            complexity=complexity,
-        )
-        add_function(engine, spec, function)
+    )
+    add_subcommands(engine, "slowlog", index, group="server")

@@ -10,7 +10,7 @@ RPOPLPUSH. The index of the family is `register` at the end.
 
 from libc.stdint cimport int64_t
 from holdfast.commands.lists cimport (
-    effect_pop, list_write, move_one, pop_many, pop_one, read_pop_options, read_side)
+    list_write, move_one, pop_from_first, pop_one, read_pop_options, read_side)
 from holdfast.engine.blocking cimport park_for_keys, read_timeout
 from holdfast.engine.effects cimport effect_arg, effect_begin, effect_key, effect_slice
 from holdfast.engine.record cimport Record
@@ -55,20 +55,11 @@ cdef int brpop(Session s, Call* c) except -1:
 
 cdef int blmpop(Session s, Call* c) except -1:
     cdef int64_t until_ms, keys, count
-    cdef bint head, wrong
-    cdef Record* r
-    cdef int i
+    cdef bint head
     if not read_timeout(s, c.argv[1], &until_ms) or not read_pop_options(s, c, 2, &keys, &head, &count):
         return 0
-    for i in range(3, 3 + <int>keys):
-        r = list_write(s, c.argv[i], &wrong)
-        if wrong:
-            return 0
-        if r != NULL:
-            reply_array(s, 2)
-            reply_slice(s, c.argv[i])
-            effect_pop(s.engine, s.db.id, c.argv[i], head, pop_many(s, r, c.argv[i], head, count))
-            return 0
+    if pop_from_first(s, c.argv + 3, <int>keys, head, count):
+        return 0
     return park_for_keys(s, c, c.argv + 3, <int>keys, until_ms, NULL_ARRAY)
 
 

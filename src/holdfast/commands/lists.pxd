@@ -16,8 +16,9 @@ cdef Record* list_write(Session s, Slice key, bint* wrong) noexcept
 cdef void removed(Session s, Record* r, Slice key, const char* event, int64_t count) noexcept
 # Pop one element as reply: a bulk string.
 cdef void pop_one(Session s, Record* r, Slice key, bint head) noexcept
-# Pop up to `count` elements as reply: an array. Returns how many.
-cdef int64_t pop_many(Session s, Record* r, Slice key, bint head, int64_t count) noexcept
+# Pop up to `count` elements of the first of these keys that is a list, as reply: its key and an array. False:
+# none is there. True also where a key that is no list came first: that was answered.
+cdef bint pop_from_first(Session s, Slice* keys, int number, bint head, int64_t count) noexcept
 # Elements from `start` on as an array, backwards towards the head if asked.
 cdef void reply_range(Session s, Record* r, long start, size_t count, bint backwards) noexcept
 # Move one element from the list at argv[1] to the key at argv[2]: LMOVE and its kin, reply included.
@@ -27,5 +28,3 @@ cdef bint move_one(Session s, Call* c, bint from_head, bint to_head, bint* missi
 cdef bint read_side(Session s, Slice arg, bint* head) noexcept
 # numkeys key ... LEFT|RIGHT [COUNT n] from argv[first] on. False: answered with an error.
 cdef bint read_pop_options(Session s, Call* c, int first, int64_t* keys, bint* head, int64_t* count) noexcept
-# The effect of popping several: LPOP|RPOP key count.
-cdef void effect_pop(Engine e, int db, Slice key, bint head, int64_t count) noexcept

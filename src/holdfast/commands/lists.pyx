@@ -131,6 +131,7 @@ cdef void pop_one(Session s, Record* r, Slice key, bint head) noexcept:
 
 
 cdef int64_t pop_many(Session s, Record* r, Slice key, bint head, int64_t count) noexcept:
+    """Pop up to `count` elements as reply: an array. Returns how many."""
     cdef ListValue v = list_value(r)
     cdef int64_t length = list_count(&v)
     if count > length:
@@ -222,29 +223,36 @@ cdef bint read_pop_options(Session s, Call* c, int first, int64_t* keys, bint* h
 
 
 cdef void effect_pop(Engine e, int db, Slice key, bint head, int64_t count) noexcept:
+    """The effect of popping several: LPOP|RPOP key count."""
     effect_begin(e, db, 3)
     effect_arg(e, b"LPOP" if head else b"RPOP", 4)
     effect_slice(e, key)
     effect_int(e, count)
 
 
-cdef int lmpop(Session s, Call* c) except -1:
-    cdef int64_t keys, count
-    cdef bint head, wrong
+cdef bint pop_from_first(Session s, Slice* keys, int number, bint head, int64_t count) noexcept:
     cdef Record* r
+    cdef bint wrong
     cdef int i
-    if not read_pop_options(s, c, 1, &keys, &head, &count):
-        return 0
-    for i in range(2, 2 + <int>keys):
-        r = list_write(s, c.argv[i], &wrong)
+    for i in range(number):
+        r = list_write(s, keys[i], &wrong)
         if wrong:
-            return 0
+            return True
         if r != NULL:
             reply_array(s, 2)
-            reply_slice(s, c.argv[i])
-            effect_pop(s.engine, s.db.id, c.argv[i], head, pop_many(s, r, c.argv[i], head, count))
-            return 0
-    reply_null_array(s)
+            reply_slice(s, keys[i])
+            effect_pop(s.engine, s.db.id, keys[i], head, pop_many(s, r, keys[i], head, count))
+            return True
+    return False
+
+
+cdef int lmpop(Session s, Call* c) except -1:
+    cdef int64_t keys, count
+    cdef bint head
+    if not read_pop_options(s, c, 1, &keys, &head, &count):
+        return 0
+    if not pop_from_first(s, c.argv + 2, <int>keys, head, count):
+        reply_null_array(s)
     return 0
 
 

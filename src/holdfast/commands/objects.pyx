@@ -9,11 +9,12 @@ from holdfast.engine.keyspace cimport ks_is_expired, ks_peek
 from holdfast.engine.recency cimport ks_frequency, ks_idle_seconds
 from holdfast.engine.record cimport STR_INT, Record, encoding_name, kind_of
 from holdfast.engine.registry cimport command
-from holdfast.engine.reply cimport reply_array, reply_error, reply_int, reply_null, reply_status, reply_text
+from holdfast.engine.reply cimport reply_error, reply_int, reply_null, reply_text
 from holdfast.engine.state cimport Call, Engine, Session
 
-from holdfast.engine.registry import add_container
+from holdfast.commands.help import help_command
 from holdfast.commands.spec import KeySpec, Spec
+from holdfast.engine.registry import add_container, add_function
 
 cdef enum:
     SHARED = 2147483647     # REFCOUNT of the small integers that Redis shares
@@ -70,18 +71,16 @@ cdef int freq(Session s, Call* c) except -1:
     return 0
 
 
-cdef int help_(Session s, Call* c) except -1:
-    lines = (
-        b"OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        b"ENCODING <key>", b"    Tell how the value of the key is held.",
-        b"FREQ <key>", b"    Tell how often the key is used, on a logarithmic scale (LFU policies).",
-        b"IDLETIME <key>", b"    Tell for how many seconds the key has not been used (other policies).",
-        b"REFCOUNT <key>", b"    Tell how many references the value has.",
-        b"HELP", b"    Print this text.")
-    reply_array(s, len(lines))
-    for line in lines:
-        reply_status(s, line)
-    return 0
+HELP = (
+    "ENCODING <key>",
+    "    Tell how the value of the key is held.",
+    "FREQ <key>",
+    "    Tell how often the key is used, on a logarithmic scale (LFU policies).",
+    "IDLETIME <key>",
+    "    Tell for how many seconds the key has not been used (other policies).",
+    "REFCOUNT <key>",
+    "    Tell how many references the value has.",
+)
 
 
 cpdef int register(Engine e) except -1:
@@ -103,6 +102,7 @@ cpdef int register(Engine e) except -1:
     command(e, refcount, Spec(
         "object|refcount", 3, "readonly", (2, 2, 1), "generic", "2.2.3",
         "Return how many references a value has.", "O(1)", key_specs=key, tips=luck))
-    command(e, help_, Spec(
-        "object|help", 2, "loading stale", (0, 0, 0), "generic", "6.2.0", "Tell what OBJECT can do.", "O(1)"))
+    helping = Spec(
+        "object|help", 2, "loading stale", (0, 0, 0), "generic", "6.2.0", "Tell what OBJECT can do.", "O(1)")
+    add_function(e, helping, help_command("OBJECT", HELP))
     return 0

@@ -17,12 +17,12 @@ from holdfast.engine.glob cimport glob_match
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
     reply_array, reply_array_at, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_later,
-    reply_null,
-    reply_push, reply_slice, reply_status, reply_text, wake)
+    reply_null, reply_push, reply_slice, reply_text, wake)
 from holdfast.engine.state cimport S_DENY_BLOCKING, S_EXECUTING, Call, Engine, Session
 
+from holdfast.commands.help import help_command
 from holdfast.commands.spec import KeySpec, Spec
-from holdfast.engine.registry import add_container
+from holdfast.engine.registry import add_container, add_function
 
 cdef enum Kind:
     CHANNEL
@@ -195,26 +195,18 @@ cdef int numpat(Session s, Call* c) except -1:
     return 0
 
 
-cdef int help_(Session s, Call* c) except -1:
-    lines = (
-        b"PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        b"CHANNELS [<pattern>]",
-        b"    The channels that someone listens to, of those that match the pattern.",
-        b"NUMPAT",
-        b"    How many patterns someone listens to.",
-        b"NUMSUB [<channel> ...]",
-        b"    How many listen to each channel, patterns not counted.",
-        b"SHARDCHANNELS [<pattern>]",
-        b"    The shard channels that someone listens to, of those that match the pattern.",
-        b"SHARDNUMSUB [<shardchannel> ...]",
-        b"    How many listen to each shard channel.",
-        b"HELP",
-        b"    Print this help.",
-    )
-    reply_array(s, len(lines))
-    for line in lines:
-        reply_status(s, line)
-    return 0
+HELP = (
+    "CHANNELS [<pattern>]",
+    "    The channels that someone listens to, of those that match the pattern.",
+    "NUMPAT",
+    "    How many patterns someone listens to.",
+    "NUMSUB [<channel> ...]",
+    "    How many listen to each channel, patterns not counted.",
+    "SHARDCHANNELS [<pattern>]",
+    "    The shard channels that someone listens to, of those that match the pattern.",
+    "SHARDNUMSUB [<shardchannel> ...]",
+    "    How many listen to each shard channel.",
+)
 
 
 def pubsub(name, arity, flags, since, summary, complexity, **more):
@@ -279,6 +271,6 @@ cpdef int register(Engine e) except -1:
     command(e, shardnumsub, pubsub(
         "pubsub|shardnumsub", -2, asking, "7.0.0", "How many listen to each shard channel.",
         "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard channels"))
-    command(e, help_, pubsub(
-        "pubsub|help", 2, "loading stale", "6.2.0", "How the subcommands are called.", "O(1)"))
+    helping = pubsub("pubsub|help", 2, "loading stale", "6.2.0", "How the subcommands are called.", "O(1)")
+    add_function(e, helping, help_command("PUBSUB", HELP))
     return 0

@@ -18,14 +18,14 @@ from holdfast.engine.monitor cimport feed_monitors
 from holdfast.engine.numbers cimport parse_int64
 from holdfast.engine.registry cimport command
 from holdfast.engine.reply cimport (
-    reply_array, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_not_integer, reply_ok,
-    reply_status)
+    reply_array, reply_bulk, reply_error, reply_error_bytes, reply_int, reply_not_integer, reply_ok)
 from holdfast.engine.state cimport (
     GUARD_CLUSTER, GUARD_FENCED, GUARD_LOADING, GUARD_MAXMEMORY, GUARD_MIN_REPLICAS, GUARD_MISCONF,
     GUARD_MONITORED, GUARD_REPLICA, S_LOADER, S_PRIMARY, Call, Engine, Session)
 
+from holdfast.commands.help import help_command
 from holdfast.commands.spec import KeySpec, Spec
-from holdfast.engine.registry import add_container
+from holdfast.engine.registry import add_container, add_function
 
 
 cdef bint may_run(World w, Session s, Script script, bint read_only) except? False:
@@ -193,29 +193,21 @@ cdef int debug(Session s, Call* c) except -1:
     return 0
 
 
-cdef int help_(Session s, Call* c) except -1:
-    lines = (
-        b"SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        b"DEBUG (YES|SYNC|NO)",
-        b"    How the scripts that follow are debugged.",
-        b"EXISTS <sha1> [<sha1> ...]",
-        b"    Whether scripts are in the cache.",
-        b"FLUSH [ASYNC|SYNC]",
-        b"    Forget all scripts.",
-        b"    Without a mode lazyfree-lazy-user-flush decides. The modes:",
-        b"    * ASYNC: free the memory later.",
-        b"    * SYNC: free the memory before the reply.",
-        b"KILL",
-        b"    End the script that runs.",
-        b"LOAD <script>",
-        b"    Put a script into the cache without running it.",
-        b"HELP",
-        b"    Print this help.",
-    )
-    reply_array(s, len(lines))
-    for line in lines:
-        reply_status(s, line)
-    return 0
+HELP = (
+    "DEBUG (YES|SYNC|NO)",
+    "    How the scripts that follow are debugged.",
+    "EXISTS <sha1> [<sha1> ...]",
+    "    Whether scripts are in the cache.",
+    "FLUSH [ASYNC|SYNC]",
+    "    Forget all scripts.",
+    "    Without a mode lazyfree-lazy-user-flush decides. The modes:",
+    "    * ASYNC: free the memory later.",
+    "    * SYNC: free the memory before the reply.",
+    "KILL",
+    "    End the script that runs.",
+    "LOAD <script>",
+    "    Put a script into the cache without running it.",
+)
 
 
 def scripting(name, arity, flags, since, summary, complexity, **more):
@@ -263,6 +255,6 @@ cpdef int register(Engine e) except -1:
         tips=("request_policy:all_shards", "response_policy:one_succeeded")))
     command(e, debug, scripting(
         "script|debug", 3, "noscript", "3.2.0", "Say how scripts are debugged.", "O(1)"))
-    command(e, help_, scripting(
-        "script|help", 2, "loading stale", "5.0.0", "How the subcommands are called.", "O(1)"))
+    helping = scripting("script|help", 2, "loading stale", "5.0.0", "How the subcommands are called.", "O(1)")
+    add_function(e, helping, help_command("SCRIPT", HELP))
     return 0

@@ -19,6 +19,18 @@ def encode(words: tuple[str | bytes | int, ...]) -> bytes:
     return b"*%d\r\n" % len(texts) + b"".join(b"$%d\r\n%s\r\n" % (len(text), text) for text in texts)
 
 
+def take_effects(engine: Engine) -> list[list[str]]:
+    """Return what replicas would hear since the last time, SELECT left out."""
+    lines = (effects.take_stream(engine) or b"").decode("latin-1").split("\r\n")
+    commands = []
+    at = 0
+    while at < len(lines) - 1:
+        count = int(lines[at][1:])
+        commands.append(lines[at + 2 : at + 2 + 2 * count : 2])
+        at += 1 + 2 * count
+    return [command for command in commands if command[0] != "SELECT"]
+
+
 class _Inbox:
     """Takes what the session would send."""
 
@@ -43,15 +55,7 @@ class NodeOfOne:
 
     def take(self) -> list[list[str]]:
         """The effects since the last time."""
-        stream = effects.take_stream(self.engine) or b""
-        lines = stream.decode("latin-1").split("\r\n")
-        commands = []
-        at = 0
-        while at < len(lines) - 1:
-            count = int(lines[at][1:])
-            commands.append(lines[at + 2 : at + 2 + 2 * count : 2])
-            at += 1 + 2 * count
-        return [command for command in commands if command[0] != "SELECT"]
+        return take_effects(self.engine)
 
     def changes(self, *words: str | bytes | int) -> int:
         """Run one command and return how many changes it counted."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.engine import effects
+from tests.commands.node_of_one import take_effects
 from tests.engine.client import DirectClient, encode
 
 TEXTS = st.one_of(
@@ -38,14 +38,7 @@ def node(list_size: int = -2, compress: int = 0) -> DirectClient:
 def stream(client: DirectClient, *words: bytes | str | int) -> list[list[str]]:
     """Run one command and return what replicas hear, SELECT left out."""
     client.call(*words)
-    lines = (effects.take_stream(client.engine) or b"").decode("latin-1").split("\r\n")
-    commands = []
-    at = 0
-    while at < len(lines) - 1:
-        count = int(lines[at][1:])
-        commands.append(lines[at + 2 : at + 2 + 2 * count : 2])
-        at += 1 + 2 * count
-    return [command for command in commands if command[0] != "SELECT"]
+    return take_effects(client.engine)
 
 
 LIST_STEPS = st.lists(

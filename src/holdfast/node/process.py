@@ -9,7 +9,6 @@ How to read it: `run`, `_serve`, `_follow_signals`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import os
@@ -22,6 +21,7 @@ from holdfast.server.config import Configuration
 from holdfast.server.log import Log
 from holdfast.server.machine import Machine
 from holdfast.server.process import notify_systemd, process_title, use_huge_pages
+from holdfast.server.process_start import new_runner, open_log
 from holdfast.server.shutdown import Manner
 
 
@@ -29,27 +29,8 @@ def run(configuration: Configuration) -> int:
     """Run a node as this process until it is shut down; return the exit status."""
     host = Machine()
     use_huge_pages(configuration)
-    log = Log(
-        host.clock,
-        host.disk,
-        host.pid,
-        lambda line: os.write(1, line),
-        level=configuration["loglevel"],
-        path=configuration.path("logfile"),
-    )
-    if configuration["syslog-enabled"]:
-        from holdfast.server.syslog import add_syslog  # a tenth of the time to start, and few want it
-
-        add_syslog(log, configuration)
-    for notice in configuration.take_notices():
-        log.write(notice.level, notice.text)
-    try:
-        import uvloop
-
-        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    except ImportError:
-        runner = asyncio.Runner()
-    with runner:
+    log = open_log(configuration, host)
+    with new_runner() as runner:
         return runner.run(_serve(configuration, host, log))
 
 

@@ -22,6 +22,7 @@ from holdfast.proxy.stats import whole_of
 from holdfast.server.log import Log
 from holdfast.server.machine import Machine
 from holdfast.server.process import notify_systemd
+from holdfast.server.process_start import new_runner
 
 
 def run(path: str, *, stats_at: tuple[str, int] | None, log_path: str, level: str, drain_s: float) -> int:
@@ -29,13 +30,7 @@ def run(path: str, *, stats_at: tuple[str, int] | None, log_path: str, level: st
     host = Machine()
     log = Log(host.clock, host.disk, host.pid, lambda line: os.write(1, line), level=level, path=log_path)
     _raise_descriptor_limit()
-    try:
-        import uvloop
-
-        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    except ImportError:
-        runner = asyncio.Runner()
-    with runner:
+    with new_runner() as runner:
         return runner.run(_serve(path, stats_at, host, log, drain_s))
 
 

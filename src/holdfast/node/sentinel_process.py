@@ -18,6 +18,7 @@ from holdfast.server.config import Configuration
 from holdfast.server.log import Log
 from holdfast.server.machine import Machine
 from holdfast.server.process import notify_systemd
+from holdfast.server.process_start import new_runner, open_log
 
 
 class ScriptProcesses:
@@ -55,28 +56,8 @@ def _tell_end(done: asyncio.Future[tuple[int, int]], ended: Callable[[int, int],
 def run(configuration: Configuration, lines: Sequence[Line]) -> int:
     """Run a Sentinel as this process until it is shut down; return the exit status."""
     host = Machine()
-    log = Log(
-        host.clock,
-        host.disk,
-        host.pid,
-        lambda line: os.write(1, line),
-        level=configuration["loglevel"],
-        path=configuration.path("logfile"),
-    )
-    log.role = "X"
-    if configuration["syslog-enabled"]:
-        from holdfast.server.syslog import add_syslog
-
-        add_syslog(log, configuration)
-    for notice in configuration.take_notices():
-        log.write(notice.level, notice.text)
-    try:
-        import uvloop
-
-        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    except ImportError:
-        runner = asyncio.Runner()
-    with runner:
+    log = open_log(configuration, host, role="X")
+    with new_runner() as runner:
         return runner.run(_serve(configuration, lines, host, log))
 
 

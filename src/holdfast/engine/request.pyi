@@ -11,8 +11,5 @@ def resume(session: Session) -> None:
 def execute_stream(session: Session, chunk: bytes | bytearray | memoryview) -> int:
     """Execute the complete requests in `chunk` and return how many bytes they took."""
 
-def split_words(line: bytes) -> list[bytes] | None:
-    """Split a line as the inline protocol and configuration files do; None: unbalanced quotes."""
-
 def apply_stream(session: Session, chunk: bytes) -> int:
     """Execute the complete requests of a primary's stream; return how many bytes they took. ValueError."""

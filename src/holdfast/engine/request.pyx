@@ -1,8 +1,8 @@
 """Requests: bytes of a client cut into calls, executed in order.
 
-What it is: the reader half of RESP (arrays of bulk strings, and inline
-commands), which cuts arguments out of the buffer in place. What it is not:
-execution; each whole request goes to `dispatch.execute`.
+What it is: the reader half of RESP (arrays of bulk strings; lines go to
+`inline_requests`), which cuts arguments out of the buffer in place. What it is
+not: execution; each whole request goes to `dispatch.execute`.
 
 How to read it: `feed` takes what arrived, `run` executes as much as it may,
 `parse_request` cuts one request. Of a pipeline `parse_ahead` cuts several small
@@ -25,6 +25,7 @@ from holdfast.engine.ahead cimport Batch, parse_ahead
 from holdfast.engine.buf cimport Buf, Slice, buf_append, buf_consume, buf_free, buf_reserve
 from holdfast.engine.dispatch cimport execute, serve
 from holdfast.engine.huge_pages cimport follow_heap
+from holdfast.engine.inline_requests cimport ensure_argv, split_inline
 from holdfast.engine.keyspace cimport PREFETCH_MAX, Database, know_slot, ks_prefetch
 from holdfast.engine.numbers cimport format_int64, parse_int64
 from holdfast.engine.reply cimport reply_error, reply_error_bytes, wake
@@ -36,14 +37,6 @@ cdef enum:
     INLINE_MAX = 64 * 1024
     REMEMBER_FROM = 64          # arguments from which a partial request is remembered
     KEEP_INPUT = 64 * 1024      # an empty input buffer larger than this is given back
-
-
-cdef inline void ensure_argv(Engine e, int argc) noexcept:
-    if argc > e.argv_cap:
-        e.argv_cap = argc + argc // 2 + 16
-        e.argv = <Slice*>realloc(e.argv, e.argv_cap * sizeof(Slice))
-        if e.argv == NULL:
-            abort()
 
 
 cdef int protocol_error(Session s, const char* text) noexcept:
@@ -175,133 +168,6 @@ cdef void remember(Session s, const char* p, const char* at, int argc, int total
     s.partial_argc = argc
     s.partial_total = total
     s.partial_at = at - p
-
-
-cdef int split_inline(Session s, const char* p, size_t n, Call* c) except -2:
-    """Cut a line into arguments by shell-like quoting (0: unbalanced quotes).
-
-    Without quotes the words are borrowed from the line. Unquoted they live in
-    the free space behind the session's unparsed input until the call is over.
-    """
-    cdef Engine e = s.engine
-    if memchr(p, c'"', n) == NULL and memchr(p, c"'", n) == NULL:
-        return split_plain(e, p, n, c)
-    return split_quoted(s, p, n, c)
-
-
-cdef inline bint is_space(char c) noexcept nogil:
-    return c == c' ' or (c'\t' <= c <= c'\r') or c == 0
-
-
-cdef inline bint ends_word(char c) noexcept nogil:
-    return c == c' ' or c == c'\t' or c == c'\r' or c == c'\n' or c == 0
-
-
-cdef int split_plain(Engine e, const char* p, size_t n, Call* c) noexcept:
-    cdef size_t at = 0, start
-    cdef int argc = 0
-    while True:
-        while at < n and is_space(p[at]):
-            at += 1
-        if at >= n:
-            break
-        start = at
-        while at < n and not ends_word(p[at]):
-            at += 1
-        ensure_argv(e, argc + 1)
-        e.argv[argc].ptr = p + start
-        e.argv[argc].len = at - start
-        argc += 1
-    c.argv = e.argv
-    c.argc = argc
-    c.raw.ptr = NULL
-    c.raw.len = 0
-    return 1
-
-
-cdef int split_quoted(Session s, const char* p, size_t n, Call* c) except -2:
-    cdef Engine e = s.engine
-    cdef list words = split_words(p[:n])
-    cdef bytes joined
-    cdef int i
-    cdef size_t at = 0
-    if words is None:
-        return 0
-    joined = b"".join(words)
-    ensure_argv(e, <int>len(words) + 1)
-    buf_reserve(&s.input, len(joined) + 1)      # scratch behind the unparsed input
-    memcpy(s.input.ptr + s.input.len, <const char*>joined, len(joined))
-    for i in range(<int>len(words)):
-        e.argv[i].ptr = s.input.ptr + s.input.len + at
-        e.argv[i].len = len(<bytes>words[i])
-        at += len(<bytes>words[i])
-    c.argv = e.argv
-    c.argc = <int>len(words)
-    c.raw.ptr = NULL
-    c.raw.len = 0
-    return 1
-
-
-_ESCAPES = {ord("n"): b"\n", ord("r"): b"\r", ord("t"): b"\t", ord("b"): b"\b", ord("a"): b"\a"}
-_HEX = b"0123456789abcdefABCDEF"
-
-
-cpdef list split_words(bytes line):
-    """Split a line as Redis's inline protocol and configuration files do; None: unbalanced quotes."""
-    cdef list words = []
-    cdef size_t i = 0, n = len(line)
-    cdef int c
-    while True:
-        while i < n and line[i] in b" \t\r\n\v\f\0":
-            i += 1
-        if i >= n:
-            return words
-        word = bytearray()
-        while i < n and line[i] not in b" \t\r\n\0":
-            c = line[i]
-            if c == c'"':
-                i += 1
-                while True:
-                    if i >= n:
-                        return None
-                    c = line[i]
-                    if (c == c'\\' and i + 3 < n and line[i + 1] == c'x'
-                            and line[i + 2] in _HEX and line[i + 3] in _HEX):
-                        word.append(int(line[i + 2:i + 4], 16))
-                        i += 4
-                    elif c == c'\\' and i + 1 < n:
-                        word += _ESCAPES.get(line[i + 1], line[i + 1:i + 2])
-                        i += 2
-                    elif c == c'"':
-                        i += 1
-                        if i < n and line[i] not in b" \t\r\n\v\f\0":
-                            return None
-                        break
-                    else:
-                        word.append(c)
-                        i += 1
-                break
-            if c == c"'":
-                i += 1
-                while True:
-                    if i >= n:
-                        return None
-                    c = line[i]
-                    if c == c'\\' and i + 1 < n and line[i + 1] == c"'":
-                        word.append(c"'")
-                        i += 2
-                    elif c == c"'":
-                        i += 1
-                        if i < n and line[i] not in b" \t\r\n\v\f\0":
-                            return None
-                        break
-                    else:
-                        word.append(c)
-                        i += 1
-                break
-            word.append(c)
-            i += 1
-        words.append(bytes(word))
 
 
 cdef int parse_request(Session s, const char* p, size_t n, size_t* used, Call* c) except -2:

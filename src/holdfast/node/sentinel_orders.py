@@ -90,5 +90,5 @@ class SentinelOrders:
                 )
                 words = list(order_words(fetch))
                 words[words.index("HOST") + 1] = "PORT"
-                return Fetch(choice.node_id, choice.source, tuple(words), choice.position.offset)
+                return Fetch(choice.node_id, choice.source, tuple(words))
         return Wait(choice.reason)

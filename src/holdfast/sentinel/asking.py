@@ -133,8 +133,7 @@ def holds_writes(instance: Instance) -> bool:
 def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
     """Return how often INFO is asked of a node at present."""
     primary = instance.group
-    is_fetching = primary.takeover is not None and primary.takeover.fetch_until > 0
-    if primary.in_failover and (primary.hand_over_sent or is_fetching):
+    if primary.in_failover and primary.hand_over_sent:
         return PLANNED_POLL_MS
     is_orphaned = primary.orphan_since_ms is not None
     if instance.role is Role.REPLICA:

@@ -22,6 +22,7 @@ from holdfast.sentinel import asking, down, granting, observation, selection
 from holdfast.sentinel.info_reply import parse_info
 from holdfast.sentinel.model import Instance, Primary, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
+from holdfast.sentinel.settings import PROMPT_ASK_MS
 
 REPORTS_WAIT_MS = 150
 SETTLE_ANSWER_MS = 300
@@ -31,6 +32,8 @@ SETTLE_WAIT_MS = 200
 PAUSE_MS = 500
 FENCE_AGAIN_MS = 500
 WANTED_WAIT_MS = 1000
+FETCH_PATIENCE_MS = 1000
+"""Whoever is to fetch a tail, and has come no further for so long, is asked and told again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,6 @@ class Fetch:
     source: str
     order: tuple[str, ...]
     """With the words HOST and PORT in the place of the source's address."""
-    offset: int = 0
-    """Where it has everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,24 @@ class Orders(Protocol):
 
 
 @dataclass(slots=True)
+class Fetching:
+    """A fetch that was ordered, as far as we have heard of it."""
+
+    order: Fetch
+    news_ms: int
+    """When it was ordered, or last seen to come further."""
+    offset: int | None = None
+    is_copying: bool = False
+    """The node receives all, not just a tail."""
+    has_ended: bool = False
+    is_intact: bool = False
+    """What the node said of itself when it had ended."""
+    asked_ms: int = 0
+    is_asked: bool = False
+    """An answer is awaited."""
+
+
+@dataclass(slots=True)
 class Takeover:
     """One leader's attempt in one epoch."""
 
@@ -130,8 +149,11 @@ class Takeover:
     """By node id, the latest of each."""
     asked_ms: dict[str, int] = field(default_factory=dict)
     """By name of the instance."""
-    fetching: str = ""
-    fetch_until: int = 0
+    fetching: Fetching | None = None
+    """A fence would end it, so none is sent to that node meanwhile."""
+    fetch_sent_ms: int = -(10**9)
+    made_whole: str = ""
+    """Who is intact since it has fetched."""
     told_wait: str = ""
     refused: str = ""
     wait_until_ms: int = 0
@@ -218,25 +240,28 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         return False
     nodes = [each for each in (*primary.replicas.values(), primary) if each.node_id and not each.is_stranger]
     reachable = [each for each in nodes if each.link.is_up]
+    _watch_fetch(sentinel, reachable, state, now_ms)
     for each in [primary] if _goes_first(primary, reachable, state, now_ms) else reachable:
         report = state.reports.get(each.node_id)
+        if state.fetching is not None and each.node_id == state.fetching.order.node_id:
+            continue
         if (report is None or not orders.is_known(report)) and (
-            now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS or _has_fetched(each, state)
+            now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS
         ):
-            state.fetch_until = 0
             state.asked_ms[each.name] = now_ms
             _fence(sentinel, primary, each, state)
-    _watch_fetch(sentinel, reachable, state, now_ms)
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     has_time = bool(waits) and now_ms - state.began_ms < REPORTS_WAIT_MS
     wanted = _wanted(primary, reachable, state, now_ms)
     if has_time and not (_has_best(primary, state, orders) and wanted <= state.reports.keys()):
         return False
     reports = dict(state.reports)
-    if primary.lost_history and len(nodes) > 1:
+    candidates = [each for each in nodes if _may_lead(primary, each)]
+    if primary.lost_history and len(nodes) > 1 and not _regains_history(primary, candidates, state, orders):
         # Its offsets are those of another history, which only replicas' refusal tells: they compare with
         # nobody's. It follows whoever is chosen among the others, who need not wait for it either.
         nodes = [each for each in nodes if each is not primary]
+        candidates = [each for each in candidates if each is not primary]
         if primary.node_id in reports:
             reports[primary.node_id] = orders.without_history(reports[primary.node_id])
     able = {each.node_id for each in (*nodes, primary)}
@@ -249,7 +274,7 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         told,
         [each.node_id for each in nodes],
         ranked,
-        wanted or [each.node_id for each in nodes if _may_lead(primary, each)],
+        wanted or [each.node_id for each in candidates],
         primary.options.allow_data_loss,
     )
     if has_time and not isinstance(choice, Lead):
@@ -262,7 +287,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
                 sentinel.log(f"Nobody can be promoted for {primary.name} yet: {choice.reason}", "warning")
             return False
         case Fetch():
-            _fetch(sentinel, choice, by_id, state, now_ms)
+            if state.fetching is None:
+                _fetch(sentinel, choice, by_id, state, now_ms)
             return False
         case Lead():
             wait_until_ms = state.wait_until_ms
@@ -343,6 +369,17 @@ def _may_lead(primary: Primary, node: Instance) -> bool:
     return not primary.must_change if node is primary else node.priority != 0
 
 
+def _regains_history(primary: Primary, candidates: list[Instance], state: Takeover, orders: Orders) -> bool:
+    """Tell whether a primary that has lost its history is to lead all the same, as nobody else may.
+
+    It has to know itself of the loss: then it fetches all from another before, or has done so.
+    """
+    report = state.reports.get(primary.node_id)
+    if candidates != [primary] or report is None:
+        return False
+    return not orders.is_intact(report) or state.made_whole == primary.node_id
+
+
 def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover) -> None:
     orders = sentinel.orders
     assert orders is not None
@@ -364,33 +401,75 @@ def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover
 
 
 def _watch_fetch(sentinel: Sentinel, reachable: list[Instance], state: Takeover, now_ms: int) -> None:
-    """Ask whoever fetches the tail how far it is, again as soon as it has answered: writes wait for it."""
-    for each in reachable:
-        is_asked = each.info_ms is not None and each.info_sent_ms > each.info_ms
-        if each.node_id == state.fetching and state.fetch_until and not is_asked:
-            asking.ask_info(sentinel, each, now_ms)
+    """Ask whoever fetches how far it is, again as soon as it has answered: writes wait for it.
+
+    When it has everything, or comes no further, it is fenced anew: its report tells what is to be done. An
+    order that was lost, a link that broke, a source that is gone are all met by that, as often as it takes.
+    """
+    fetching = state.fetching
+    if fetching is None:
+        return
+    order = fetching.order
+    node = next((each for each in reachable if each.node_id == order.node_id), None)
+    if node is not None and not fetching.has_ended and now_ms - fetching.news_ms <= FETCH_PATIENCE_MS:
+        if not fetching.is_asked and (not fetching.is_copying or now_ms - fetching.asked_ms >= PROMPT_ASK_MS):
+            _ask_how_far(sentinel, node, fetching, now_ms)
+        return
+    state.fetching = None
+    state.made_whole = order.node_id if fetching.has_ended and fetching.is_intact else ""
+    state.reports.pop(order.node_id, None)
+    if node is not None:
+        state.asked_ms.pop(node.name, None)
+    if all(each.node_id != order.source for each in reachable):
+        state.reports.pop(order.source, None)  # others may suffice without it
 
 
-def _has_fetched(node: Instance, state: Takeover) -> bool:
-    """Tell whether INFO says that a node has the tail by now: its report will say so, too."""
-    return node.node_id == state.fetching and 0 < state.fetch_until <= node.offset
+def _ask_how_far(sentinel: Sentinel, node: Instance, fetching: Fetching, now_ms: int) -> None:
+    def told(reply: Reply, at_ms: int) -> None:
+        fetching.is_asked = False
+        if isinstance(reply, str) and not isinstance(reply, ReplyError):
+            info = parse_info(reply)
+            if info.is_copying or info.offset != fetching.offset:
+                fetching.news_ms, fetching.offset = at_ms, info.offset
+            fetching.is_copying, fetching.is_intact = info.is_copying, info.is_intact
+            fetching.has_ended = not info.is_fetching
+
+    fetching.is_asked, fetching.asked_ms = True, now_ms
+    sentinel.send(node, "INFO", "replication", on_reply=told)
 
 
 def _fetch(
     sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state: Takeover, now_ms: int
 ) -> None:
     node, source = by_id.get(choice.node_id), by_id.get(choice.source)
-    if node is None or source is None or not node.link.is_up or state.fetching == choice.node_id:
-        if node is not None:
-            state.reports.pop(choice.node_id, None)  # ask again how far it has come
+    for each, name in ((node, choice.node_id), (source, choice.source)):
+        if each is None or not each.link.is_up:
+            state.reports.pop(name, None)  # others may suffice without it
+    is_soon = now_ms - state.fetch_sent_ms < FENCE_AGAIN_MS
+    if node is None or not node.link.is_up or source is None or not source.link.is_up or is_soon:
         return
-    state.fetching, state.fetch_until = choice.node_id, choice.offset
-    state.reports.pop(choice.node_id, None)
-    state.asked_ms[node.name] = now_ms
+
+    def answered(reply: Reply, at_ms: int) -> None:
+        if isinstance(reply, ReplyError):
+            sentinel.log(f"{node.name} refused to fetch from {source.name}: {reply}", "warning")
+
     address = source.address
     places = {"HOST": sentinel.shown(address), "PORT": str(address.port)}
-    sentinel.send(node, *(places.get(word, word) for word in choice.order))
-    asking.ask_info(sentinel, node, now_ms)
+    sentinel.send(node, *(places.get(word, word) for word in choice.order), on_reply=answered)
+    state.fetching, state.fetch_sent_ms = Fetching(choice, now_ms), now_ms
+    _ask_how_far(sentinel, node, state.fetching, now_ms)
+
+
+def is_copying(primary: Primary) -> bool:
+    """Tell whether a node receives a whole copy, by order of a leader of our last vote or a later one.
+
+    Another leader's fence would end that, and the copy begin anew.
+    """
+    return any(
+        each.is_copying and each.standing == "fenced" and each.fence_epoch >= primary.leader_epoch
+        for each in (primary, *primary.replicas.values())
+        if each.link.is_up and not each.is_stranger
+    )
 
 
 def _lead(

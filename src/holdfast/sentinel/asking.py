@@ -194,6 +194,8 @@ def ping_answered(sentinel: Sentinel, instance: Instance, link: Link, reply: Rep
             link.loading_since_ms = link.loading_since_ms if link.loading_since_ms is not None else now_ms
             sentinel.stir()
         lives(sentinel, instance, link, now_ms, is_loading)
+    elif reply.startswith("MISCONF"):
+        _ask_what_fails(sentinel, instance, link, now_ms)
     elif reply.startswith("BUSY") and instance.is_sdown and not instance.script_killed:
         instance.script_killed = True
         sentinel.send(instance, "SCRIPT", "KILL")
@@ -220,11 +222,20 @@ def grant_answered(
     link.proved_ms = sent_ms
     match reply:
         case [_, _, _, int(state), *_]:
+            if link.grants_stand and state & UNWELL:
+                _ask_what_fails(sentinel, node, link, now_ms)
             link.grants_stand = not state & UNWELL
         case _:
             link.grants_stand = False
     if link.grants_stand:
         lives(sentinel, node, link, now_ms)
+
+
+def _ask_what_fails(sentinel: Sentinel, node: Instance, link: Link, now_ms: int) -> None:
+    """Ask a node of ours that is not well for INFO at once: that alone says whether it fails writes."""
+    is_asked = node.info_ms is None or node.info_sent_ms > node.info_ms
+    if node.link is link and node.node_id and node.fails_writes_since_ms is None and not is_asked:
+        ask_info(sentinel, node, now_ms)
 
 
 def ask_kind(sentinel: Sentinel, other: Instance) -> None:

@@ -10,7 +10,7 @@ from holdfast.node.sentinel_orders import SentinelOrders
 from holdfast.replication.fence import FenceReport
 from holdfast.replication.orders import report_fields
 from holdfast.replication.set_record import NOWHERE, Position
-from holdfast.sentinel import asking, takeover
+from holdfast.sentinel import asking, fetching, takeover
 from holdfast.sentinel.effects import Effect, Send
 from holdfast.sentinel.model import Failover, Instance, LinkState
 from tests.sentinel.scene import ME, Scene
@@ -215,7 +215,7 @@ def test_whoever_comes_no_further_is_told_to_fetch_again_as_often_as_it_takes() 
     attempt = behind_its_sibling()
     node = attempt.nodes[2]
     for _ in range(3):
-        assert not attempt.told_to_fetch(attempt.step(takeover.FETCH_PATIENCE_MS)) and not attempt.asked
+        assert not attempt.told_to_fetch(attempt.step(fetching.PATIENCE_MS)) and not attempt.asked
         attempt.step(1)
         attempt.reports(node, 400)
         assert attempt.told_to_fetch(attempt.step(1)) == [(node, ("10.0.1.0", "6379"))]
@@ -230,7 +230,7 @@ def test_whoever_comes_further_is_not_disturbed(is_copying: bool) -> None:
     attempt = behind_its_sibling()
     for seconds in range(30):
         attempt.says(400 if is_copying else 400 + seconds, master_sync_in_progress=int(is_copying))
-        attempt.step(takeover.FETCH_PATIENCE_MS)
+        attempt.step(fetching.PATIENCE_MS)
         assert not attempt.asked, "a fence would end it"
 
 
@@ -238,7 +238,7 @@ def test_nobody_waits_for_a_source_that_is_gone_where_others_suffice() -> None:
     attempt = behind_its_sibling()
     source, node = attempt.nodes[1:]
     source.link.command = LinkState.DOWN
-    attempt.step(takeover.FETCH_PATIENCE_MS + 1)
+    attempt.step(fetching.PATIENCE_MS + 1)
     attempt.reports(node, 400)
     assert attempt.told_to_lead(attempt.step(1)) == ["node2"]
 

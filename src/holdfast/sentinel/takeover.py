@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from holdfast.sentinel import asking, down, granting, observation, selection
+from holdfast.sentinel.fetching import Fetch, Fetching, begin, goes_on
 from holdfast.sentinel.info_reply import parse_info
 from holdfast.sentinel.model import Instance, Primary, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
-from holdfast.sentinel.settings import PROMPT_ASK_MS
 
 REPORTS_WAIT_MS = 150
 SETTLE_ANSWER_MS = 300
@@ -32,8 +32,6 @@ SETTLE_WAIT_MS = 200
 PAUSE_MS = 500
 FENCE_AGAIN_MS = 500
 WANTED_WAIT_MS = 1000
-FETCH_PATIENCE_MS = 1000
-"""Whoever is to fetch a tail, and has come no further for so long, is asked and told again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +43,6 @@ class Lead:
     loss: str = ""
     is_proven: bool = False
     """Acknowledgements prove that nobody else can acknowledge a write: no lease need be waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """Let `node_id` fetch the tail from `source` first; then everybody is asked again."""
-
-    node_id: str
-    source: str
-    order: tuple[str, ...]
-    """With the words HOST and PORT in the place of the source's address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +99,6 @@ class Orders(Protocol):
     ) -> Lead | Fetch | Wait:
         """Choose who leads."""
         ...
-
-
-@dataclass(slots=True)
-class Fetching:
-    """A fetch that was ordered, as far as we have heard of it."""
-
-    order: Fetch
-    news_ms: int
-    """When it was ordered, or last seen to come further."""
-    offset: int | None = None
-    is_copying: bool = False
-    """The node receives all, not just a tail."""
-    has_ended: bool = False
-    is_intact: bool = False
-    """What the node said of itself when it had ended."""
-    asked_ms: int = 0
-    is_asked: bool = False
-    """An answer is awaited."""
 
 
 @dataclass(slots=True)
@@ -401,19 +371,13 @@ def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover
 
 
 def _watch_fetch(sentinel: Sentinel, reachable: list[Instance], state: Takeover, now_ms: int) -> None:
-    """Ask whoever fetches how far it is, again as soon as it has answered: writes wait for it.
-
-    When it has everything, or comes no further, it is fenced anew: its report tells what is to be done. An
-    order that was lost, a link that broke, a source that is gone are all met by that, as often as it takes.
-    """
+    """Have whoever has fetched, or comes no further, fenced anew: its report tells what is to be done."""
     fetching = state.fetching
     if fetching is None:
         return
     order = fetching.order
     node = next((each for each in reachable if each.node_id == order.node_id), None)
-    if node is not None and not fetching.has_ended and now_ms - fetching.news_ms <= FETCH_PATIENCE_MS:
-        if not fetching.is_asked and (not fetching.is_copying or now_ms - fetching.asked_ms >= PROMPT_ASK_MS):
-            _ask_how_far(sentinel, node, fetching, now_ms)
+    if node is not None and goes_on(sentinel, node, fetching, now_ms):
         return
     state.fetching = None
     state.made_whole = order.node_id if fetching.has_ended and fetching.is_intact else ""
@@ -422,20 +386,6 @@ def _watch_fetch(sentinel: Sentinel, reachable: list[Instance], state: Takeover,
         state.asked_ms.pop(node.name, None)
     if all(each.node_id != order.source for each in reachable):
         state.reports.pop(order.source, None)  # others may suffice without it
-
-
-def _ask_how_far(sentinel: Sentinel, node: Instance, fetching: Fetching, now_ms: int) -> None:
-    def told(reply: Reply, at_ms: int) -> None:
-        fetching.is_asked = False
-        if isinstance(reply, str) and not isinstance(reply, ReplyError):
-            info = parse_info(reply)
-            if info.is_copying or info.offset != fetching.offset:
-                fetching.news_ms, fetching.offset = at_ms, info.offset
-            fetching.is_copying, fetching.is_intact = info.is_copying, info.is_intact
-            fetching.has_ended = not info.is_fetching
-
-    fetching.is_asked, fetching.asked_ms = True, now_ms
-    sentinel.send(node, "INFO", "replication", on_reply=told)
 
 
 def _fetch(
@@ -448,28 +398,7 @@ def _fetch(
     is_soon = now_ms - state.fetch_sent_ms < FENCE_AGAIN_MS
     if node is None or not node.link.is_up or source is None or not source.link.is_up or is_soon:
         return
-
-    def answered(reply: Reply, at_ms: int) -> None:
-        if isinstance(reply, ReplyError):
-            sentinel.log(f"{node.name} refused to fetch from {source.name}: {reply}", "warning")
-
-    address = source.address
-    places = {"HOST": sentinel.shown(address), "PORT": str(address.port)}
-    sentinel.send(node, *(places.get(word, word) for word in choice.order), on_reply=answered)
-    state.fetching, state.fetch_sent_ms = Fetching(choice, now_ms), now_ms
-    _ask_how_far(sentinel, node, state.fetching, now_ms)
-
-
-def is_copying(primary: Primary) -> bool:
-    """Tell whether a node receives a whole copy, by order of a leader of our last vote or a later one.
-
-    Another leader's fence would end that, and the copy begin anew.
-    """
-    return any(
-        each.is_copying and each.standing == "fenced" and each.fence_epoch >= primary.leader_epoch
-        for each in (primary, *primary.replicas.values())
-        if each.link.is_up and not each.is_stranger
-    )
+    state.fetching, state.fetch_sent_ms = begin(sentinel, choice, node, source, now_ms), now_ms
 
 
 def _lead(

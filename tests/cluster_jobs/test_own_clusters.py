@@ -323,6 +323,14 @@ def test_a_target_that_hangs_costs_nothing(stage: Stage) -> None:
     assert_whole(stage)
 
 
+def test_a_node_that_was_added_serves_as_soon_as_the_tool_is_done() -> None:
+    with own_cluster(3) as stage:
+        stage.start()
+        code, report = holdfast("add", stage.addresses[0], stage.addresses[3], "--yes")
+        assert code == 0, report
+        assert stage.client(3).cluster("INFO")["cluster_state"] == "ok"
+
+
 def test_what_was_taken_survives_the_death_of_the_taker() -> None:
     with own_cluster(3, 1, "--min-replicas-to-ack", "1") as stage:
         until(lambda: serves(stage), "all are there")

@@ -7,7 +7,7 @@ shard that the fault hit, and on the other two. The fault `none` shows what the 
 does to such writers. Acknowledged writes of all shards that are missing afterwards are counted.
 
 `--kinds`, `--faults`, `--timeouts` and `--runs` choose; `--settle` is the time a run lasts
-after its fault.
+after the replica was promoted.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ REPLY_S = {"stop": 0.1}
 none. Where processes answer or are gone, nothing is gained by haste."""
 PATIENCE_S = 10.0
 WARM_UP_S = 1.5
+SETTLE_S = 3.0
+PROMOTED_S = 60.0
+"""How long a promotion may take: redis-server waits four node timeouts after an election that failed."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,14 @@ def one_run(cluster: Cluster, fault: str, settle_s: float) -> Outcome:
             victim.signal(signal.SIGSTOP)
         case "by hand":
             cluster.replicas[0].cluster("FAILOVER")
+    heir = cluster.replicas[0]
+    if fault != "none":
+        until(heir.is_primary, "promoted", PROMOTED_S)
     time.sleep(settle_s)
     ended = time.monotonic()
     seen = [each.stop() for each in writers]
     gaps = [each.longest_gap_s(began, ended) for each in seen]
-    leaders = [cluster.primaries[0] if fault == "none" else cluster.replicas[0], *cluster.primaries[1:]]
+    leaders = [cluster.primaries[0] if fault == "none" else heir, *cluster.primaries[1:]]
     lost = sum(
         lost_writes(leader.client, prefix, each)
         for leader, prefix, each in zip(leaders, KEYS, seen, strict=True)
@@ -93,15 +99,14 @@ def main() -> None:
     parser.add_argument("--faults", nargs="+", default=["none", "kill", "stop", "by hand"])
     parser.add_argument("--timeouts", nargs="+", type=int, default=[1000, 5000])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--settle", type=float, default=0.0)
+    parser.add_argument("--settle", type=float, default=SETTLE_S)
     given = parser.parse_args()
     print("| fault | node timeout | server | outage, median (longest) | stall of the others | lost | load |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for fault in given.faults:
         for timeout_ms in given.timeouts:
             for kind in given.kinds:
-                settle_s = given.settle or (2.5 * timeout_ms / 1000 + 4 if fault == "stop" else 4.0)
-                runs = [measure(kind, fault, timeout_ms, settle_s) for _ in range(given.runs)]
+                runs = [measure(kind, fault, timeout_ms, given.settle) for _ in range(given.runs)]
                 outages = [each.outage_s for each in runs]
                 stalls = [each.stall_s for each in runs]
                 print(

@@ -86,6 +86,14 @@ def is_intact_by_any_tail(node: fence.Node, order: fence.FetchOrder) -> fence.De
     return fence.told_to_fetch(node, replace(order, accept_loss=False))
 
 
+def is_intact_before_it_has_the_tail(node: fence.Node, order: fence.FetchOrder) -> fence.Decision:
+    decision = fence.told_to_fetch(node, order)
+    if any(isinstance(effect, fence.Refuse) for effect in decision.effects) or order.accept_loss:
+        return decision
+    state = replace(decision.node.state, intact=True)
+    return fence.Decision(replace(decision.node, state=state), (*decision.effects, fence.Persist(state)))
+
+
 def _choose_from(
     reports: Iterable[fence.FenceReport], epoch: int, leader: str, *rest: object
 ) -> promotion.Choice:
@@ -122,6 +130,19 @@ def counts_copies_that_are_not_intact(
     epoch: int, leader: str, reports: Iterable[fence.FenceReport], *rest: object
 ) -> promotion.Choice:
     return _choose_from([replace(each, intact=True) for each in reports], epoch, leader, *rest)
+
+
+def makes_whole_from_whoever_is_intact(
+    epoch: int, leader: str, reports: Iterable[fence.FenceReport], *rest: object
+) -> promotion.Choice:
+    choice = _choose_from(reports, epoch, leader, *rest)
+    told = [each for each in reports if (each.fence_epoch, each.fence_leader) == (epoch, leader)]
+    intact = [each for each in told if each.intact]
+    others = [each for each in told if not each.intact]
+    if not isinstance(choice, promotion.Wait) or not intact or not others:
+        return choice
+    best = max(intact, key=lambda each: each.position)
+    return promotion.FetchFirst(others[0].node_id, best.node_id, best.position)
 
 
 def is_content_with_one_less(
@@ -177,6 +198,8 @@ MUTATIONS: dict[str, Rules] = {
     "copies that are not intact are counted": Rules(choose=counts_copies_that_are_not_intact),
     "a copy is intact as soon as it is attached": Rules(attached=is_intact_once_attached),
     "the tail of a copy that is not intact makes intact": Rules(told_to_fetch=is_intact_by_any_tail),
+    "a copy is whole before it has the tail": Rules(told_to_fetch=is_intact_before_it_has_the_tail),
+    "any intact copy makes whole": Rules(choose=makes_whole_from_whoever_is_intact),
     "the leader goes by an outdated set": Rules(choose=remembers_the_first_set),
     "the leader minds the newest set only": Rules(choose=minds_the_newest_set_only),
     "the leader is content with R - N": Rules(choose=is_content_with_one_less),
@@ -218,6 +241,8 @@ SEARCH_BEGINS_AT: dict[str, int] = {
     "a full resync empties first": 53249,
     "a hand-over fences only the two": 35934,
     "the tail of a copy that is not intact makes intact": 112469,
+    "a copy is whole before it has the tail": 58710,
+    "any intact copy makes whole": 13330,
 }
 """Some seeds before the first that catches a shortcut, so that the common test run stays short.
 

@@ -107,6 +107,13 @@ def test_a_reply_to_psync_is_read(line: str, answer: PsyncAnswer) -> None:
     assert read_psync_reply(line).answer is answer
 
 
+def test_a_copy_to_which_nothing_was_added_under_its_new_id_is_one_of_the_former_history() -> None:
+    restarted = History(A, 100).promoted(B)
+    assert restarted.under_former_id() == History(A, 100)
+    assert restarted.advanced(1).under_former_id() == restarted.advanced(1)
+    assert History(A, 100).under_former_id() == History(A, 100)
+
+
 OWN = Position(3, 500)
 
 

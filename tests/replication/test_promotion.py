@@ -86,6 +86,14 @@ def test_a_loss_is_accepted_only_when_everybody_has_answered_or_the_operator_say
     assert fetch == FetchFirst("a", "b", Position(1, 12), may_lose_writes=True)
 
 
+def test_a_copy_that_is_not_intact_fetches_first_where_no_intact_one_may_lead() -> None:
+    reports = [report("a", 1, 12, AB), report("b", 1, 11, AB), report("p", 1, 20, AB, intact=False)]
+    assert choose_promotion(9, "L", reports, "p", may_lead="p") == FetchFirst("p", "a", Position(1, 12))
+    assert choose_promotion(9, "L", reports, "p", may_lead="bp") == FetchFirst("b", "a", Position(1, 12))
+    assert isinstance(choose_promotion(9, "L", reports[1:], "p", may_lead="p"), Wait), "a may know better"
+    assert isinstance(choose_promotion(9, "L", reports[:2], "p", may_lead="p"), Wait), "it has not reported"
+
+
 def test_all_empty_is_a_position_too_so_nothing_hangs() -> None:
     empty = [report(each, 0, 0, None, intact=False) for each in "pab"]
     choice = choose_promotion(9, "L", empty, "pab")

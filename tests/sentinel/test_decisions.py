@@ -418,6 +418,19 @@ def test_replicas_are_turned_to_the_new_primary_as_many_at_a_time_as_parallel_sy
     assert scene.told(scene.look(10)).count("+slave-reconf-sent") == 1
 
 
+def test_a_replica_that_has_not_said_what_it_is_gets_no_order_until_it_has() -> None:
+    scene = Scene()
+    scene.primary.failover, scene.primary.failover_changed_ms = Failover.RECONF_REPLICAS, scene.now_ms
+    scene.primary.promoted = promoted = scene.replicas[0]
+    promoted.is_promoted, promoted.fence_epoch = True, 4
+    scene.replicas[1].info_ms = None
+    effects = scene.look()
+    assert scene.told(effects).count("+slave-reconf-sent") == 0
+    assert not any(words[0] in ("SLAVEOF", "HOLDFAST") for words in scene.sent(effects, scene.replicas[1]))
+    observation.info_came(scene.sentinel, scene.replicas[1], "role:slave\r\n", scene.now_ms)
+    assert scene.told(scene.look(10)).count("+slave-reconf-sent") == 1
+
+
 def test_a_primary_whose_disk_refuses_writes_is_down_while_a_replica_could_take_them():
     scene = Scene(down_after_ms=30_000)
     text = f"run_id:{'9' * 40}\r\nrole:master\r\naof_last_write_status:err\r\n"

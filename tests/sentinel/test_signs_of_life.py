@@ -78,6 +78,17 @@ def test_a_node_that_says_with_grants_that_it_fails_writes_is_down_by_its_pings(
     assert scene.now_ms - began_ms <= 1000 + 200 + 2 * BEAT_MS
 
 
+def test_a_node_that_says_with_a_grant_that_it_is_not_well_is_asked_at_once_what_fails() -> None:
+    scene = Scene(down_after_ms=30_000)
+    scene.primary.node_id = "node0"
+    granted(scene, says(scene, HELD))
+    granting.grant(scene.sentinel, scene.primary, scene.now_ms)
+    for each in scene.sentinel.take_effects():
+        if isinstance(each, Send) and each.on_reply is not None:
+            each.on_reply(says(scene, HELD | asking.UNWELL), scene.now_ms)
+    assert ("INFO",) in scene.sent(scene.sentinel.take_effects(), scene.primary)
+
+
 def test_an_unanswered_grant_begins_the_silence():
     scene = Scene(down_after_ms=1000)
     granted(scene, says(scene, HELD))

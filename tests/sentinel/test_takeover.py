@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from holdfast.node.sentinel_orders import SentinelOrders
 from holdfast.replication.fence import FenceReport
 from holdfast.replication.orders import report_fields
 from holdfast.replication.set_record import NOWHERE, Position
-from holdfast.sentinel import asking, takeover
+from holdfast.sentinel import asking, fetching, takeover
 from holdfast.sentinel.effects import Effect, Send
 from holdfast.sentinel.model import Failover, Instance, LinkState
 from tests.sentinel.scene import ME, Scene
@@ -28,6 +30,7 @@ class Attempt:
         for number, each in enumerate(self.nodes):
             each.node_id = f"node{number}"
         self.asked: dict[Instance, Send] = {}
+        self.how_far: Send | None = None
 
     def step(self, after_ms: int = 0) -> list[Effect]:
         """Go on; remember who is fenced; return the effects."""
@@ -38,16 +41,25 @@ class Attempt:
             if isinstance(each, Send) and each.words[:2] == ("HOLDFAST", "FENCE"):
                 node = next(node for node in self.nodes if node.link is each.link)
                 self.asked[node] = each
+            elif isinstance(each, Send) and each.words == ("INFO", "replication"):
+                self.how_far = each
         return effects
 
-    def reports(self, node: Instance, offset: int, is_known: bool = True) -> None:
+    def reports(self, node: Instance, offset: int, is_known: bool = True, is_intact: bool = True) -> None:
         """Answer the fence that was last sent to a node."""
-        report = FenceReport(node.node_id, EPOCH, ME, Position(0, offset), None, True, True, None)
+        report = FenceReport(node.node_id, EPOCH, ME, Position(0, offset), None, is_intact, True, None)
         if not is_known:
             report = replace(report, position=NOWHERE, intact=False, is_known=False)
         sent = self.asked.pop(node)
         assert sent.on_reply is not None
         sent.on_reply(list(report_fields(report)), self.scene.now_ms)
+
+    def says(self, offset: int, **fields: int) -> None:
+        """Answer the INFO that whoever fetches was last sent."""
+        assert self.how_far is not None and self.how_far.on_reply is not None
+        told, self.how_far = self.how_far.on_reply, None
+        lines = {"slave_repl_offset": offset, "fetching": 1} | fields
+        told("".join(f"{name}:{value}\r\n" for name, value in lines.items()), self.scene.now_ms)
 
     def hands_over(self, offset: int) -> None:
         """Let the primary be told to hand over, and say where its stream ends; the others are fenced."""
@@ -56,6 +68,16 @@ class Attempt:
         assert list(self.asked) == [self.primary], "its replicas take what it has sent"
         self.reports(self.primary, offset)
         self.step(1)
+
+    def told_to_fetch(self, effects: list[Effect]) -> list[tuple[Instance, tuple[str, ...]]]:
+        """Return who was told to fetch, and from where."""
+        return [
+            (node, each.words[4:6])
+            for each in effects
+            if isinstance(each, Send) and each.words[:2] == ("HOLDFAST", "FETCH")
+            for node in self.nodes
+            if node.link is each.link
+        ]
 
     def told_to_lead(self, effects: list[Effect]) -> list[str]:
         """Return who was told to lead."""
@@ -175,6 +197,90 @@ def test_the_replica_that_priority_prefers_fetches_what_it_lacks_of_a_primary_th
     assert [each.words[1] for each in effects if isinstance(each, Send) and each.words[0] == "HOLDFAST"] == [
         "FETCH"
     ]
+
+
+def behind_its_sibling() -> Attempt:
+    """Return an attempt in which node 2 has been told to fetch what node 1 has, whose priority is 0."""
+    attempt = Attempt()
+    attempt.primary.link.command = LinkState.DOWN
+    attempt.nodes[1].priority = 0
+    attempt.step()
+    for node, offset in zip(attempt.nodes[1:], (500, 400), strict=True):
+        attempt.reports(node, offset)
+    assert attempt.told_to_fetch(attempt.step(1)) == [(attempt.nodes[2], ("10.0.1.0", "6379"))]
+    return attempt
+
+
+def test_whoever_comes_no_further_is_told_to_fetch_again_as_often_as_it_takes() -> None:
+    attempt = behind_its_sibling()
+    node = attempt.nodes[2]
+    for _ in range(3):
+        assert not attempt.told_to_fetch(attempt.step(fetching.PATIENCE_MS)) and not attempt.asked
+        attempt.step(1)
+        attempt.reports(node, 400)
+        assert attempt.told_to_fetch(attempt.step(1)) == [(node, ("10.0.1.0", "6379"))]
+    attempt.says(500, fetching=0)
+    attempt.step(1)
+    attempt.reports(node, 500)
+    assert attempt.told_to_lead(attempt.step(1)) == ["node2"]
+
+
+@pytest.mark.parametrize("is_copying", [False, True])
+def test_whoever_comes_further_is_not_disturbed(is_copying: bool) -> None:
+    attempt = behind_its_sibling()
+    for seconds in range(30):
+        attempt.says(400 if is_copying else 400 + seconds, master_sync_in_progress=int(is_copying))
+        attempt.step(fetching.PATIENCE_MS)
+        assert not attempt.asked, "a fence would end it"
+
+
+def test_nobody_waits_for_a_source_that_is_gone_where_others_suffice() -> None:
+    attempt = behind_its_sibling()
+    source, node = attempt.nodes[1:]
+    source.link.command = LinkState.DOWN
+    attempt.step(fetching.PATIENCE_MS + 1)
+    attempt.reports(node, 400)
+    assert attempt.told_to_lead(attempt.step(1)) == ["node2"]
+
+
+def test_a_primary_that_knows_that_it_lost_its_data_fetches_all_where_nobody_else_may_lead() -> None:
+    attempt = Attempt()
+    attempt.primary.lost_history = True
+    for each in attempt.scene.replicas:
+        each.priority = 0
+    attempt.step()
+    for node, offset in zip(attempt.nodes, (0, 500, 400), strict=True):
+        attempt.reports(node, offset, is_intact=node is not attempt.primary)
+    assert attempt.told_to_fetch(attempt.step(1)) == [(attempt.primary, ("10.0.1.0", "6379"))]
+    attempt.says(500, intact=0)
+    attempt.step(1)
+    assert not attempt.asked, "it has not yet all"
+    attempt.says(500, fetching=0)
+    attempt.step(1)
+    attempt.reports(attempt.primary, 500)
+    assert attempt.told_to_lead(attempt.step(1)) == ["node0"]
+
+
+def test_a_primary_that_takes_another_history_for_its_own_neither_fetches_nor_leads() -> None:
+    attempt = Attempt()
+    attempt.primary.lost_history = True
+    for each in attempt.scene.replicas:
+        each.priority = 0
+    attempt.step()
+    for node, offset in zip(attempt.nodes, (9000, 500, 400), strict=True):
+        attempt.reports(node, offset)
+    effects = attempt.step(takeover.REPORTS_WAIT_MS)
+    assert not attempt.told_to_fetch(effects) and not attempt.told_to_lead(effects)
+
+
+def test_no_other_attempt_ends_a_copy_that_a_leader_has_ordered() -> None:
+    scene = left_behind(3)
+    scene.primary.leader, scene.primary.leader_epoch = "b" * 40, 3
+    scene.sentinel.epoch, scene.primary.failover_start_ms = 3, scene.now_ms
+    scene.replicas[0].is_copying = True
+    assert "+try-failover" not in look_on(scene, 60_000, told_after_ms=0)
+    scene.replicas[0].is_copying = False
+    assert "+try-failover" in look_on(scene, 4000, told_after_ms=0)
 
 
 def test_a_primary_that_hands_over_and_keeps_silent_is_not_waited_for() -> None:

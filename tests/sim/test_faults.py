@@ -392,3 +392,17 @@ def test_the_loopback_and_several_processes_share_a_host(world: World) -> None:
     world.run(0.1)
     process = world.start("a", client, name="a/client")
     assert world.run(process.wait()) == b"near\n"
+
+
+def test_what_the_collector_finds_unclosed_is_no_event_of_a_world(world: World) -> None:
+    class Client:
+        def __del__(self) -> None:
+            asyncio.get_running_loop().call_exception_handler({"client": self, "message": "Unclosed client"})
+
+    async def forget() -> None:
+        client = Client()
+        del client
+
+    before = world.log_bytes()
+    world.run(forget())
+    assert world.log_bytes() == before

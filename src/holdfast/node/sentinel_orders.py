@@ -13,7 +13,8 @@ from holdfast.replication.fence import FenceOrder, FenceReport, FetchOrder, Foll
 from holdfast.replication.orders import OrderError, order_words, read_report
 from holdfast.replication.promotion import FetchFirst, Promote, choose_promotion
 from holdfast.replication.set_record import NOWHERE
-from holdfast.sentinel.takeover import Fetch, Lead, Wait
+from holdfast.sentinel.fetching import Fetch
+from holdfast.sentinel.takeover import Lead, Wait
 
 PORT_PLACE = 1
 
@@ -90,5 +91,5 @@ class SentinelOrders:
                 )
                 words = list(order_words(fetch))
                 words[words.index("HOST") + 1] = "PORT"
-                return Fetch(choice.node_id, choice.source, tuple(words), choice.position.offset)
+                return Fetch(choice.node_id, choice.source, tuple(words))
         return Wait(choice.reason)

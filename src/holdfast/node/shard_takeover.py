@@ -79,6 +79,8 @@ class ShardTakeover:
                         self._lead(choice)
                         return True
                     case FetchFirst():
+                        if not own.intact and await self._let_primary_lead(own):
+                            return False
                         if not await self._fetch(choice) and await self._let_primary_lead(own):
                             return False
                         own = self._fence_self()
@@ -140,9 +142,14 @@ class ShardTakeover:
             )
         )
         until = node.loop.time() + FETCH_S
-        while node.loop.time() < until and node.replication.standing.position < choice.position:
+        while node.loop.time() < until and not self._has_fetched(choice):
             await asyncio.sleep(FETCH_LOOK_S)  # the stream comes in by itself
-        return node.replication.standing.position >= choice.position
+        return self._has_fetched(choice)
+
+    def _has_fetched(self, choice: FetchFirst) -> bool:
+        standing = self._node.replication.standing
+        is_whole = choice.may_lose_writes or standing.node.state.intact
+        return standing.position >= choice.position and is_whole
 
     async def _let_primary_lead(self, own: FenceReport) -> bool:
         """Let the primary lead again, if its copy is the best, and others follow; return whether it does."""

@@ -56,6 +56,15 @@ class History:
         """Take over the primary's history after +FULLRESYNC; nothing of the old one remains."""
         return History(replication_id, offset)
 
+    def under_former_id(self) -> History:
+        """Return the same copy as of the history before, if nothing was written since the id changed.
+
+        So it is with a primary that has restarted and waits: nobody else knows its new id.
+        """
+        if self.second_valid_up_to != self.offset + 1:
+            return self
+        return replace(self, replication_id=self.second_id, second_id=NO_ID, second_valid_up_to=-1)
+
     def advanced(self, byte_count: int) -> History:
         """Note bytes written or applied."""
         return replace(self, offset=self.offset + byte_count)

@@ -112,6 +112,9 @@ def _own_fields(replicator: Replicator) -> dict[str, object]:
     }
     if replicator.node.engine.guard & GUARD_MISCONF:
         fields["writes_failing"] = 1
+    target = replicator.upstream.target
+    if target is not None and target.until is not None:
+        fields["fetching"] = 1
     lease = replicator.lease
     if lease.lease.voters.ids:
         voters = lease.lease.voters

@@ -15,11 +15,14 @@ from holdfast.replication.set_record import Position, SetRecord
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The primary to follow. `until`: only fetch its tail up to there, acknowledging nothing."""
+    """The primary to follow."""
 
     host: str
     port: int
     until: Position | None = None
+    """Only fetch its tail up to there, acknowledging nothing."""
+    may_replace: bool = False
+    """Where it does not keep the tail any more, its copy takes the place of this node's."""
 
 
 class Overseer(Protocol):

@@ -18,7 +18,8 @@ Rules:
   every write that N of them hold is held by one that reported.
 - An empty copy that never held a record knows of no set, so it proves nothing: it
   leads only when everybody has answered.
-- A node that is to lead holds that best position, or fetches it first.
+- A node that is to lead holds that best position, or fetches it first. Where no intact node may
+  lead (their priority is 0, their disks fail), another fetches it, and is intact when it has it.
 - If everybody who could know better has answered and too few are intact, the best
   position leads and the loss is said loudly. If some do not answer: wait for them,
   for the operator, or for `allow-data-loss yes`.
@@ -87,7 +88,8 @@ def choose_promotion(
     if best is not None and best.position != NOWHERE:
         short = _sets_too_short(best.record, intact)
         if not short:
-            return _led_by(best, intact, preference, may_lead)
+            choice = _led_by(best, intact, preference, may_lead)
+            return _made_whole(best, told, preference, may_lead) if isinstance(choice, Wait) else choice
     missing = _could_know_better(told.values(), known_nodes) - told.keys()
     if not told:
         return Wait("no node has reported", missing)
@@ -119,6 +121,17 @@ def _led_by(
     if not holders:
         return FetchFirst(wanted.node_id, best.node_id, best.position)
     return Promote(wanted.node_id, wanted.position)
+
+
+def _made_whole(
+    best: FenceReport,
+    told: dict[str, FenceReport],
+    preference: Sequence[str],
+    may_lead: Collection[str] | None,
+) -> Choice:
+    """Let a copy that is not intact become so. What it may hold beyond the best was never acknowledged."""
+    choice = _led_by(best, told, preference, may_lead)
+    return FetchFirst(choice.node_id, best.node_id, best.position) if isinstance(choice, Promote) else choice
 
 
 def _best(reports: Iterable[FenceReport], preference: Sequence[str]) -> FenceReport | None:

@@ -135,11 +135,16 @@ class Roles:
         replicator.upstream.follow(Target(order.host, order.port), Cause.ORDERED_WITH_EPOCH, True)
 
     def fetch_tail(self, order: fence.FetchTail) -> None:
-        """Copy the tail of a fenced node."""
+        """Copy the tail of a fenced node; or all of it, where nothing is lost if that comes to nothing."""
+        replicator = self._replicator
         self.followed = (order.host, order.port)
         self.become_forwarding()
-        target = Target(order.host, order.port, order.position)
-        self._replicator.upstream.follow(target, Cause.ORDERED_WITH_EPOCH, True)
+        standing = replicator.standing
+        # A takeover in a cluster has no time for more than a tail: another replica is elected sooner.
+        has_time = not replicator.node.configuration["cluster-enabled"]
+        may_replace = has_time and (standing.is_bound or not standing.node.state.intact)
+        target = Target(order.host, order.port, order.position, may_replace)
+        replicator.upstream.follow(target, Cause.ORDERED_WITH_EPOCH, True)
 
     def stream_offset(self) -> int:
         """Return where the copy's stream ends."""

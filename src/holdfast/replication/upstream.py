@@ -141,6 +141,8 @@ class Upstream:
         node.log.notice(f"Connecting to MASTER {target.host}:{target.port}")
         self.state = LinkState.CONNECTING
         history = self._stream.history if self._continues else None
+        if history is not None and target.until is not None:
+            history = history.under_former_id()
         settings = Settings(
             configuration["replica-announce-port"] or node.port,
             PROTOCOL_VERSION,
@@ -244,10 +246,22 @@ class Upstream:
             self._node.log.notice(f"Full resync from master: {reply.replication_id}:{reply.offset}")
         else:
             self._node.log.notice("Master does not support PSYNC or is in error state, SYNC is used")
-        if self.target.until is not None:
-            link.close("The tail is not kept there any more: nothing is fetched")
+        if self.target.until is not None and self._needs_no_copy(link, reply, self.target.may_replace):
             return
         self._judge(link, reply)
+
+    def _needs_no_copy(self, link: UpstreamLink, reply: PsyncReply, may_replace: bool) -> bool:
+        """Whoever fetches a tail that is not to be had: end the link if this copy goes further, or is not
+        to be replaced.
+        """
+        goes_further = self._stream.shared_with(reply.replication_id or "") >= max(reply.offset, 1)
+        if goes_further:
+            self._overseer.applied()
+        if goes_further or not may_replace:
+            why = "this copy goes further" if goes_further else "it is not kept there any more"
+            link.close(f"The tail is not fetched: {why}")
+            return True
+        return False
 
     # ---- rule: a primary that has lost its history does not wipe this copy ----
 

@@ -133,8 +133,7 @@ def holds_writes(instance: Instance) -> bool:
 def info_period_ms(sentinel: Sentinel, instance: Instance) -> int:
     """Return how often INFO is asked of a node at present."""
     primary = instance.group
-    is_fetching = primary.takeover is not None and primary.takeover.fetch_until > 0
-    if primary.in_failover and (primary.hand_over_sent or is_fetching):
+    if primary.in_failover and primary.hand_over_sent:
         return PLANNED_POLL_MS
     is_orphaned = primary.orphan_since_ms is not None
     if instance.role is Role.REPLICA:
@@ -195,6 +194,8 @@ def ping_answered(sentinel: Sentinel, instance: Instance, link: Link, reply: Rep
             link.loading_since_ms = link.loading_since_ms if link.loading_since_ms is not None else now_ms
             sentinel.stir()
         lives(sentinel, instance, link, now_ms, is_loading)
+    elif reply.startswith("MISCONF"):
+        _ask_what_fails(sentinel, instance, link, now_ms)
     elif reply.startswith("BUSY") and instance.is_sdown and not instance.script_killed:
         instance.script_killed = True
         sentinel.send(instance, "SCRIPT", "KILL")
@@ -221,11 +222,20 @@ def grant_answered(
     link.proved_ms = sent_ms
     match reply:
         case [_, _, _, int(state), *_]:
+            if link.grants_stand and state & UNWELL:
+                _ask_what_fails(sentinel, node, link, now_ms)
             link.grants_stand = not state & UNWELL
         case _:
             link.grants_stand = False
     if link.grants_stand:
         lives(sentinel, node, link, now_ms)
+
+
+def _ask_what_fails(sentinel: Sentinel, node: Instance, link: Link, now_ms: int) -> None:
+    """Ask a node of ours that is not well for INFO at once: that alone says whether it fails writes."""
+    is_asked = node.info_ms is None or node.info_sent_ms > node.info_ms
+    if node.link is link and node.node_id and node.fails_writes_since_ms is None and not is_asked:
+        ask_info(sentinel, node, now_ms)
 
 
 def ask_kind(sentinel: Sentinel, other: Instance) -> None:

@@ -18,7 +18,17 @@ How to read it: `objectively_down`, `start_if_needed`, then `step`, then one fun
 
 from __future__ import annotations
 
-from holdfast.sentinel import asking, down, election, hand_over, observation, orders, selection, takeover
+from holdfast.sentinel import (
+    asking,
+    down,
+    election,
+    fetching,
+    hand_over,
+    observation,
+    orders,
+    selection,
+    takeover,
+)
 from holdfast.sentinel.effects import LogOnly
 from holdfast.sentinel.model import Failover, Instance, Primary, Reconf, Role, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
@@ -88,6 +98,8 @@ def _not_before(sentinel: Sentinel, primary: Primary, now_ms: int) -> int:
     leader = primary.sentinels.get(primary.leader)
     if leader is None or leader.link.refused_since_ms is not None or leader.is_sdown:
         return max(primary.start_after_ms, started - election.MAX_DESYNC_MS // 2)
+    if fetching.is_copying(primary):
+        return max(primary.start_after_ms, now_ms + 1000)
     patience_ms = min(primary.options.failover_timeout_ms * 2, sentinel.times.election_timeout + 1000)
     return max(primary.start_after_ms, started + patience_ms)
 
@@ -181,8 +193,10 @@ def _select(sentinel: Sentinel, primary: Primary, now_ms: int) -> None:
             _enter(primary, Failover.WAIT_PROMOTION, now_ms)
             assert primary.promoted is not None
             sentinel.tell("+failover-state-wait-promotion", primary.promoted, level="notice")
-        elif now_ms - primary.failover_changed_ms > primary.options.failover_timeout_ms:
-            abort(sentinel, primary, "-failover-abort-no-good-slave", now_ms)
+        else:
+            has_time = now_ms - primary.failover_changed_ms <= primary.options.failover_timeout_ms
+            if not has_time and not fetching.is_copying(primary):
+                abort(sentinel, primary, "-failover-abort-no-good-slave", now_ms)
         return
     chosen = selection.best_replica(primary, sentinel.times, now_ms)
     if chosen is None:

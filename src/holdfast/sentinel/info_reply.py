@@ -43,6 +43,12 @@ class InfoReply:
     is_loading: bool = False
     fails_writes: bool = False
     """The disk refuses, and so does the node: of stock nodes the append-only file tells."""
+    is_intact: bool = True
+    """A node of ours says otherwise when it has lost something that it acknowledged."""
+    is_copying: bool = False
+    """It waits for another node's whole copy, or receives it."""
+    is_fetching: bool = False
+    """A node of ours has been told to fetch, and has not yet all."""
     standing: str = ""
     """Of a node of ours: primary, replica, fenced or candidate."""
     fence_epoch: int = 0
@@ -95,6 +101,9 @@ def parse_info(text: str) -> InfoReply:
         refused_primary=fields.get("master_refused", ""),
         is_loading=fields.get("loading", "0") == "1",
         fails_writes=fields.get("aof_last_write_status") == "err" or fields.get("writes_failing") == "1",
+        is_intact=fields.get("intact", "1") == "1",
+        is_copying=fields.get("master_sync_in_progress", "0") == "1",
+        is_fetching=fields.get("fetching", "0") == "1",
         standing=fields.get("standing", ""),
         lease=fields.get("lease", ""),
         fence_epoch=_integer(fields.get("fence_epoch")) or 0,

@@ -215,6 +215,8 @@ class Instance:
     """Of a node of ours: primary, replica, fenced or candidate."""
     fence_epoch: int = 0
     """Of a node of ours: the highest epoch that it obeyed; 0: it has never seen a manager."""
+    is_copying: bool = False
+    """It waits for another node's whole copy, or receives it."""
     refused_primary: str = ""
     """Why a replica of ours does not follow its primary."""
     failover_state: str = ""

@@ -88,6 +88,7 @@ def _note_stranger(sentinel: Sentinel, instance: Instance, told: InfoReply) -> N
 def _note_identity(sentinel: Sentinel, instance: Instance, told: InfoReply, now_ms: int) -> None:
     instance.node_id, instance.fence_epoch = told.node_id, told.fence_epoch
     instance.standing, instance.lease_lost = told.standing, told.lease == "lost"
+    instance.is_copying = told.is_copying
     if told.run_id and instance.run_id and told.run_id != instance.run_id:
         sentinel.tell("+reboot", instance, level="notice")
         if isinstance(instance, Primary):
@@ -240,9 +241,11 @@ def _replica_follows(sentinel: Sentinel, replica: Instance, now_ms: int) -> None
     primary = replica.group
     if replica.refused_primary and not primary.in_failover and primary.role_reported is Role.PRIMARY:
         _lost_history(sentinel, primary, f"{replica.name} refuses it, {replica.refused_primary}")
+    # A primary that waits for an order itself is followed by nobody, and its leader may have ordered a fetch.
+    may_be_followed = not primary.in_failover and primary.standing not in ("fenced", "candidate")
     if (
         replica.standing in ("fenced", "candidate")  # its leader came to nothing, or it restarted
-        and not primary.in_failover
+        and may_be_followed
         and primary.fence_epoch >= replica.fence_epoch
         and looks_sane(sentinel, primary, now_ms)
         and now_ms - replica.converted_ms >= CONVERT_AGAIN_MS
@@ -255,7 +258,7 @@ def _replica_follows(sentinel: Sentinel, replica: Instance, now_ms: int) -> None
     if is_astray or replica.standing == "fenced":
         wait_ms = primary.options.failover_timeout_ms
         if (
-            not primary.in_failover
+            may_be_followed
             and looks_sane(sentinel, primary, now_ms)
             and _has_been_up(replica, wait_ms, now_ms)
             and now_ms - max(replica.primary_changed_ms, replica.reconf_sent_ms) > wait_ms
@@ -309,6 +312,7 @@ def hello_came(sentinel: Sentinel, hello: Hello, now_ms: int) -> None:
         sentinel.tell_text("+new-epoch", str(sentinel.epoch), instance=primary)
     if hello.config_epoch > primary.config_epoch:
         primary.config_epoch = hello.config_epoch
+        primary.lost_history = False  # it was given back what it had lost, or another leads
         sentinel.stir()
         # Our own failover is superseded even where the newer one gave the role back to the node that ours
         # replaces: to end it now would set our choice against the others', in the same epoch, for good.

@@ -43,8 +43,12 @@ def replica_of(
 def follow(
     sentinel: Sentinel, node: Instance, target: Instance, now_ms: int, *, closes_clients: bool = True
 ) -> bool:
-    """Have a node follow another, by the order that it understands; False: it cannot be reached."""
-    if not node.link.is_up or node.is_stranger:
+    """Have a node follow another, by the order that it understands; False: it cannot be reached.
+
+    A node that has not yet said what it is gets none. A node of ours takes the order for stock nodes for an
+    operator's, after which its copy counts for nothing until it has attached.
+    """
+    if not node.link.is_up or node.is_stranger or node.info_ms is None:
         return False
     group, words = node.group, sentinel.orders
     epoch = target.fence_epoch

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from holdfast.sentinel import asking, down, granting, observation, selection
+from holdfast.sentinel.fetching import Fetch, Fetching, begin, goes_on
 from holdfast.sentinel.info_reply import parse_info
 from holdfast.sentinel.model import Instance, Primary, Sentinel
 from holdfast.sentinel.reply_reader import Reply, ReplyError
@@ -42,18 +43,6 @@ class Lead:
     loss: str = ""
     is_proven: bool = False
     """Acknowledgements prove that nobody else can acknowledge a write: no lease need be waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """Let `node_id` fetch the tail from `source` first; then everybody is asked again."""
-
-    node_id: str
-    source: str
-    order: tuple[str, ...]
-    """With the words HOST and PORT in the place of the source's address."""
-    offset: int = 0
-    """Where it has everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +119,11 @@ class Takeover:
     """By node id, the latest of each."""
     asked_ms: dict[str, int] = field(default_factory=dict)
     """By name of the instance."""
-    fetching: str = ""
-    fetch_until: int = 0
+    fetching: Fetching | None = None
+    """A fence would end it, so none is sent to that node meanwhile."""
+    fetch_sent_ms: int = -(10**9)
+    made_whole: str = ""
+    """Who is intact since it has fetched."""
     told_wait: str = ""
     refused: str = ""
     wait_until_ms: int = 0
@@ -218,25 +210,28 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         return False
     nodes = [each for each in (*primary.replicas.values(), primary) if each.node_id and not each.is_stranger]
     reachable = [each for each in nodes if each.link.is_up]
+    _watch_fetch(sentinel, reachable, state, now_ms)
     for each in [primary] if _goes_first(primary, reachable, state, now_ms) else reachable:
         report = state.reports.get(each.node_id)
+        if state.fetching is not None and each.node_id == state.fetching.order.node_id:
+            continue
         if (report is None or not orders.is_known(report)) and (
-            now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS or _has_fetched(each, state)
+            now_ms - state.asked_ms.get(each.name, -(10**9)) > FENCE_AGAIN_MS
         ):
-            state.fetch_until = 0
             state.asked_ms[each.name] = now_ms
             _fence(sentinel, primary, each, state)
-    _watch_fetch(sentinel, reachable, state, now_ms)
     waits = [each for each in reachable if each.node_id not in state.reports and not each.is_sdown]
     has_time = bool(waits) and now_ms - state.began_ms < REPORTS_WAIT_MS
     wanted = _wanted(primary, reachable, state, now_ms)
     if has_time and not (_has_best(primary, state, orders) and wanted <= state.reports.keys()):
         return False
     reports = dict(state.reports)
-    if primary.lost_history and len(nodes) > 1:
+    candidates = [each for each in nodes if _may_lead(primary, each)]
+    if primary.lost_history and len(nodes) > 1 and not _regains_history(primary, candidates, state, orders):
         # Its offsets are those of another history, which only replicas' refusal tells: they compare with
         # nobody's. It follows whoever is chosen among the others, who need not wait for it either.
         nodes = [each for each in nodes if each is not primary]
+        candidates = [each for each in candidates if each is not primary]
         if primary.node_id in reports:
             reports[primary.node_id] = orders.without_history(reports[primary.node_id])
     able = {each.node_id for each in (*nodes, primary)}
@@ -249,7 +244,7 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
         told,
         [each.node_id for each in nodes],
         ranked,
-        wanted or [each.node_id for each in nodes if _may_lead(primary, each)],
+        wanted or [each.node_id for each in candidates],
         primary.options.allow_data_loss,
     )
     if has_time and not isinstance(choice, Lead):
@@ -262,7 +257,8 @@ def step(sentinel: Sentinel, primary: Primary, now_ms: int) -> bool:
                 sentinel.log(f"Nobody can be promoted for {primary.name} yet: {choice.reason}", "warning")
             return False
         case Fetch():
-            _fetch(sentinel, choice, by_id, state, now_ms)
+            if state.fetching is None:
+                _fetch(sentinel, choice, by_id, state, now_ms)
             return False
         case Lead():
             wait_until_ms = state.wait_until_ms
@@ -343,6 +339,17 @@ def _may_lead(primary: Primary, node: Instance) -> bool:
     return not primary.must_change if node is primary else node.priority != 0
 
 
+def _regains_history(primary: Primary, candidates: list[Instance], state: Takeover, orders: Orders) -> bool:
+    """Tell whether a primary that has lost its history is to lead all the same, as nobody else may.
+
+    It has to know itself of the loss: then it fetches all from another before, or has done so.
+    """
+    report = state.reports.get(primary.node_id)
+    if candidates != [primary] or report is None:
+        return False
+    return not orders.is_intact(report) or state.made_whole == primary.node_id
+
+
 def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover) -> None:
     orders = sentinel.orders
     assert orders is not None
@@ -364,33 +371,34 @@ def _fence(sentinel: Sentinel, primary: Primary, node: Instance, state: Takeover
 
 
 def _watch_fetch(sentinel: Sentinel, reachable: list[Instance], state: Takeover, now_ms: int) -> None:
-    """Ask whoever fetches the tail how far it is, again as soon as it has answered: writes wait for it."""
-    for each in reachable:
-        is_asked = each.info_ms is not None and each.info_sent_ms > each.info_ms
-        if each.node_id == state.fetching and state.fetch_until and not is_asked:
-            asking.ask_info(sentinel, each, now_ms)
-
-
-def _has_fetched(node: Instance, state: Takeover) -> bool:
-    """Tell whether INFO says that a node has the tail by now: its report will say so, too."""
-    return node.node_id == state.fetching and 0 < state.fetch_until <= node.offset
+    """Have whoever has fetched, or comes no further, fenced anew: its report tells what is to be done."""
+    fetching = state.fetching
+    if fetching is None:
+        return
+    order = fetching.order
+    node = next((each for each in reachable if each.node_id == order.node_id), None)
+    if node is not None and goes_on(sentinel, node, fetching, now_ms):
+        return
+    state.fetching = None
+    state.made_whole = order.node_id if fetching.has_ended and fetching.is_intact else ""
+    state.reports.pop(order.node_id, None)
+    if node is not None:
+        state.asked_ms.pop(node.name, None)
+    if all(each.node_id != order.source for each in reachable):
+        state.reports.pop(order.source, None)  # others may suffice without it
 
 
 def _fetch(
     sentinel: Sentinel, choice: Fetch, by_id: dict[str, Instance], state: Takeover, now_ms: int
 ) -> None:
     node, source = by_id.get(choice.node_id), by_id.get(choice.source)
-    if node is None or source is None or not node.link.is_up or state.fetching == choice.node_id:
-        if node is not None:
-            state.reports.pop(choice.node_id, None)  # ask again how far it has come
+    for each, name in ((node, choice.node_id), (source, choice.source)):
+        if each is None or not each.link.is_up:
+            state.reports.pop(name, None)  # others may suffice without it
+    is_soon = now_ms - state.fetch_sent_ms < FENCE_AGAIN_MS
+    if node is None or not node.link.is_up or source is None or not source.link.is_up or is_soon:
         return
-    state.fetching, state.fetch_until = choice.node_id, choice.offset
-    state.reports.pop(choice.node_id, None)
-    state.asked_ms[node.name] = now_ms
-    address = source.address
-    places = {"HOST": sentinel.shown(address), "PORT": str(address.port)}
-    sentinel.send(node, *(places.get(word, word) for word in choice.order))
-    asking.ask_info(sentinel, node, now_ms)
+    state.fetching, state.fetch_sent_ms = begin(sentinel, choice, node, source, now_ms), now_ms
 
 
 def _lead(

@@ -68,6 +68,8 @@ class HookMethods:
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Report an error that nobody awaited, unless it is a dead process's."""
         subject = context.get("task") or context.get("future")
+        if subject is None and "exception" not in context:
+            return  # from a __del__, perhaps of another world: it tells when the collector ran
         life = subject.life if isinstance(subject, SimTask) else self.life
         if life.dead or self._closed or isinstance(context.get("exception"), ProcessKilled):
             return

@@ -105,11 +105,11 @@ async def join(contact: Contact, host: str, port: int, primary: str, tell: Tell)
     try:
         view = await ask_view(line, host)
         picture = await contact.survey()
+        seed = next(node for node in picture.primaries if node.ranges)
         if view.myself in picture.nodes:
             tell(f"{line.address} is in the cluster already")
         else:
             await fresh(line, view, {view.myself})
-            seed = next(node for node in picture.primaries if node.ranges)
             await line.ask("CLUSTER", "MEET", seed.host, seed.port, seed.bus_port)
 
             async def is_known() -> bool:
@@ -122,6 +122,9 @@ async def join(contact: Contact, host: str, port: int, primary: str, tell: Tell)
             tell(f"waiting until every node knows {line.address}")
             await _until(is_known, f"not every node has heard of {line.address}")
         contact.addresses.setdefault(view.myself, (host, port))
+        if await _state_is_ok(contact, seed.id):
+            # A node that has just learnt whose the slots are refuses requests for a while.
+            await _until(lambda: _state_is_ok(contact, view.myself), f"{line.address} serves nobody")
         if primary and (await ask_view(line, host)).me.primary_id != primary:
             await line.ask("CLUSTER", "REPLICATE", primary)
             tell("waiting until it is in step with its primary")

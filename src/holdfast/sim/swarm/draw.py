@@ -96,8 +96,11 @@ def draw_with_sentinels(seed: int, *, fault_seconds: float = SENTINEL_FAULT_SECO
     luck = random.Random(f"swarm/sentinel/{seed}")
     names = NAMES[: luck.choice((2, 3, 3, 4))]
     settings = drawn_settings(luck, len(names) - 1, True)
-    starts = ["nodes know each other by address", f"start a with {settings}"]
-    starts += [f"start {name} from a with {settings}" for name in names[1:]]
+    never_lead = drawn_without_priority(random.Random(f"swarm/sentinel/{seed}/priority"), names)
+    starts = ["nodes know each other by address"]
+    for name in names:
+        upstream, priority = "" if name == "a" else " from a", ", replica-priority 0"
+        starts.append(f"start {name}{upstream} with {settings}{priority if name in never_lead else ''}")
     count = luck.choice((3, 3, 5))
     lone = "min-replicas-to-ack 0" in settings
     # A lease that is longer than down-after: every wait for its end is needed.
@@ -121,6 +124,11 @@ def draw_with_sentinels(seed: int, *, fault_seconds: float = SENTINEL_FAULT_SECO
 def nearly_true(step: str) -> str:
     """Return a step with a clock that runs within 10 % of all others."""
     return step.replace(" at 0.9", " at 0.96").replace(" at 1.1", " at 1.04") if "drift" in step else step
+
+
+def drawn_without_priority(luck: random.Random, names: tuple[str, ...]) -> list[str]:
+    """Return who may never lead: in most runs nobody, and never all."""
+    return luck.sample(names, luck.randrange(1, len(names))) if luck.random() < 0.2 else []
 
 
 def drawn_settings(luck: random.Random, replicas: int, managed: bool) -> str:

@@ -19,9 +19,10 @@ from holdfast.node.sentinel_orders import SentinelOrders
 from holdfast.node.server import ServerNode
 from holdfast.replication.fence import FenceReport, PromoteOrder, Standing
 from holdfast.replication.orders import order_words
+from holdfast.sentinel.fetching import Fetch
 from holdfast.sentinel.hello import parse_hello
 from holdfast.sentinel.model import Failover, Instance, Primary, Sentinel, VoterList
-from holdfast.sentinel.takeover import Fetch, Lead, Wait
+from holdfast.sentinel.takeover import Lead, Wait
 from holdfast.sim.sentinels import GROUP
 from holdfast.sim.swarm.mutations import CarelessDisk, Mutation
 

@@ -3,8 +3,9 @@
 It is not a client library: replies of more than one line are not read, only
 waited for. The load that is measured comes from redis-benchmark (`bench/load.py`).
 
-How to read it: `Connection.ask` for one reply of one line, `Connection.fill` for
-many commands whose replies only must not be errors, `encode` for the bytes.
+How to read it: `Connection.ask` for one reply of one line, `Connection.info` for a
+section of INFO, `Connection.fill` for many commands whose replies only must not be
+errors, `encode` for the bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 END_OF_FILL = b"holdfast-bench-end-of-fill"
+END_OF_INFO = b"holdfast-bench-end-of-info"
 ERROR_LINE = re.compile(rb"(?:^|\n)-([^\r]*)\r")
 
 
@@ -50,6 +52,18 @@ class Connection:
         if line.startswith(b"-"):
             raise Refused(line[1:].decode(errors="replace"))
         return line
+
+    def info(self, section: bytes) -> bytes:
+        """Return a section of INFO whole."""
+        self.socket.sendall(encode(b"INFO", section) + encode(b"ECHO", END_OF_INFO))
+        end = END_OF_INFO + b"\r\n"
+        received = b""
+        while not received.endswith(end):
+            part = self.socket.recv(65536)
+            if not part:
+                raise ConnectionError("closed by the server")
+            received += part
+        return received
 
     def fill(self, commands: Iterable[bytes], commands_at_once: int = 500) -> None:
         """Send encoded commands, a batch at a time, and wait for all replies; `Refused` on an error."""

@@ -86,23 +86,11 @@ def attach(primary: Server, replica: Server) -> float:
     with Connection(replica.port) as connection:
         started = time.perf_counter()
         connection.ask(b"REPLICAOF", b"127.0.0.1", b"%d" % primary.port)
-        while b"master_link_status:up" not in info(connection):
+        while b"master_link_status:up" not in connection.info(b"replication"):
             if time.perf_counter() - started > 120:
                 raise OSError("the replica did not come into sync")
             time.sleep(0.005)  # a replica tells that it is in step in INFO alone
         return time.perf_counter() - started
-
-
-def info(connection: Connection) -> bytes:
-    """Return INFO replication whole."""
-    connection.socket.sendall(encode(b"INFO", b"replication") + encode(b"ECHO", b"end-of-info"))
-    received = b""
-    while not received.endswith(b"end-of-info\r\n"):
-        part = connection.socket.recv(65536)
-        if not part:
-            raise ConnectionError("closed by the server")
-        received += part
-    return received
 
 
 def full_sync_s(bench: Bench, program: Program, keys: int) -> float:
@@ -156,7 +144,7 @@ def await_promise(primary: Server) -> None:
     """Wait until the member set stands."""
     with Connection(primary.port) as connection:
         deadline = time.monotonic() + 10
-        while b"ack_promise:kept" not in info(connection):
+        while b"ack_promise:kept" not in connection.info(b"replication"):
             if time.monotonic() > deadline:
                 raise OSError("no member set")
             time.sleep(0.01)  # as above

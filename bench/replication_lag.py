@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
-from bench.client import Refused, encode
+from bench.client import Connection, Refused, encode
 from bench.figures import Compare, Figure, Goal
 from bench.load import Load, LoadFailed, run
 from bench.machine import Cores
@@ -44,7 +44,8 @@ ROUNDS, QUICK_ROUNDS = 20, 2
 SAMPLES, QUICK_SAMPLES = 500, 50
 WARM_UP = 50
 LOAD = Load(["SET", "key:__rand_int__", "x" * 32], 20_000, 4, 10_000, clients=10)
-LOAD_BEGINS_S = 0.1
+LOADED_PER_MS = 20
+LOAD_BEGINS_WITHIN_S = 30.0
 GOAL = Goal(Compare.RATIO_AT_MOST, 1.0)
 WRITE, READ = encode(b"INCR", b"lag"), encode(b"GET", b"lag")
 FAILURES = (ServerDidNotStart, Refused, LoadFailed, OSError)
@@ -167,10 +168,28 @@ def busy(port: int, cores: frozenset[int], wanted: bool) -> Iterator[None]:
     load = threading.Thread(target=keep_busy)
     if wanted:
         load.start()
-        time.sleep(LOAD_BEGINS_S)  # redis-benchmark does not tell when it has begun
     try:
+        if wanted:
+            await_load(port)
         yield
     finally:
         stop.set()
         if wanted:
             load.join()
+
+
+def await_load(port: int) -> None:
+    """Wait until more commands are executed than ours and a replica's are; `LoadFailed` if none are."""
+    with Connection(port) as connection:
+        began = time.monotonic()
+        before = commands_executed(connection)
+        while (now := commands_executed(connection)) - before < LOADED_PER_MS:
+            if time.monotonic() - began > LOAD_BEGINS_WITHIN_S:
+                raise LoadFailed("no load arrived")
+            before = now
+            time.sleep(0.001)  # redis-benchmark does not tell when it has begun
+
+
+def commands_executed(connection: Connection) -> int:
+    """Return how many commands a server has executed."""
+    return int(connection.info(b"stats").partition(b"total_commands_processed:")[2].split()[0])

@@ -77,7 +77,8 @@ gives it.
 REMARKS = {
     "Acknowledged writes (Holdfast's own)": (
         "What they promise: [acknowledgement.md](acknowledgement.md), and for the lease and the "
-        "hand-over [sentinel.md](sentinel.md)."
+        "hand-over [sentinel.md](sentinel.md). `stay-awake-us` promises nothing: "
+        "[why](decisions/awake-for-who-comes-at-once.md)."
     ),
     "Cluster": (
         "Cluster mode is not there yet: these are read and kept, and CONFIG GET shows them. With "

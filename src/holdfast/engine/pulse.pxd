@@ -4,8 +4,8 @@ from holdfast.engine.state cimport Engine
 
 cdef class Pulse:
     cdef int open_tick(self) except -1
-    # All that had sent something has been read.
-    cdef int round_over(self) except -1
+    # All that had sent something has been read. False: work is left for the loop's next turn.
+    cdef bint round_over(self) except -1
 
 
 cdef inline int begin_tick(Engine e) except -1:

@@ -11,7 +11,7 @@ cdef class Pulse:
     cdef int open_tick(self) except -1:
         raise NotImplementedError
 
-    cdef int round_over(self) except -1:
+    cdef bint round_over(self) except -1:
         raise NotImplementedError
 
     def __call__(self):

@@ -76,6 +76,7 @@ class ServerNode(Shell):
         self._open_doors()
         self.cron.every(1, self.clients.each_beat)
         self.cron.every(1, self._sample)
+        configuration.on_change(("stay-awake-us",), self._stay_awake)
         self._busy: BusyService | None = None
         self.poller: Poller | None = None
 
@@ -84,7 +85,8 @@ class ServerNode(Shell):
     async def start(self) -> None:
         """Listen on all addresses; `OSError` when one cannot be had."""
         self.loop = asyncio.get_running_loop()
-        self.poller = Poller(self.loop, self.tick, self._connection_fault)
+        self.poller = Poller(self.loop, self.tick, self._connection_fault, self.host.clock)
+        self._stay_awake(self.configuration)
         self.tick.start(self.loop, self.poller)
         self.stopped = asyncio.Event()
         if self.cluster is not None:
@@ -96,6 +98,10 @@ class ServerNode(Shell):
         self.replication.start(self.keeper.kept.fields)
         if self.cluster is not None:
             await self.cluster.start()
+
+    def _stay_awake(self, configuration: Configuration) -> None:
+        if self.poller is not None:
+            self.poller.patience_us = configuration["stay-awake-us"]
 
     def _open_doors(self) -> None:
         """Let the parts below hear of files and replicas."""

@@ -67,7 +67,7 @@ cdef class Tick(Pulse):
         """End the tick, if one is open, unless it is to wait for more writers that share its sync."""
         self.round_over()
 
-    cdef int round_over(self) except -1:
+    cdef bint round_over(self) except -1:
         cdef bint has_log
         if self.engine.tick_open:
             has_log = self.has_log()
@@ -75,7 +75,7 @@ cdef class Tick(Pulse):
                 self.loop.call_soon(self.over)
             else:
                 self.finish(has_log)
-        return 0
+        return not self.engine.tick_open
 
     cdef bint has_log(self) except -1:
         """Whether there is an append-only file; where there is one it takes effects."""

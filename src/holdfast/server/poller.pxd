@@ -1,7 +1,11 @@
 # Sockets read and written without the loop's help: one epoll set for all connections of a node.
 
 from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
 from holdfast.engine.pulse cimport Pulse
+from holdfast.server.machine_clock cimport MachineClock
+
+cpdef int trust_after(int trust, bint soon) noexcept
 
 cdef class Polled:
     """A connection that is read by the poller, where there is one, else by its transport."""
@@ -17,6 +21,7 @@ cdef class Polled:
     cdef bint spilled               # with `keeps_more`: it got some, and may hold them still
     cdef int follower               # who was read alone in the round after this one was; -1: not known
     cdef bint is_sure               # it was the same the time before
+    cdef int trust                  # that the next bytes come at once after it: see `trust_after`
     # What arrived; the other end will send no more; the connection is lost.
     cdef int take(self, const char* p, size_t n) except -1
     cdef int ended(self) except -1
@@ -49,6 +54,9 @@ cdef class Poller:
     cdef object loop
     cdef object over
     cdef Pulse pulse                # the same, where it is one
+    cdef MachineClock clock         # None: it never stays awake
+    cdef public int patience_us     # how long it stays awake for who is expected
+    cdef int64_t slept_from_us      # where the trust in who was served last depends on it; else 0
     cdef object on_fault
     cdef char* buffer
     cdef int forget_all(self) except -1
@@ -61,6 +69,12 @@ cdef class Poller:
     # Who will have been read alone in this round, by what came after the last one before; or None.
     cdef Polled guess(self)
     cdef int note_alone(self, Polled connection) except -1
+    cdef int serve_all(self, int* descriptors, int* has_bytes, int count) except -1
+    # False: work is left for the loop, which must have its turn.
+    cdef bint end_round(self) except -1
+    cdef bint expects_somebody(self) noexcept
+    cdef int next_ready(self, int* descriptors, int* has_bytes) except -1
+    cdef int note_pause(self, bint was_short) except -1
     # False: there was nothing to read.
     cdef bint read_from(self, Polled connection, bint has_bytes) except -1
     cdef bint serve(self, Polled connection, bint has_bytes) except -1

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.engine.pulse import Pulse
+from holdfast.server.host import Clock
 
 class Polled:
     """A connection that is read by the poller, where there is one, else by its transport."""
@@ -42,17 +43,22 @@ class Poller:
     """The epoll set of one node."""
 
     in_round: bool
+    patience_us: int
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         over: Callable[[], None] | Pulse,
         on_fault: Callable[[Any, BaseException], None],
+        clock: Clock | None = None,
     ) -> None: ...
     def close(self) -> None:
         """Give the set back."""
     def ready(self) -> None:
         """Read from every connection that has bytes."""
+
+def trust_after(trust: int, soon: bool) -> int:
+    """Return the trust that the next bytes come at once, after they did or did not."""
 
 def descriptor_of(transport: Any) -> int:
     """Return the descriptor of a transport's socket, -1 where it has none (a simulated one)."""

@@ -11,11 +11,13 @@ descriptor (macOS, the simulator) the transport reads and writes.
 
 How to read it: `Polled` is what a connection inherits, `PolledProtocol` lends it to a protocol
 written in Python (`Taker` takes the bytes past it), `Poller.ready` is a round, `Poller.guess` spares
-it the question who is ready.
+it the question who is ready, `Poller.next_ready` a sleep where the next bytes are near
+(docs/decisions/awake-for-who-comes-at-once.md).
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyObject_GetBuffer, PyBuffer_Release, Py_buffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
@@ -75,12 +77,27 @@ cdef enum:
     READY_MOST = 256
     READ_BYTES = 128 * 1024
     GUESSES_MOST = 8
+    WAKING_US = 50          # what wakes us has come up to so long ago
+    TRUST_MOST = 32
+    LATE_COSTS = 4          # so often in time weighs up one time too late
+    NO_TRUST = -64
 
 
 def descriptor_of(transport):
     """Return the descriptor of a transport's socket, -1 where it has none (a simulated one)."""
     socket = transport.get_extra_info("socket")
     return -1 if socket is None or not hasattr(socket, "fileno") else socket.fileno()
+
+
+cpdef int trust_after(int trust, bint soon) noexcept:
+    """Return the trust that the next bytes come at once, after they did or did not.
+
+    Above 0 it is worth staying awake for them. It stays there while they come at once four times in five;
+    once lost it takes long to come back, so that trying in vain costs next to nothing.
+    """
+    if soon:
+        return min(trust + 1, TRUST_MOST)
+    return NO_TRUST if 0 < trust <= LATE_COSTS else max(trust - LATE_COSTS, NO_TRUST)
 
 
 cdef class Polled:
@@ -224,14 +241,17 @@ cdef class Poller:
     """The epoll set of one node.
 
     `over()`, or the `round_over` of a `Pulse`, is called at the end of each round, `on_fault(connection,
-    fault)` when the work on one connection raises: it ends, all others go on.
+    fault)` when the work on one connection raises: it ends, all others go on. With a `Pulse` and the
+    machine's clock it stays awake up to `patience_us` for who is expected.
     """
 
-    def __cinit__(self, loop, over, on_fault):
+    def __cinit__(self, loop, over, on_fault, clock=None):
         self.loop = loop
         self.over = over
         self.pulse = over if isinstance(over, Pulse) else None
         self.on_fault = on_fault
+        self.clock = clock if isinstance(clock, MachineClock) else None
+        self.patience_us = 0
         self.watched = {}
         self.buffer = <char*>malloc(READ_BYTES)
         if self.buffer == NULL:
@@ -307,27 +327,79 @@ cdef class Poller:
         """Read from every connection that has bytes."""
         cdef int descriptors[READY_MOST]
         cdef int has_bytes[READY_MOST]
-        cdef int count, i
+        cdef int count
         cdef Polled connection = self.guess()
+        if self.slept_from_us:
+            self.note_pause(self.clock.boot() - self.slept_from_us <= self.patience_us + WAKING_US)
         self.in_round = True
         if connection is not None and self.serve(connection, True):
             self.last = connection if connection.polled else None
         else:
-            self.guesses = 0
-            count = hf_poll_wait(self.fd, descriptors, has_bytes, READY_MOST)
-            if count == 1:
-                self.note_alone(self.at(descriptors[0]))
-            else:
-                self.last = None
-            for i in range(count):
-                connection = self.at(descriptors[i])
-                if connection is not None:
-                    self.serve(connection, has_bytes[i])
+            self.serve_all(descriptors, has_bytes, hf_poll_wait(self.fd, descriptors, has_bytes, READY_MOST))
+        if self.end_round() and self.expects_somebody():
+            count = self.next_ready(descriptors, has_bytes)
+            if count > 0:
+                self.in_round = True
+                self.serve_all(descriptors, has_bytes, count)
+                self.end_round()
+
+    cdef int serve_all(self, int* descriptors, int* has_bytes, int count) except -1:
+        cdef Polled connection
+        cdef int i
+        self.guesses = 0
+        if count == 1:
+            self.note_alone(self.at(descriptors[0]))
+        else:
+            self.last = None
+        for i in range(count):
+            connection = self.at(descriptors[i])
+            if connection is not None:
+                self.serve(connection, has_bytes[i])
+        return 0
+
+    cdef bint end_round(self) except -1:
         self.in_round = False
         if self.pulse is not None:
-            self.pulse.round_over()
-        else:
-            self.over()
+            return self.pulse.round_over()
+        self.over()
+        return False
+
+    # ---- who comes next ----
+
+    cdef bint expects_somebody(self) noexcept:
+        """Whether two take turns, and it is the other's: a reader after the stream, for one."""
+        cdef Polled last = self.last
+        if last is None or not last.is_sure or last.follower == last.fd:
+            return False
+        return self.patience_us > 0 and self.clock is not None and self.fd >= 0
+
+    cdef int next_ready(self, int* descriptors, int* has_bytes) except -1:
+        """Return how many are ready within the patience, if somebody is trusted to be; 0: sleep.
+
+        The way into a sleep and out of it takes longer than all that is done for a short request. It is done
+        once a turn of the loop, so that the loop's own work waits no longer than this.
+        """
+        cdef MachineClock clock = self.clock
+        cdef int64_t now_us = clock.boot()
+        cdef int64_t until_us = now_us + self.patience_us
+        cdef int fd = self.fd
+        cdef int count = 0
+        if self.last.trust <= 0:
+            self.slept_from_us = now_us
+            return 0
+        with nogil:
+            while count == 0 and now_us < until_us:
+                count = hf_poll_wait(fd, descriptors, has_bytes, READY_MOST)
+                now_us = clock.boot()
+        self.note_pause(count > 0)
+        return count if count > 0 else 0
+
+    cdef int note_pause(self, bint was_short) except -1:
+        """The next bytes came soon after the last round, or late."""
+        self.slept_from_us = 0
+        if self.last is not None:
+            self.last.trust = trust_after(self.last.trust, was_short)
+        return 0
 
     cdef Polled guess(self):
         """A call of the kernel less where few clients take turns: who comes next is who came next before.

@@ -1,4 +1,4 @@
-"""Holdfast's own directives: acknowledged writes, the lease, syncs, hand-over.
+"""Holdfast's own directives: acknowledged writes, the lease, syncs, hand-over, sleep.
 
 Redis knows none of them. With the defaults a node behaves as Redis does, but
 that a replica does not follow a primary that has lost all its data.
@@ -32,4 +32,6 @@ DIRECTIVES = (
     integer("lease-hold-ms", 1000, 0, 60000),
     # Whether a primary that Sentinels watch hands over to a replica before it shuts down.
     yes_no("shutdown-failover", True),
+    # Microseconds to stay awake where two connections take turns and the other is due; 0: none.
+    integer("stay-awake-us", 50, 0, 1000),
 )

@@ -97,3 +97,15 @@ def test_flushed_script_is_no_longer_known(connect: Connect) -> None:
     assert client.value("EVALSHA", sha, "0") == b"flushed"
     client.value("SCRIPT", "FLUSH")
     assert client.value("EVALSHA", sha, "0") == Failure(b"NOSCRIPT No matching script. Please use EVAL.")
+
+
+def test_info_tells_how_many_scripts_are_cached_and_what_memory_they_take(connect: Connect) -> None:
+    client = connect()
+    client.value("SCRIPT", "FLUSH")
+    for number in range(3):
+        client.value("SCRIPT", "LOAD", f"return {number}")
+    told = client.command(b"INFO", b"memory").decode()
+    fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    assert fields["number_of_cached_scripts"] == "3"
+    assert int(fields["used_memory_scripts_eval"]) >= 3 * len("return 0")
+    assert int(fields["used_memory_vm_eval"]) > 0

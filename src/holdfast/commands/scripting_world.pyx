@@ -67,20 +67,10 @@ cdef class World:
         free(self.argv)
         buf_free(&self.digits)
 
-    @property
-    def used_bytes(self):
-        """Memory that Lua takes."""
-        return lua.gc(self.L, 3, 0) * 1024
-
-    @property
-    def script_count(self):
-        """How many scripts are known."""
-        return len(self.by_sha)
-
-    @property
-    def script_bytes(self):
-        """Memory that the bodies of the known scripts take."""
-        return sum(len(body) for body in self.by_body)
+    def memory(self):
+        """Return how many scripts are known ("count"), bytes of their texts ("texts") and of Lua ("vm")."""
+        texts = sum(len(body) for body in self.by_body)
+        return {"vm": lua.gc(self.L, 3, 0) * 1024, "texts": texts, "count": len(self.by_sha)}
 
     cdef void method(self, const char* name, Function function) noexcept:
         """Declare a function that works for this world in the table on top."""

@@ -353,8 +353,8 @@ class ServerSections:
 
 def script_memory(node: Node) -> dict[str, int]:
     """Return bytes of the Lua state and of cached scripts, and how many there are."""
-    told = getattr(node.engine.script_engine, "memory", None)
-    return dict(told()) if told is not None else {"vm": 0, "texts": 0, "count": 0}
+    engine = node.engine.script_engine  # made for the first script
+    return dict(engine.memory()) if engine is not None else {"vm": 0, "texts": 0, "count": 0}
 
 
 def register(node: Node) -> None:

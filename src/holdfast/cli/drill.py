@@ -15,12 +15,14 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -82,6 +84,7 @@ def drill(
     Exit status: 0 nothing was lost and clients could go on; 6 acknowledged writes were lost, or
     clients could not go on; 1 the drill could not be done; 4 nothing answers; 5 refused.
     """
+    signal.signal(signal.SIGTERM, _end)
     wanted, scope = Fault(fault), Scope(max(1, writers), max(0, readers))
     if address and wanted not in HARMLESS and not yes_really:
         fail(
@@ -98,6 +101,12 @@ def drill(
             report = _do(found, wanted, scope, quiet=as_json)
     _hand_over(report, html, as_json)
     raise SystemExit(0 if report.is_good else exits.LOST)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End in good order: what was started or cut for the drill does not outlive it."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _do(there: Topology, fault: Fault, scope: Scope, *, quiet: bool) -> Report:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from holdfast.engine.slots import slot_of_key
 from holdfast.ops import control
 from holdfast.ops.drill import namespaces
 from holdfast.ops.leadership import named_primary
@@ -85,9 +86,7 @@ async def victim_of(topology: Topology, key: str) -> Address:
     if topology.form is Form.ALONE:
         return topology.data[0][1]
     try:
-        async with connected(topology.data[0][1], topology.password) as wire:
-            slot = int(str(await wire.ask("CLUSTER", "KEYSLOT", key)))
-        owner = owner_of(await cluster_view(topology), slot)
+        owner = owner_of(await cluster_view(topology), slot_of_key(key.encode()))
     except (WireError, Refused, OrderFailed) as error:
         raise CannotBreak(str(error)) from error
     if owner is None:

@@ -8,16 +8,15 @@ How to read it: `Nodes` finds the node that a key belongs to; `Copier.copy` does
 
 from __future__ import annotations
 
-from binascii import crc_hqx
 from collections import defaultdict
 from collections.abc import Sequence
 
+from holdfast.engine.slots import slot_of_key
 from holdfast.ops.leadership import ClusterNode
 from holdfast.ops.migration.feed import Key
 from holdfast.ops.wire import Address, Wire
 from holdfast.sentinel.reply_reader import Reply, ReplyError
 
-SLOTS = 16384
 LONG_S = 30.0
 
 
@@ -26,11 +25,8 @@ class CopyFailed(Exception):
 
 
 def slot_of(key: str) -> int:
-    """Return the slot of a key (https://redis.io/docs/reference/cluster-spec/#hash-tags): CRC-16/XMODEM."""
-    raw = key.encode("utf-8", "surrogateescape")
-    first = raw.find(b"{")
-    last = raw.find(b"}", first + 1) if first >= 0 else -1
-    return crc_hqx(raw[first + 1 : last] if last > first + 1 else raw, 0) % SLOTS
+    """Return the slot of a key (https://redis.io/docs/reference/cluster-spec/#hash-tags)."""
+    return slot_of_key(key.encode("utf-8", "surrogateescape"))
 
 
 class Nodes:

@@ -228,8 +228,8 @@ count, one behind the other, and no other writing is waited for. In the simulato
 and a state file needs two, that is an outage of 60 ms (120 ms before the lease was granted ahead of the
 Sentinels' files). Whatever else keeps disk and cores busy comes on top: ten processes take turns in it.
 
-The first table was taken at a load of 4 to 7 on four cores, the second at 10 to 20. In an earlier
-table of that night one SIGSTOP run of three took 31 s; it did not come back in 23 more. A Sentinel that was
+The tables were taken at a load of 7 to 12 on four cores, most of it of the lowest priority. In an earlier
+table one SIGSTOP run of three took 31 s; it did not come back in 32 more. A Sentinel that was
 behind with the list of voters could then hold up elections, which has been mended since.
 
 What is lost at a cut is what the primary acknowledged between the cut and the end of its lease: the client

@@ -63,7 +63,7 @@ SENTINEL_CATCHES = {
     "sentinel-counts-silence": 287,
     "sentinel-promotes-hastily": 489,
     "sentinel-trusts-the-lost": 314,
-    "sentinel-drops-the-dead": 513,
+    "sentinel-drops-the-dead": 123,
     "restarted-primary-leads-on": 85,
     "sentinel-promotes-stalest": 283,
     "sentinel-believes-anybody": 3,

@@ -37,6 +37,8 @@ class Link:
     """Sent over it."""
     pongs: int = 0
     """Outbound: come over it. As many as `pings`: the peer has taken in all that we told it."""
+    pings_before_claim: int = 0
+    """Outbound: sent over it before we last took a slot of the peer's shard."""
     has_answered: bool = False
     """Outbound: a pong has come over it, so its loss says something."""
     peer_ip: str = ""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.commands.slot_keys import keys_in_slot
+from holdfast.engine.state import Session
 from holdfast.node.cluster import ClusterSide
 from holdfast.sim.client import connect
 from holdfast.sim.nodes import PORT
@@ -307,6 +308,24 @@ def test_who_gave_a_slot_knows_the_epoch_of_its_claim_before_the_bus_tells_it() 
         giver, taker = _side(stage, "a").view, _side(stage, "b").view
         assert giver.nodes[taker.me.id].config_epoch < taker.me.config_epoch, "the bus lags"
         assert giver.epoch >= taker.me.config_epoch
+    finally:
+        stage.close()
+
+
+def test_what_a_source_began_to_give_is_thrown_away_when_it_has_fallen_silent() -> None:
+    stage = Stage(20)
+    try:
+        form_cluster(stage, "a, b, c", None, {})
+        stage.world.run(3.0)
+        source, side = _side(stage, "a").me.id, _side(stage, "b")
+        session = Session(stage.nodes.latest["b"].engine)
+        side.take(session, "BEGIN", b"token", [source.encode(), b"0"])
+        stage.world.run(9.0)
+        assert "on their way" in str(stage.ask("b", "CLUSTER", "SETSLOT", 0, "IMPORTING", source))
+        stage.world.run(2.0)
+        assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "IMPORTING", source) in OK
+        stage.ask("b", "CLUSTER", "SETSLOT", 0, "STABLE")
+        assert agrees(stage)
     finally:
         stage.close()
 

@@ -4,14 +4,15 @@ What it is: the target's side of `CLUSTER GIVE` (see `slot_giver` for the order)
 `TAKEN`. What it is not: who decides that slots move.
 
 Until the claim what came means nothing: the source owns the slots. It is thrown away when the
-source's connection ends, when the source says so, and when this node starts again (nodes.conf
-says of which slots there may be such copies). From the claim on it is all there is.
+source's connection ends, or has been silent for long, when the source says so, and when this node starts
+again (nodes.conf says of which slots there may be such copies). From the claim on it is all there is.
 
 How to read it: `take` and `taken` are the commands, then the steps.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 BYTES_MOST = 64 << 20
 """What may be held aside of one gift: a source that sends more is not one of ours."""
+SILENT_MS = 10_000
+"""A source waits for no answer as long as this: a connection that carries nothing more may never end here."""
 
 
 @dataclass(eq=False)
@@ -47,6 +50,8 @@ class Parcel:
     keys: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
     size_bytes: int = 0
     is_stored: bool = False
+    heard_ms: int = 0
+    """When the source last said something."""
 
 
 class SlotTaker:
@@ -63,6 +68,7 @@ class SlotTaker:
         parcel = self._parcels.get(token)
         if parcel is None or parcel.session is not session:
             raise CommandError("ERR No such parcel")
+        parcel.heard_ms = self._side.now_ms()
         match step:
             case "KEYS":
                 return self._keys(parcel, words)
@@ -119,13 +125,24 @@ class SlotTaker:
             raise CommandError("ERR Some of these slots are on their way already")
         if any(count_keys_in_slot(engine, slot) for slot in chosen):
             raise CommandError("ERR This node has keys of these slots")
-        parcel = self._parcels[token] = Parcel(token, session, source, slots)
+        parcel = self._parcels[token] = Parcel(token, session, source, slots, heard_ms=self._side.now_ms())
         view.receiving |= slots
         view.save(synced=True)
         park_session(session, parcel, 0, None)
         view.do(Then(lambda is_written: self._begun(parcel, is_written)))
         self._side.run_later()
+        self._side.start_task(self._watch(parcel))
         return NO_REPLY
+
+    async def _watch(self, parcel: Parcel) -> None:
+        """Throw a parcel away whose source has fallen silent, unless it is being claimed."""
+        while self._parcels.get(parcel.token) is parcel:
+            silent_ms = self._side.now_ms() - parcel.heard_ms
+            if silent_ms >= SILENT_MS and self._claim_of(parcel) is None:
+                self._side.warn(f"{parcel.source.id}, which was sending slots, has fallen silent")
+                self._drop(parcel)
+            else:
+                await asyncio.sleep(max(SILENT_MS - silent_ms, 1000) / 1000)
 
     def _begun(self, parcel: Parcel, is_written: bool) -> None:
         """Answer BEGIN, now that a restart would know what the copies are."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 import redis.asyncio.cluster
-from redis.cluster import RedisCluster
+from redis.cluster import LoadBalancingStrategy, RedisCluster
 
 from tests.cluster.processes import OURS, Cluster, until
 from tests.peers import IOREDIS, Peer, require_ioredis, require_peer
@@ -71,7 +71,9 @@ def test_redis_py_finds_every_key(cluster: Cluster) -> None:
 def test_redis_py_asyncio_reads_from_replicas(cluster: Cluster) -> None:
     async def play() -> None:
         async with redis.asyncio.cluster.RedisCluster(
-            host="127.0.0.1", port=cluster.nodes[0].port, read_from_replicas=True
+            host="127.0.0.1",
+            port=cluster.nodes[0].port,
+            load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN_REPLICAS,
         ) as client:
             assert await client.set("async", "x")
             replica = next(each for each in cluster.replicas if "async" in _keys(each.port))

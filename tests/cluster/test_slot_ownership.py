@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from holdfast.cluster import claims, election, flags, messages, orders, outgoing, table
@@ -241,6 +243,25 @@ def test_a_former_owner_knows_of_a_move_if_it_follows_us_or_who_leads_its_shard_
     view.attach(a, view.me)
     claims.heard(view, a, slot)
     assert not view.imported
+
+
+def _told(view: View, slots: int, to: Node) -> None:
+    orders.set_owner(view, slots.bit_length() - 1, to.id, lambda slot: 0, NOW)
+
+
+@pytest.mark.parametrize("moves_on", [orders.give_slots, _told])
+def test_who_gives_its_last_slot_away_when_an_heir_has_the_others_follows_the_heir(
+    moves_on: Callable[[View, int, Node], None],
+) -> None:
+    view = a_view()
+    view.settings.allow_replica_migration = False
+    s, last = view.nodes[S], 1 << 0
+    table.turn_primary(view, s)
+    s.shard_id = view.me.shard_id
+    claims.claim(view, s, 50, view.me.slots & ~last)
+    assert view.me.slots == last
+    moves_on(view, last, view.nodes[A])
+    assert view.me.primary is s
 
 
 def test_an_heir_claims_no_slot_that_its_primary_claimed_no_more() -> None:

@@ -47,7 +47,7 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
         view.must_judge = True
     leader = None
     if taken_from_us and current is not None and not current.slots:
-        leader = _heir(view, current)
+        leader = heir(view, current)
         if leader is None and (view.settings.allow_replica_migration or claimed == taken_from_us):
             leader = claimant
     if leader is not None:
@@ -122,7 +122,7 @@ def _imported_again(view: View, claimant: Node, gained: int) -> int:
     return again
 
 
-def _heir(view: View, former: Node) -> Node | None:
+def heir(view: View, former: Node) -> Node | None:
     """Return who leads a shard in the stead of its former primary, whose slots are all gone by now.
 
     Some may have gone to other shards, before or after: that makes nobody of this shard one of theirs.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdfast.cluster import election, flags, incoming, manual, messages, outgoing, table
+from holdfast.cluster import claims, election, flags, incoming, manual, messages, outgoing, table
 from holdfast.cluster.effects import Empty
 from holdfast.cluster.model import Election, Node, View
 from holdfast.cluster.slots import members
@@ -193,9 +193,8 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     view.give_slot(slot, node)
     view.must_judge = True
     view.save()
-    if was_mine and node is not me and not me.slots and view.settings.allow_replica_migration:
-        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {node.id}")
-        table.follow(view, node)
+    if was_mine and node is not me:
+        _follow_if_empty(view, node)
     if source is not None:
         if table.bump_epoch(view, always=source.config_epoch >= me.config_epoch):
             view.log(f"configEpoch updated after importing slot {slot}")
@@ -284,9 +283,19 @@ def give_slots(view: View, slots: int, target: Node) -> None:
     view.give_slots(mine, target)
     view.must_judge = True
     view.save()
-    if mine and not view.me.slots and view.settings.allow_replica_migration:
-        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {target.id}")
-        table.follow(view, target)
+    if mine:
+        _follow_if_empty(view, target)
+
+
+def _follow_if_empty(view: View, taker: Node) -> None:
+    """Follow our heir, if our last slot is gone and it had the others before, else perhaps who took it."""
+    me = view.me
+    leader = None if me.slots else claims.heir(view, me)
+    if leader is None and not me.slots and view.settings.allow_replica_migration:
+        leader = taker
+    if leader is not None:
+        view.log(f"Configuration change detected. Reconfiguring myself as a replica of {leader.id}")
+        table.follow(view, leader)
 
 
 def bump_epoch(view: View) -> bool:

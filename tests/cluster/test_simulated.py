@@ -236,9 +236,14 @@ def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_
         assert _owner_of_slot_0(stage, "c") != target, "no announcement"
         stage.world.resume("e")
         stage.world.run(1.0)
+        order = ("CLUSTER", "SETSLOT", 0, "NODE", target)
+        claim = stage.world.loop.create_task(stage._ask("tool", "b", order, PORT))
+        while not _side(stage, "b").view.claiming:  # a majority knows the number of its epoch
+            stage.world.run(0.0001)
         stage.world.partition(["b"], list("acdf"))  # what is announced reaches only the replica
-        answer = str(stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target))
-        assert "Another node has taken" in answer, "no majority knew, so it was not in force"
+        while not claim.done():
+            stage.world.run(0.1)
+        assert "Another node has taken" in str(claim.result()), "no majority knew, so it was not in force"
         stage.kill("b")
         stage.world.heal_all()
         assert stage.await_true(lambda: not stage.nodes.latest["e"].replication.is_replica, 30)

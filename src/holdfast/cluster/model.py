@@ -197,6 +197,8 @@ class View:
         """All, in handshake too, by id."""
         self.epoch = 0
         """The highest epoch seen anywhere."""
+        self.reserved_epoch = 0
+        """An epoch that a majority knows of as taken, for what claims slots next (`orders.reserve_epoch`)."""
         self.voted_epoch = 0
         """The last epoch that a vote was given in. It is on disk before the vote leaves."""
         self.owners: list[Node | None] = [None] * SLOTS

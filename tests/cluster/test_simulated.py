@@ -226,6 +226,23 @@ def test_a_moved_key_stays_at_its_source_until_the_replicas_of_the_target_hold_i
         stage.close()
 
 
+def test_a_replica_whose_disk_was_full_counts_again_among_those_who_know_of_a_claim() -> None:
+    """It had left out answers: as many as the pings of that connection never came (swarm seeds 239, 526)."""
+    stage = Stage(17)
+    try:
+        _, target = _begin_move_of_slot_0(stage)
+        assert stage.ask("a", "MIGRATE", stage.world.hosts["b"].address, PORT, "{06S}", 0, 2000) in OK
+        stage.world.fill_disk("e")
+        order = ("CLUSTER", "SETSLOT", 0, "NODE", target)
+        claim = stage.world.loop.create_task(stage._ask("tool", "b", order, PORT))
+        stage.world.run(0.2)
+        stage.world.fill_disk("e", free_bytes=None)
+        assert stage.await_true(claim.done, 2)
+        assert claim.result() in OK
+    finally:
+        stage.close()
+
+
 def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_no_majority_heard() -> None:
     stage = Stage(13)
     try:

@@ -110,7 +110,7 @@ def _go_above(view: View, claimant: Node, epoch: int) -> None:
 
 
 def _may_have_heir(view: View) -> bool:
-    """Whether we are cut off from a majority, which may have elected another in our stead: our epoch stays."""
+    """Whether we are cut off from a majority, which may have elected an heir of ours: our epoch stays."""
     return view.in_minority and bool(view.size)
 
 

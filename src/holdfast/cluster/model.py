@@ -37,6 +37,8 @@ class Link:
     """Sent over it."""
     pongs: int = 0
     """Outbound: come over it. As many as `pings`: the peer has taken in all that we told it."""
+    owed_pongs: int = 0
+    """Inbound: answers that were left out, as nodes.conf could not be written; they go with the next one."""
     has_answered: bool = False
     """Outbound: a pong has come over it, so its loss says something."""
     peer_ip: str = ""

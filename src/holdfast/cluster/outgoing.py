@@ -80,6 +80,22 @@ def ping(view: View, link: Link, kind: int, now_ms: int) -> None:
         node.ping_sent_ms = node.ping_sent_ms or now_ms
 
 
+def left_out(link: Link, message: Message) -> None:
+    """Note that a message was not sent, so that pings and pongs of the connection still match (`told`)."""
+    if message.type == messages.PONG:
+        link.owed_pongs += not link.outbound
+    elif message.is_ping:
+        link.pings -= 1
+
+
+def times_to_send(link: Link, message: Message) -> int:
+    """Return how often to send a message: a pong once more for each that was left out before."""
+    if message.type != messages.PONG:
+        return 1
+    owed, link.owed_pongs = link.owed_pongs, 0
+    return owed + 1
+
+
 def pong_all(view: View, now_ms: int) -> None:
     """Tell everybody of our standing at once."""
     for each in view.others():

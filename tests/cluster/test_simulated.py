@@ -317,6 +317,22 @@ def test_a_slot_that_went_is_served_no_more_though_the_disk_is_slow() -> None:
         stage.close()
 
 
+def test_who_gave_a_slot_knows_the_epoch_of_its_claim_before_the_bus_tells_it() -> None:
+    stage = Stage(18)
+    try:
+        form_cluster(stage, "a, b, c", None, {})
+        stage.world.run(3.0)
+        stage.world.set_link("a", "b", latency=0.9)
+        stage.world.run(2.0)
+        stage.world.set_link("a", "b", latency=0.001)  # what is under way arrives first
+        assert _give_slot_0(stage) == 0
+        giver, taker = _side(stage, "a").view, _side(stage, "b").view
+        assert giver.nodes[taker.me.id].config_epoch < taker.me.config_epoch, "the bus lags"
+        assert giver.epoch >= taker.me.config_epoch
+    finally:
+        stage.close()
+
+
 def test_no_slot_is_claimed_of_which_another_tool_took_the_mark_away() -> None:
     stage = Stage(17)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.cluster import claims, election, flags, health, messages, orders, table
+from holdfast.cluster import claims, election, flags, health, messages, orders, outgoing, table
 from holdfast.cluster.effects import Persist
 from holdfast.cluster.machine import Machine
 from holdfast.cluster.messages import Gossip
@@ -143,9 +143,24 @@ def test_what_a_former_owner_claims_before_it_hears_of_a_move_does_not_undo_the_
     assert view.owners[5000] is view.me
     assert view.me.config_epoch > 50
     machine = Machine(view)
-    machine.received(a.link or Link(a, True, NOW), from_node(view, a, config_epoch=51), NOW)  # it knows
+    assert a.link is not None
+    outgoing.ping(view, a.link, messages.PING, NOW)
+    machine.received(a.link, from_node(view, a, messages.PONG, config_epoch=51), NOW)  # it knows
     claims.claim(view, a, 99, a.slots | slot)  # and has got it again
     assert view.owners[5000] is a
+
+
+def test_what_a_former_owner_said_before_it_had_a_slot_is_no_word_that_it_let_it_go() -> None:
+    view = a_view()
+    a, slot, machine = view.nodes[A], 1 << 5000, Machine(view)
+    assert a.link is not None
+    outgoing.ping(view, a.link, messages.PING, NOW)
+    _imported(view)
+    for link, kind in ((Link(a, False, NOW, is_up=True), messages.PONG), (a.link, messages.PONG)):
+        machine.received(link, from_node(view, a, kind), NOW)  # under way since before we took the slot
+    claims.claim(view, a, 50, a.slots | slot)
+    assert view.owners[5000] is view.me
+    assert view.me.config_epoch > 50
 
 
 def test_of_a_claimant_and_its_former_owner_in_one_epoch_only_the_smaller_id_moves_on() -> None:

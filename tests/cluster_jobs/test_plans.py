@@ -238,6 +238,13 @@ def test_a_mark_before_any_key_travelled_is_taken_back() -> None:
     assert kinds_of(picture(*THREE, importing={"b": {5: "a"}}), {"a": {5: 3}}) == [(Kind.CLEAR, "b", "")]
 
 
+def test_who_has_not_heard_that_its_slot_was_taken_keeps_its_mark_until_it_is_told() -> None:
+    views = dict(picture(*THREE, migrating={"a": {5: "b"}}).views)
+    has_it = replace(THREE[1], ranges=((5, 5), *THREE[1].ranges), epoch=9)
+    views["b"] = replace(views["b"], nodes={**views["b"].nodes, "b": has_it})
+    assert kinds_of(Picture(views, {}), {"b": {5: 3}}) == [(Kind.TELL, "a", "b")]
+
+
 def test_a_mark_that_a_failover_lost_at_the_source_does_not_strand_the_keys_that_travelled() -> None:
     shown = picture(*THREE, importing={"b": {5: "a"}})
     assert kinds_of(shown, {"a": {5: 1}, "b": {5: 3}}) == [(Kind.FORWARD, "a", "b")]

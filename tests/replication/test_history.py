@@ -6,15 +6,18 @@ import pytest
 
 from holdfast.replication.empty_primary import Cause, PrimaryClaim, full_resync_refusal
 from holdfast.replication.history import (
+    FORMER_MOST,
     NO_ID,
     Continue,
     FullResync,
     History,
     PsyncAnswer,
+    former_text,
     full_resync_reply,
     history_after_start,
     psync_decision,
     psync_request,
+    read_former,
     read_psync_reply,
 )
 from holdfast.replication.set_record import Position
@@ -68,6 +71,13 @@ def test_a_restarted_replica_goes_on_and_a_restarted_primary_takes_a_new_id() ->
     assert history_after_start({}, C, is_replica=True) == History(C)
     assert history_after_start({"repl-id": "short", "repl-offset": "5"}, C, True) == History(C)
     assert history_after_start({"repl-id": A, "repl-offset": "-5"}, C, True) == History(C)
+
+
+def test_former_ids_are_read_as_they_were_written_the_last_ones_of_many() -> None:
+    former = {f"{number:040x}": number * 7 for number in range(1, 12)}
+    assert read_former(former_text(former)) == dict(list(former.items())[-FORMER_MOST:])
+    assert read_former("") == read_former("short:5") == read_former(f"{A}:x") == read_former(f"{A}:") == {}
+    assert read_former(f"rubbish,{A}:5,:,{B}:{'9' * 30}") == {A: 5}
 
 
 def test_a_replica_keeps_the_old_id_as_second_when_the_primary_announces_a_new_one() -> None:

@@ -263,6 +263,23 @@ def test_a_primary_that_restarts_from_its_log_is_followed(nodes: Nodes) -> None:
     assert nodes.world.run(nodes.ask("b", "GET", "l")) == b"2"
 
 
+def test_a_primary_that_restarts_twice_while_a_replica_is_away_is_followed(nodes: Nodes) -> None:
+    start_pair(nodes, appendonly="yes", appendfsync="always")
+    nodes.world.run(nodes.ask("a", "SET", "k", 1))
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
+    nodes.world.cut("a", "b")
+    for number in range(3):
+        before = nodes.running["a"]
+        nodes.world.restart("a")
+        nodes.world.run_until(lambda before=before: nodes.running["a"] is not before, 5)
+        nodes.world.run(nodes.ask("a", "SET", "l", number))
+    nodes.world.heal("a", "b")
+    nodes.world.run_until(lambda: is_up(nodes, "b"), 30)
+    nodes.world.run_until(lambda: is_intact_pair(nodes, "a", "b"), 5)
+    assert nodes.world.run(nodes.ask("b", "GET", "l")) == b"2"
+    assert nodes.running["b"].replication.upstream.refusal == ""
+
+
 def test_a_restarted_member_is_not_intact_until_it_has_caught_up(nodes: Nodes) -> None:
     start_pair(nodes, min_replicas_to_ack="1")
     await_members(nodes, "a", 1)

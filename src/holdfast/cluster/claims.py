@@ -75,8 +75,9 @@ def _still_imported(view: View, claimant: Node) -> int:
 def heard(view: View, sender: Node, claimed: int) -> None:
     """Note which of the slots that we took from a primary are not claimed any more by who leads its shard.
 
-    What a replica shows are the slots of its primary, as far as it knows them: that says something only
-    from our own.
+    The message answers what we sent behind our claim: one that was under way may be older than what we took,
+    from when that primary had not got the slot yet. What a replica shows are the slots of its primary, as far
+    as it knows them: that says something only from our own.
     """
     if sender.is_replica and sender.primary is not view.me:
         return

@@ -104,7 +104,7 @@ def _pinged(view: View, link: Link, sender: Node | None, message: Message, now_m
         _update_address(view, sender, link, message)
     _note_role(view, sender, message)
     shown = sender.group
-    if view.imported:
+    if view.imported and link.outbound and link.pongs > link.pings_before_claim:
         claims.heard(view, sender, message.slots)
     if shown.slots != message.slots:
         if sender.is_primary:

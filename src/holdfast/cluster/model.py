@@ -38,7 +38,9 @@ class Link:
     pongs: int = 0
     """Outbound: come over it. As many as `pings`: the peer has taken in all that we told it."""
     owed_pongs: int = 0
-    """Inbound: answers that were left out, as nodes.conf could not be written; they go with the next one."""
+    """Inbound: answers that were left out, as nodes.conf could not be written; the next beat tries."""
+    pings_before_claim: int = 0
+    """Outbound: sent over it before we last took a slot of the peer's shard."""
     has_answered: bool = False
     """Outbound: a pong has come over it, so its loss says something."""
     peer_ip: str = ""

@@ -211,6 +211,9 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
         if table.bump_epoch(view, always=source.config_epoch >= me.config_epoch):
             view.log(f"configEpoch updated after importing slot {slot}")
         view.imported[slot] = source
+        for each in (source.group, *source.group.replicas):
+            if each.link is not None:
+                each.link.pings_before_claim = each.link.pings
         view.open_slot(view.importing, slot, None)
     if source is not None and was_marked:
         outgoing.pong_all(view, now_ms)

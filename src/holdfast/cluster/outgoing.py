@@ -88,12 +88,14 @@ def left_out(link: Link, message: Message) -> None:
         link.pings -= 1
 
 
-def times_to_send(link: Link, message: Message) -> int:
-    """Return how often to send a message: a pong once more for each that was left out before."""
-    if message.type != messages.PONG:
-        return 1
-    owed, link.owed_pongs = link.owed_pongs, 0
-    return owed + 1
+def answer_owed(view: View, now_ms: int) -> None:
+    """Send the answers that were left out. (Who waits for one asks nothing more over that connection.)"""
+    for each in view.others():
+        link = each.inbound
+        if link is not None and link.owed_pongs:
+            owed, link.owed_pongs = link.owed_pongs, 0
+            for _ in range(owed):
+                ping(view, link, messages.PONG, now_ms)
 
 
 def pong_all(view: View, now_ms: int) -> None:

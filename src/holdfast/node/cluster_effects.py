@@ -89,12 +89,10 @@ class Effects:
             view.save(synced=True)
 
     def _send(self, effect: todo.Send, may_send: bool) -> None:
-        link, message = effect.link, effect.message
-        if not may_send:
-            outgoing.left_out(link, message)
-            return
-        for _ in range(outgoing.times_to_send(link, message)):
-            self._side.bus.send(link, message)
+        if may_send:
+            self._side.bus.send(effect.link, effect.message)
+        else:
+            outgoing.left_out(effect.link, effect.message)
 
     def _take_over(self, epoch: int) -> None:
         """Fence the shard, and lead it."""

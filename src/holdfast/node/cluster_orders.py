@@ -193,12 +193,21 @@ class ClusterOrders(ClusterQuestions):
     # ---- for slots that are claimed, and those that travel as a whole ----
 
     def begin_claim(
-        self, session: Session, slots: int, source: Node | None, claim: Callable[[], None]
+        self,
+        session: Session,
+        slots: int,
+        source: Node | None,
+        claim: Callable[[], None],
+        *,
+        is_gift: bool = False,
     ) -> None:
         """Claim slots step by step (`SlotClaim`); the session is parked. Raises CommandError."""
         configuration = self._node.configuration
         begun = SlotClaim(
-            *(self, session, slots, source), needed=configuration["min-replicas-to-ack"], claim=claim
+            *(self, session, slots, source),
+            needed=configuration["min-replicas-to-ack"],
+            claim=claim,
+            is_gift=is_gift,
         )
         begun.begin(self._node.loop, configuration["min-replicas-to-ack-timeout"] / 1000)
         self.queue.run()

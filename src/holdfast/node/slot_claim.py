@@ -40,7 +40,7 @@ from holdfast.commands.parked import answer, waits_for
 from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.slots import close_slots, hold_slots, release_slots
 from holdfast.engine.state import Session
-from holdfast.engine.values import OK, CommandError
+from holdfast.engine.values import OK, CommandError, Status
 
 if TYPE_CHECKING:
     from holdfast.node.cluster_orders import ClusterOrders
@@ -65,12 +65,13 @@ class SlotClaim:
         *,
         needed: int,
         claim: Callable[[], None],
+        is_gift: bool = False,
     ) -> None:
-        """Prepare; `needed` replicas must know before `claim` claims."""
+        """Prepare; `needed` replicas must know before `claim` claims. Who gives a gift is told our epoch."""
         self._side, self._session, self._source = side, session, source
         self.slots = slots
         self._needed = needed
-        self._claim = claim
+        self._claim, self._is_gift = claim, is_gift
         self._reserved: tuple[int, Told] | None = None
         """An epoch, and who has heard that it is taken."""
         self._shard: Told | None = None
@@ -122,7 +123,7 @@ class SlotClaim:
             self._voters, self._epoch = Told(), view.me.config_epoch
         is_known = orders.voters_know(view, self._voters, side.now_ms(), self._source)
         if is_known and not self._waits_for_source():
-            self._end(OK)
+            self._end(Status(f"OK {view.me.config_epoch}") if self._is_gift else OK)
 
     def cancel(self) -> None:
         """Claim no longer, unless it is done: the giver has thought better of it, or the node ends."""

@@ -198,7 +198,8 @@ class Gift:
             orders.sent_back(view, self._slots, self._target)
             epoch = view.me.config_epoch
             try:
-                await peer.ask("CLUSTER", "TAKE", "CLAIM", self._token, epoch, within_s=CLAIM_S)
+                said = await peer.ask("CLUSTER", "TAKE", "CLAIM", self._token, epoch, within_s=CLAIM_S)
+                self._note_epoch(said)
                 is_taken = True
             except (OSError, EOFError, TimeoutError, GiftError) as error:
                 peer.close()
@@ -332,11 +333,15 @@ class Gift:
             said = await peer.ask("CLUSTER", "TAKEN", self._token, self._side.view.me.id, *self._list)
         finally:
             peer.close()
-        word, _, epoch = said.partition(" ")
+        self._note_epoch(said)
+        return said.startswith("CLAIMED")
+
+    def _note_epoch(self, said: str) -> None:
+        """Note the taker's epoch, before the bus tells it: what we claim of it next is to be above."""
+        epoch = said.rpartition(" ")[2]
         if epoch.isdigit():
             view = self._side.view
             view.epoch = max(view.epoch, int(epoch))
-        return word == "CLAIMED"
 
     async def _go_on(self) -> None:
         """Keep the slots, in an epoch above that of a claim that was begun.

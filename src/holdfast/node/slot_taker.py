@@ -75,8 +75,8 @@ class SlotTaker:
     def taken(self, token: bytes, source_id: str, slots: int) -> Status:
         """Say whether slots were claimed; if not, they will not be any more, and copies are deleted.
 
-        The epoch behind DROPPED and UNKNOWN is at or above the one of a claim that was begun: our replicas
-        may have heard of it.
+        The epoch is at or above the one of a claim that was made, or begun: our replicas may have heard of
+        that.
         """
         view = self._side.view
         source = view.node(source_id)
@@ -91,7 +91,7 @@ class SlotTaker:
             raise CommandError("ERR This node is no primary")
         if any(each.slots & slots for each in self._side.claims):
             raise CommandError("TRYAGAIN They are, but a majority does not know it yet")
-        return Status("CLAIMED")
+        return Status(f"CLAIMED {view.me.config_epoch}")
 
     def session_ended(self, session: Session) -> None:
         """Throw away what a connection that ended has brought."""
@@ -169,7 +169,9 @@ class SlotTaker:
         if not parcel.is_stored or side.is_fenced or self._claim_of(parcel) is not None:
             raise CommandError("ERR Nothing is stored, or this node is fenced")
         side.view.epoch = max(side.view.epoch, source_epoch)
-        side.begin_claim(parcel.session, parcel.slots, parcel.source, lambda: self._take(parcel))
+        side.begin_claim(
+            parcel.session, parcel.slots, parcel.source, lambda: self._take(parcel), is_gift=True
+        )
         return NO_REPLY
 
     def _take(self, parcel: Parcel) -> None:

@@ -22,7 +22,9 @@ from holdfast.persistence.aof_walk import Run
 COPY, AT = b"#HOLDFAST:COPY ", b"#HOLDFAST:AT "
 LINE_MOST_BYTES = 1000
 """Redis 7 reads annotations of up to 1024 bytes."""
-PLACE_FIELDS = frozenset((b"repl-id", b"repl-offset", b"repl-stream-db", b"holdfast-set"))
+PLACE_FIELDS = frozenset((
+    b"repl-id", b"repl-offset", b"repl-stream-db", b"holdfast-former", b"holdfast-set",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from holdfast.server.host import Disk, DiskFile
 READ_BYTES = 128 * 1024 - 64
 LOAD_FIELDS = frozenset((
     b"redis-ver", b"redis-bits", b"ctime", b"used-mem", b"aof-base", b"aof-preamble", b"repl-stream-db",
-    b"repl-id", b"repl-offset", b"holdfast-set",
+    b"repl-id", b"repl-offset", b"holdfast-former", b"holdfast-set",
 ))  # fmt: skip
 """Aux fields that every snapshot of ours writes itself; others are kept."""
 

@@ -20,6 +20,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 ID_LENGTH = 40
+FORMER_FIELD = "holdfast-former"
+FORMER_MOST = 6
+"""A mark in the append-only file has room for so many."""
 NO_ID = "0" * ID_LENGTH
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 
@@ -92,6 +95,21 @@ def history_after_start(fields: Mapping[str, str], new_id: str, is_replica: bool
         replication_id, int(offset_text), stream_database=int(database) if database.isdecimal() else 0
     )
     return kept if is_replica else kept.promoted(new_id)
+
+
+def former_text(former: Mapping[str, int]) -> str:
+    """Return the last former ids, each with the offset up to where it was that one's history, as a word."""
+    return ",".join(f"{name}:{offset}" for name, offset in list(former.items())[-FORMER_MOST:])
+
+
+def read_former(text: str) -> dict[str, int]:
+    """Read such a word; what is no such pair is left out."""
+    pairs = (each.partition(":") for each in text.split(","))
+    return {
+        name: int(offset)
+        for name, _, offset in pairs
+        if is_replication_id(name) and offset.isdecimal() and len(offset) < 20
+    }
 
 
 def is_replication_id(text: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from holdfast.engine import effects
+from holdfast.replication.history import FORMER_FIELD
 from holdfast.replication.set_record import RDB_FIELD, SetRecord
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class PlaceInStream:
         elif stream.backlog is not None:
             effects.forget_database(replicator.node.engine)
             fields = stream.history.to_rdb_fields() | fields
+        if "repl-id" in fields and stream.former:
+            fields[FORMER_FIELD] = stream.former
         if replicator.standing.record is not None:
             fields[RDB_FIELD] = replicator.standing.record.encode().decode()
         return fields
@@ -53,6 +56,8 @@ class PlaceInStream:
         replication_id, of_record, lineage = self._lineage
         if replication_id != stream.replication_id or of_record is not record:
             lineage = b"repl-id " + stream.replication_id.encode()
+            if stream.former:
+                lineage += f" {FORMER_FIELD} {stream.former}".encode()
             if record is not None:
                 lineage += b" %b %b" % (RDB_FIELD.encode(), record.encode())
             self._lineage = (stream.replication_id, record, lineage)

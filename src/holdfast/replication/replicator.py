@@ -22,7 +22,7 @@ from holdfast.replication.client_commands import ClientCommands
 from holdfast.replication.empty_primary import Cause
 from holdfast.replication.fence import Standing
 from holdfast.replication.hand_over import HandOver
-from holdfast.replication.history import history_after_start
+from holdfast.replication.history import FORMER_FIELD, history_after_start
 from holdfast.replication.in_cluster import InCluster
 from holdfast.replication.information import info_fields
 from holdfast.replication.lease_keeper import LeaseKeeper
@@ -121,6 +121,7 @@ class Replicator:
             node.log.role = "S"
             self.stream.begin_forwarding()
         self.stream.adopt(history)
+        self.stream.recall(loaded.get(FORMER_FIELD, ""))
         resumes = bool(loaded.get("repl-id"))
         self.position_is_known = resumes or not node.configuration["appendonly"]
         if resumes:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from holdfast.engine import effects
 from holdfast.replication.backlog import Backlog
 from holdfast.replication.feed import StreamFeed
-from holdfast.replication.history import History
+from holdfast.replication.history import History, former_text, read_former
 from holdfast.replication.ports import Node
 
 
@@ -99,6 +99,15 @@ class Stream(StreamFeed):
         if replication_id == self._history.replication_id:
             return self.offset
         return self._former.get(replication_id, 0)
+
+    @property
+    def former(self) -> str:
+        """Return the ids that the history had before, for files and snapshots."""
+        return former_text(self._former)
+
+    def recall(self, former: str) -> None:
+        """Take what a file or snapshot says of them: a primary that restarts twice is known by the first."""
+        self._former = {**read_former(former), **self._former}
 
     def change_id(self) -> None:
         """Take a new replication id that continues nothing (DEBUG CHANGE-REPL-ID)."""

@@ -32,7 +32,7 @@ from holdfast.replication.handshake import (
     PsyncAnswered,
     Settings,
 )
-from holdfast.replication.history import History, PsyncAnswer, PsyncReply
+from holdfast.replication.history import FORMER_FIELD, History, PsyncAnswer, PsyncReply
 from holdfast.replication.incoming import Incoming, Plan, plan_of
 from holdfast.replication.orders import AttachAnswer, OrderError, read_attach_answer
 from holdfast.replication.overseer import Overseer, Target
@@ -367,6 +367,7 @@ class Upstream:
             self._stream.adopt(History(self._stream.history.replication_id, max(offset, 0)))
         else:
             self._stream.adopt(self._stream.history.replaced_by(replication_id, offset))
+        self._stream.recall(fields.get(FORMER_FIELD, ""))
         self._stream.keep_from_here()
         database = fields.get("repl-stream-db", "0")
         self.applier.database = int(database) if database.isdecimal() else 0

@@ -19,13 +19,14 @@ from holdfast.cluster.jobs.topology import SLOTS, Picture, expand
 class Kind(Enum):
     """What a remedy does."""
 
+    TELL = "tell a node whose slot was taken who has it"
     CLEAR = "clear a mark that means nothing"
     FORWARD = "finish a move"
     COVER = "give a slot that nobody serves to a primary"
     GATHER = "move stray keys to the owner of their slot"
 
 
-ORDER = (Kind.COVER, Kind.CLEAR, Kind.FORWARD, Kind.GATHER)
+ORDER = (Kind.COVER, Kind.TELL, Kind.CLEAR, Kind.FORWARD, Kind.GATHER)
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Remedy:
     kind: Kind
     slot: int
     node: str
-    """Whose mark is cleared, who gets the slot, or who gives keys."""
+    """Who is told, whose mark is cleared, who gets the slot, or who gives keys."""
     target: str = ""
-    """Who gets the keys."""
+    """Who gets the keys, or has the slot."""
     risk: str = ""
     """What could be lost; empty: nothing."""
 
@@ -123,13 +124,24 @@ def _with_owner(case: Case, picture: Picture) -> list[Remedy]:
         done.append(Remedy(Kind.FORWARD, slot, owner, target))
     if owner in case.importing:
         done.append(Remedy(Kind.CLEAR, slot, owner))
-    done += [Remedy(Kind.CLEAR, slot, name) for name in case.migrating if name != owner]
+    done += [_former(case, name, picture) for name in case.migrating if name != owner]
     for name in alive - {owner, target}:
         if name in case.keys:
             done.append(Remedy(Kind.GATHER, slot, name, target or owner))
         elif name in case.importing:
             done.append(Remedy(Kind.CLEAR, slot, name))
     return done
+
+
+def _former(case: Case, name: str, picture: Picture) -> Remedy:
+    """What is done about the mark of a node that gave the slot away.
+
+    Until it has heard of that, the mark alone keeps it from taking writes, which its keys' new owner would
+    lack: it is told, and then needs no mark.
+    """
+    if picture.views[name].owner(case.slot) == name:
+        return Remedy(Kind.TELL, case.slot, name, case.owner)
+    return Remedy(Kind.CLEAR, case.slot, name)
 
 
 def _without_owner(case: Case, picture: Picture, load: dict[str, int]) -> list[Remedy]:

@@ -90,6 +90,9 @@ class Surgeon:
         """Do remedies in their order; return how the moves among them ended. Raises NodeLost, Refused."""
         by_kind = {kind: [each for each in remedies if each.kind is kind] for kind in Kind}
         await self._cover(by_kind[Kind.COVER])
+        for remedy in by_kind[Kind.TELL]:
+            line = await self.contact.line(remedy.node)
+            await line.ask("CLUSTER", "SETSLOT", remedy.slot, "NODE", remedy.target)
         for remedy in by_kind[Kind.CLEAR]:
             await (await self.contact.line(remedy.node)).ask("CLUSTER", "SETSLOT", remedy.slot, "STABLE")
         outcome = None

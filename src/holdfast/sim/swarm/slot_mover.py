@@ -2,7 +2,8 @@
 
 What this is: the program of such a host. It moves a few slots from one primary to another, as a whole
 or key by key, is killed in the middle now and then, and finishes what it finds half done. When it is
-told to stop it mends until nothing is left to mend. What it is not: a judge (`cluster_checks`).
+told to stop it mends, also what a late election brings, until nothing is left to mend. What it is
+not: a judge (`cluster_checks`).
 
 How to read it: `main`, then `_move_some` and `_mend`.
 """
@@ -48,6 +49,8 @@ class SlotMover:
         """Make one that is not at work yet; it moves the slots of so many tags."""
         self.name = name
         self.stopping = False
+        self.is_last_look = False
+        """Elections are over: what is found in order from now on stays so."""
         self.is_done = False
         """All slots are in order, and nobody moves any more."""
         self.moved = 0
@@ -100,11 +103,10 @@ class SlotMover:
             await contact.close()
 
     async def _mend(self, luck: random.Random) -> None:
-        contact = await self._open(luck)
+        contact, is_last = await self._open(luck), self.is_last_look
         try:
-            self.is_done = not await self._finish(
-                contact, Settings(PATIENCE_S, keep=Keep.SOURCE), strays=True
-            )
+            found = await self._finish(contact, Settings(PATIENCE_S, keep=Keep.SOURCE), strays=True)
+            self.is_done = is_last and not found
         finally:
             await contact.close()
 

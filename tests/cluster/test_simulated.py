@@ -318,6 +318,32 @@ def test_a_slot_that_went_is_served_no_more_though_the_disk_is_slow() -> None:
         stage.close()
 
 
+def test_a_write_to_a_slot_that_goes_before_replicas_have_it_is_not_acknowledged() -> None:
+    stage = Stage(22)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f", SHARD_SETTINGS | {"min-replicas-to-ack-timeout": "20000"})
+        stage.world.run(3.0)
+        stage.world.pause("d")
+        replies: list[object] = []
+
+        async def write(host: Any) -> None:
+            client = await connect("a", PORT, within=2.0)
+            replies.append(await client.ask("SET", "{06S}", "lost", within=30.0))
+
+        stage.world.start("client", write)
+        stage.world.run(0.5)
+        source, target = _side(stage, "a").me.id, _side(stage, "b").me.id
+        assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "IMPORTING", source) in OK
+        assert stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target) in OK  # by hand: the key stays behind
+        stage.world.resume("d")
+        stage.world.run(1.0)
+        assert stage.ask("b", "EXISTS", "{06S}") == 0
+        assert [str(each)[:5] for each in replies] == ["NOACK"]
+        assert stage.ask("a", "SET", "{3}", "goes on") in OK
+    finally:
+        stage.close()
+
+
 def test_who_gave_a_slot_knows_the_epoch_of_its_claim_before_the_bus_tells_it() -> None:
     stage = Stage(18)
     try:

@@ -16,7 +16,7 @@ from holdfast.cluster import effects as todo
 from holdfast.cluster import outgoing
 from holdfast.cluster.model import Link
 from holdfast.cluster.slots import members
-from holdfast.commands.slot_keys import delete_keys_in_slot
+from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.events import publish_message
 from holdfast.engine.request import receive
 from holdfast.engine.state import Session
@@ -173,14 +173,20 @@ class Effects:
         view = self._view
         lost, view.lost = view.lost & ~view.me.slots, 0
         if lost:
-            self.forget_keys(lost)
+            self.forget_keys(lost, others_lack_them=True)
 
-    def forget_keys(self, slots: int) -> None:
-        """Delete the keys of slots, but of those that are on their way."""
+    def forget_keys(self, slots: int, *, others_lack_them: bool = False) -> None:
+        """Delete the keys of slots, but of those that are on their way.
+
+        `others_lack_them`: nobody was given these keys. Writes to them that were made before this node heard
+        of the claim are lost, so none that replicas have not acknowledged yet is acknowledged any more.
+        """
         engine = self._node.engine
         for gift in self._side.gifts:
             slots &= ~gift.kept
         self._side.open_tick()
+        if others_lack_them and any(count_keys_in_slot(engine, slot) for slot in members(slots)):
+            self._node.replication.gate.doubt()
         for slot in members(slots):
             delete_keys_in_slot(engine, slot)
 

@@ -233,6 +233,10 @@ class AcknowledgementGate:
     def close(self) -> tuple[int, ...]:
         """Acknowledge nothing any more; return the requests whose outcome is unknown."""
         self.is_closed = True
+        return self.abandon()
+
+    def abandon(self) -> tuple[int, ...]:
+        """Wait for nothing that waits now; return these requests: their outcome is unknown."""
         abandoned = tuple(each.ticket for each in self._waiting)
         self._waiting.clear()
         return abandoned

@@ -117,11 +117,16 @@ class ReplyGate:
         if self.gate is None:  # the acknowledgement that made it needless had come: nothing is held any more
             return
         self.gate.close()
-        for each in self._held:
-            self._fail(each)
-        self._held.clear()
+        self._fail_all()
         self.gate = None
         self._set_guards()
+
+    def doubt(self) -> None:
+        """End all that waits with an unknown outcome, and go on: what some of it wrote is taken away."""
+        self.settle()
+        if self.gate is not None:
+            self.gate.abandon()
+            self._fail_all()
 
     def _set_guards(self) -> None:
         engine, gate = self._node.engine, self.gate
@@ -270,6 +275,11 @@ class ReplyGate:
     def _let_go(self, entry: _Held) -> None:
         self._in_tick()
         held.release_all(entry.sessions, entry.offset)
+
+    def _fail_all(self) -> None:
+        for each in self._held:
+            self._fail(each)
+        self._held.clear()
 
     def _fail(self, entry: _Held) -> None:
         self._in_tick()

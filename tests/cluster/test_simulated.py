@@ -227,6 +227,23 @@ def test_a_moved_key_stays_at_its_source_until_the_replicas_of_the_target_hold_i
         stage.close()
 
 
+def test_a_replica_whose_disk_was_full_counts_again_among_those_who_know_of_a_claim() -> None:
+    """It had left out answers: as many as the pings of that connection never came (swarm seeds 239, 526)."""
+    stage = Stage(17)
+    try:
+        _, target = _begin_move_of_slot_0(stage)
+        assert stage.ask("a", "MIGRATE", stage.world.hosts["b"].address, PORT, "{06S}", 0, 2000) in OK
+        stage.world.fill_disk("e")
+        order = ("CLUSTER", "SETSLOT", 0, "NODE", target)
+        claim = stage.world.loop.create_task(stage._ask("tool", "b", order, PORT))
+        stage.world.run(0.2)
+        stage.world.fill_disk("e", free_bytes=None)
+        assert stage.await_true(claim.done, 2)
+        assert claim.result() in OK
+    finally:
+        stage.close()
+
+
 def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_no_majority_heard() -> None:
     stage = Stage(13)
     try:
@@ -237,9 +254,14 @@ def test_a_slot_is_claimed_when_replicas_know_and_the_next_leader_has_it_though_
         assert _owner_of_slot_0(stage, "c") != target, "no announcement"
         stage.world.resume("e")
         stage.world.run(1.0)
+        order = ("CLUSTER", "SETSLOT", 0, "NODE", target)
+        claim = stage.world.loop.create_task(stage._ask("tool", "b", order, PORT))
+        while not _side(stage, "b").view.claiming:  # a majority knows the number of its epoch
+            stage.world.run(0.0001)
         stage.world.partition(["b"], list("acdf"))  # what is announced reaches only the replica
-        answer = str(stage.ask("b", "CLUSTER", "SETSLOT", 0, "NODE", target))
-        assert "Another node has taken" in answer, "no majority knew, so it was not in force"
+        while not claim.done():
+            stage.world.run(0.1)
+        assert "Another node has taken" in str(claim.result()), "no majority knew, so it was not in force"
         stage.kill("b")
         stage.world.heal_all()
         assert stage.await_true(lambda: not stage.nodes.latest["e"].replication.is_replica, 30)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from holdfast.cluster import claims, election, flags, messages, orders, outgoing, table
+from holdfast.cluster import claims, election, flags, health, messages, orders, outgoing, table
 from holdfast.cluster.effects import Persist
 from holdfast.cluster.machine import Machine
 from holdfast.cluster.messages import Gossip
@@ -335,3 +335,44 @@ def test_of_two_primaries_with_one_epoch_the_smaller_id_moves_on() -> None:
     view.nodes[A].id, view.nodes[A].config_epoch = "0" * 40, 10
     claims.resolve_collision(view, view.nodes[A])
     assert view.me.config_epoch == 10
+
+
+def test_who_is_cut_off_takes_no_epoch_as_it_may_have_an_heir() -> None:
+    """It went above that heir, claim by claim, and had the slots again when it was back (swarm seed 886)."""
+    view, later = a_view(), NOW + 5000
+    a = view.nodes[A]
+    a.id, a.config_epoch = "f" * 40, view.me.config_epoch
+    view.open_slot(view.importing, 5000, a)
+    health.judge(view, later)
+    for order in (
+        lambda: orders.reserve_epoch(view, later),
+        lambda: orders.use_reserved_epoch(view, 10, later),
+        lambda: orders.set_owner(view, 5000, ME, lambda slot: 1, later),
+    ):
+        with pytest.raises(CommandError, match="TRYAGAIN A majority"):
+            order()
+    claims.resolve_collision(view, a)
+    assert (view.me.config_epoch, view.epoch) == (a.config_epoch, 9)
+    health.judge(view, NOW)
+    claims.resolve_collision(view, a)
+    assert view.me.config_epoch == 10
+
+
+def test_a_claims_epoch_is_ours_when_a_majority_knows_that_it_is_taken_and_nobody_has_a_higher_one() -> None:
+    """Cut off meanwhile, it had the slots in the epoch in which its heir was elected (swarm seed 886)."""
+    view, told = a_view(), Told()
+    epoch = orders.reserve_epoch(view, NOW)
+    assert not orders.voters_know(view, told, NOW)
+    assert [each.message.epoch for each in sent(view, messages.PING)] == [epoch, epoch] == [10, 10]
+    assert view.me.config_epoch == 1
+    link = view.nodes[A].link
+    assert link is not None
+    link.pongs = link.pings
+    assert orders.voters_know(view, told, NOW)
+    view.nodes[B].config_epoch = 11
+    assert not orders.use_reserved_epoch(view, epoch, NOW)
+    view.nodes[B].config_epoch = 9
+    view.epoch = 12  # by a candidate, who perhaps does not win
+    assert orders.use_reserved_epoch(view, epoch, NOW)
+    orders.begin_claim(view, 1 << 5000, NOW)
+    assert (view.me.config_epoch, view.epoch) == (10, 12)

@@ -105,9 +105,14 @@ def _go_above(view: View, claimant: Node, epoch: int) -> None:
     """
     me = view.me
     is_ours_to_rise = epoch > me.config_epoch or (epoch == me.config_epoch and me.id < claimant.id)
-    if is_ours_to_rise and not view.giving:
+    if is_ours_to_rise and not view.giving and not _may_have_heir(view):
         view.epoch = max(view.epoch, epoch)
         table.bump_epoch(view, always=True)
+
+
+def _may_have_heir(view: View) -> bool:
+    """Whether we are cut off from a majority, which may have elected an heir of ours: our epoch stays."""
+    return view.in_minority and bool(view.size)
 
 
 def _imported_again(view: View, claimant: Node, gained: int) -> int:
@@ -168,7 +173,7 @@ def resolve_collision(view: View, other: Node) -> None:
     me = view.me
     if other.config_epoch != me.config_epoch or not other.is_primary or not me.is_primary:
         return
-    if other.id <= me.id or view.giving or view.is_fenced:
+    if other.id <= me.id or view.giving or view.is_fenced or _may_have_heir(view):
         return  # a fenced primary was deposed, perhaps by the other: it must not go above it
     view.epoch = view.highest_epoch() + 1
     me.config_epoch = view.epoch

@@ -28,13 +28,12 @@ def judge(view: View, now_ms: int) -> None:
     view.must_judge = False
     voters = [each for each in view.nodes.values() if each.flags & flags.PRIMARY and each.slots]
     view.size = len(voters)
-    in_reach = sum(_in_reach(view, each, now_ms) for each in voters)
+    view.in_minority = _is_minority(view, voters, now_ms)
     if view.first_look_ms is None:
         view.first_look_ms = now_ms
     if view.me.is_primary and not view.is_ok and now_ms - view.first_look_ms < WRITABLE_MS:
         return
     is_ok = not view.settings.require_full_coverage or _is_covered(view, voters, now_ms)
-    view.in_minority = in_reach < view.majority
     if view.in_minority:
         is_ok = False
         view.minority_ms = now_ms
@@ -45,6 +44,19 @@ def judge(view: View, now_ms: int) -> None:
         return
     view.is_ok = is_ok
     view.log(f"Cluster state changed: {'ok' if is_ok else 'fail'}", "notice" if is_ok else "warning")
+
+
+def is_in_minority(view: View, now_ms: int) -> bool:
+    """Whether a majority of the primaries is out of reach now: an heir of ours may have been elected.
+
+    Where nobody has slots there is nobody to reach.
+    """
+    voters = [each for each in view.nodes.values() if each.flags & flags.PRIMARY and each.slots]
+    return bool(voters) and _is_minority(view, voters, now_ms)
+
+
+def _is_minority(view: View, voters: list[Node], now_ms: int) -> bool:
+    return sum(_in_reach(view, each, now_ms) for each in voters) < len(voters) // 2 + 1
 
 
 def _in_reach(view: View, node: Node, now_ms: int) -> bool:

@@ -48,6 +48,7 @@ class Machine:
         if gap_ms > max(view.settings.node_timeout // 2, 5 * BEAT_MS):
             self._slept(now_ms)
         self._follow_settings()
+        outgoing.answer_owed(view, now_ms)
         for each in view.others():
             if each.link is None or each.flags & flags.HANDSHAKE:
                 self._reconnect(each, now_ms)

@@ -37,6 +37,8 @@ class Link:
     """Sent over it."""
     pongs: int = 0
     """Outbound: come over it. As many as `pings`: the peer has taken in all that we told it."""
+    owed_pongs: int = 0
+    """Inbound: answers that were left out, as nodes.conf could not be written; the next beat tries."""
     pings_before_claim: int = 0
     """Outbound: sent over it before we last took a slot of the peer's shard."""
     has_answered: bool = False
@@ -199,6 +201,8 @@ class View:
         """All, in handshake too, by id."""
         self.epoch = 0
         """The highest epoch seen anywhere."""
+        self.reserved_epoch = 0
+        """An epoch that a majority knows of as taken, for what claims slots next (`orders.reserve_epoch`)."""
         self.voted_epoch = 0
         """The last epoch that a vote was given in. It is on disk before the vote leaves."""
         self.owners: list[Node | None] = [None] * SLOTS

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from holdfast.cluster import claims, election, flags, incoming, manual, messages, outgoing, table
+from holdfast.cluster import claims, election, flags, health, incoming, manual, messages, outgoing, table
 from holdfast.cluster.effects import Empty
 from holdfast.cluster.model import Election, Node, View
 from holdfast.cluster.slots import members
@@ -106,6 +106,15 @@ def _check_primary(view: View) -> None:
         raise CommandError("ERR Please use SETSLOT only with masters.")
 
 
+def _check_majority(view: View, now_ms: int) -> None:
+    """Raise CommandError where no majority is in reach, and an heir of ours may have been elected.
+
+    An epoch that we took for ourselves would be that heir's, or above it, and our slots ours again.
+    """
+    if health.is_in_minority(view, now_ms):
+        raise CommandError("TRYAGAIN A majority of the primaries is not in reach")
+
+
 def _check_epoch_may_rise(view: View) -> None:
     """Raise CommandError while another node claims slots of ours: its epoch is to be the higher one."""
     if view.giving:
@@ -189,6 +198,8 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     source, was_marked = claimed_from(view, slot, node_id), slot in view.importing
     if source is not None:
         _check_epoch_may_rise(view)
+        if was_marked:  # what nobody works for is taken by an operator who knows what he does
+            _check_majority(view, now_ms)
     view.claiming &= ~(1 << slot)
     view.give_slot(slot, node)
     view.must_judge = True
@@ -205,6 +216,32 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
         view.open_slot(view.importing, slot, None)
     if source is not None and was_marked:
         outgoing.pong_all(view, now_ms)
+
+
+def reserve_epoch(view: View, now_ms: int) -> int:
+    """Return the epoch in which slots are to be claimed, when a majority has heard of it.
+
+    Its number is the current epoch at once; it is our config epoch when they have answered. Were it that
+    before, and were we cut off meanwhile, our heir could be elected in the same one or a smaller one.
+    """
+    _check_primary(view)
+    _check_epoch_may_rise(view)
+    _check_majority(view, now_ms)
+    view.epoch = view.highest_epoch() + 1
+    view.save()
+    return view.epoch
+
+
+def use_reserved_epoch(view: View, epoch: int, now_ms: int) -> bool:
+    """Have the claim that follows take a reserved epoch; false where somebody has gone above it.
+
+    Raises CommandError where a majority is not in reach any more.
+    """
+    _check_majority(view, now_ms)
+    if epoch <= max(each.config_epoch for each in view.nodes.values()):
+        return False
+    view.reserved_epoch = epoch
+    return True
 
 
 def begin_claim(view: View, slots: int, now_ms: int) -> Told:

@@ -80,6 +80,24 @@ def ping(view: View, link: Link, kind: int, now_ms: int) -> None:
         node.ping_sent_ms = node.ping_sent_ms or now_ms
 
 
+def left_out(link: Link, message: Message) -> None:
+    """Note that a message was not sent, so that pings and pongs of the connection still match (`told`)."""
+    if message.type == messages.PONG:
+        link.owed_pongs += not link.outbound
+    elif message.is_ping:
+        link.pings -= 1
+
+
+def answer_owed(view: View, now_ms: int) -> None:
+    """Send the answers that were left out. (Who waits for one asks nothing more over that connection.)"""
+    for each in view.others():
+        link = each.inbound
+        if link is not None and link.owed_pongs:
+            owed, link.owed_pongs = link.owed_pongs, 0
+            for _ in range(owed):
+                ping(view, link, messages.PONG, now_ms)
+
+
 def pong_all(view: View, now_ms: int) -> None:
     """Tell everybody of our standing at once."""
     for each in view.others():

@@ -124,6 +124,7 @@ def end_manual_failover(view: View) -> None:
 def bump_epoch(view: View, *, always: bool = False) -> bool:
     """Take the next epoch for ourselves without a vote; unless ours is the highest, if not `always`.
 
+    One that was reserved goes first, if nobody is known to have a higher one by now.
     Never as a primary that is fenced: it would go above its heir.
     """
     me = view.me
@@ -131,8 +132,10 @@ def bump_epoch(view: View, *, always: bool = False) -> bool:
         return False
     if me.config_epoch and me.config_epoch == view.highest_epoch() and not always:
         return False
-    view.epoch = view.highest_epoch() + 1
-    me.config_epoch = view.epoch
+    reserved, view.reserved_epoch = view.reserved_epoch, 0
+    if reserved <= max(each.config_epoch for each in view.nodes.values()):
+        reserved = view.epoch = view.highest_epoch() + 1
+    me.config_epoch = reserved
     view.save(synced=True)
     view.log(f"New configEpoch set to {me.config_epoch}")
     return True

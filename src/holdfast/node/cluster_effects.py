@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from holdfast.cluster import effects as todo
+from holdfast.cluster import outgoing
 from holdfast.cluster.model import Link
 from holdfast.cluster.slots import members
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
@@ -54,8 +55,7 @@ class Effects:
         for effect in batch:
             match effect:
                 case todo.Send():
-                    if may_send:
-                        self._side.bus.send(effect.link, effect.message)
+                    self._send(effect, may_send)
                 case todo.Connect():
                     self._connect(effect.link)
                 case todo.Disconnect():
@@ -87,6 +87,12 @@ class Effects:
                     pass
         if not may_send:
             view.save(synced=True)
+
+    def _send(self, effect: todo.Send, may_send: bool) -> None:
+        if may_send:
+            self._side.bus.send(effect.link, effect.message)
+        else:
+            outgoing.left_out(effect.link, effect.message)
 
     def _take_over(self, epoch: int) -> None:
         """Fence the shard, and lead it."""

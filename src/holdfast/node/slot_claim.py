@@ -4,6 +4,9 @@ What it is: rule 23 of the acknowledgement promise, for SETSLOT NODE of an impor
 that came as a whole. The keys are on the replicas already, acknowledged as they came. What it is not:
 the claim itself (`cluster.orders`).
 
+0. A majority of the primaries is told of the number of the next epoch, and answers. From then on nobody
+   is elected in a smaller one, not even if nobody heard what follows. Who cannot reach a majority takes no
+   epoch: it may have an heir already, and would go above it.
 1. Where `min-replicas-to-ack` is set, so many replicas are told over the bus, fsync it and answer: if
    this node died right behind its claim, its heir would have to know that the slots are theirs, or
    nobody would claim them where their keys are. Where too few answer in time nothing has changed.
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from holdfast.node.cluster_orders import ClusterOrders
 
 TOO_FEW = "NOREPLICAS Not enough replicas know that this node takes the slot."
+NO_MAJORITY = "NOREPLICAS A majority of the primaries does not answer."
 LOST = "ERR Another node has taken the slots meanwhile"
 ASK_AGAIN_MS = 5
 """At least between two pings to a former owner that claims the slots still: it may answer before it has
@@ -68,6 +72,8 @@ class SlotClaim:
         self.slots = slots
         self._needed = needed
         self._claim, self._is_gift = claim, is_gift
+        self._reserved: tuple[int, Told] | None = None
+        """An epoch, and who has heard that it is taken."""
         self._shard: Told | None = None
         self._voters: Told | None = None
         """Set from the claim on."""
@@ -79,17 +85,14 @@ class SlotClaim:
         self._is_written = False
         self._timer: asyncio.TimerHandle | None = None
         self._moments_s: list[float] = []
-        """When it began, the slots were taken, it was on disk."""
+        """When it began, had an epoch, the slots were taken, it was on disk."""
 
     def begin(self, loop: asyncio.AbstractEventLoop, patience_s: float) -> None:
-        """Tell the replicas, or claim at once; park the session. Raises CommandError: it may not claim."""
+        """Reserve an epoch; park the session. Raises CommandError: it may not claim."""
         side = self._side
         self._note_moment()
-        if self._needed:
-            self._shard = orders.begin_claim(side.view, self.slots, side.now_ms())
-            self._timer = loop.call_later(patience_s, self._give_up)
-        else:
-            self._take()
+        self._reserved = orders.reserve_epoch(side.view, side.now_ms()), Told()
+        self._timer = loop.call_later(patience_s, self._give_up)
         side.claims.add(self)
         park_session(self._session, self, 0, self._called_off)
         loop.call_soon(side.look_at_claims)
@@ -102,16 +105,15 @@ class SlotClaim:
     def look(self) -> None:
         """Go on as far as it goes."""
         side, view = self._side, self._side.view
-        if self._shard is not None and not self.is_made:
-            if orders.claim_known(view, self._shard) < self._needed:
-                return
+        if not self.is_made:
             try:
-                self._take()
+                self._go_on_to_take()
             except CommandError as error:
                 self._withdraw()
                 self._end(error)
                 return
-        assert self._voters is not None
+        if self._voters is None:
+            return
         if self.slots & ~view.me.slots:
             self._end(CommandError(LOST))
             return
@@ -127,9 +129,27 @@ class SlotClaim:
         """Claim no longer, unless it is done: the giver has thought better of it, or the node ends."""
         if not self.is_made:
             self._withdraw()
-            self._end(CommandError(TOO_FEW))
+            self._end(CommandError(NO_MAJORITY if self._reserved is not None else TOO_FEW))
 
     # ---- steps ----
+
+    def _go_on_to_take(self) -> None:
+        """Reserve, tell the replicas, claim, as far as it goes. Raises CommandError: it may not."""
+        view, now_ms = self._side.view, self._side.now_ms()
+        if self._reserved is not None:
+            epoch, told = self._reserved
+            if not orders.voters_know(view, told, now_ms):
+                return
+            if not orders.use_reserved_epoch(view, epoch, now_ms):
+                self._reserved = orders.reserve_epoch(view, now_ms), Told()
+                self._side.look_later()
+                return
+            self._reserved = None
+            self._note_moment()
+            if self._needed:
+                self._shard = orders.begin_claim(view, self.slots, now_ms)
+        if self._shard is None or orders.claim_known(view, self._shard) >= self._needed:
+            self._take()
 
     def _take(self) -> None:
         """Claim; serve nobody yet. Raises CommandError: nothing has changed."""
@@ -195,7 +215,7 @@ class SlotClaim:
         """Write to the log how long the steps of the claim took."""
         self._note_moment()
         spans = [(later - earlier) * 1000 for earlier, later in pairwise(self._moments_s)]
-        steps = zip(("shard", "disk", "majority"), spans, strict=False)
+        steps = zip(("epoch", "shard", "disk", "majority"), spans, strict=False)
         told = ", ".join(f"{step} {ms:.1f}" for step, ms in steps)
         self._side.view.log(f"Claim of {self.slots.bit_count()} slots, ms: {told}", "verbose")
         self._side.run_later()

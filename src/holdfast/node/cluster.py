@@ -182,6 +182,7 @@ class ClusterSide(ClusterOrders):
         self._hand_in()
         self.machine.beat(self.now_ms())
         self.queue.run()
+        self._taker.look()
         self.look_at_claims()
 
     def _close_full_links(self) -> None:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 BYTES_MOST = 64 << 20
 """What may be held aside of one gift: a source that sends more is not one of ours."""
 
+HALT_TIMEOUTS = 4
+HALT_LEAST_MS = 10_000
+"""After so many node timeouts, and this long at least, without a word a parcel has come to a halt."""
+
 
 @dataclass(eq=False)
 class Parcel:
@@ -47,6 +51,8 @@ class Parcel:
     keys: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
     size_bytes: int = 0
     is_stored: bool = False
+    heard_ms: int = 0
+    """When its source last sent something."""
 
 
 class SlotTaker:
@@ -63,6 +69,7 @@ class SlotTaker:
         parcel = self._parcels.get(token)
         if parcel is None or parcel.session is not session:
             raise CommandError("ERR No such parcel")
+        parcel.heard_ms = self._side.now_ms()
         match step:
             case "KEYS":
                 return self._keys(parcel, words)
@@ -98,6 +105,14 @@ class SlotTaker:
         for parcel in [each for each in self._parcels.values() if each.session is session]:
             self._drop(parcel)
 
+    def look(self) -> None:
+        """Throw away what has come to a halt: its source may be gone, and the connection not know it."""
+        side = self._side
+        oldest_ms = side.now_ms() - max(HALT_TIMEOUTS * side.settings.node_timeout, HALT_LEAST_MS)
+        for each in [each for each in self._parcels.values() if each.heard_ms < oldest_ms]:
+            if self._claim_of(each) is None:
+                self._drop(each)
+
     def clean_up(self) -> None:
         """Throw away what is left of parcels from before this start."""
         view = self._side.view
@@ -120,6 +135,7 @@ class SlotTaker:
         if any(count_keys_in_slot(engine, slot) for slot in chosen):
             raise CommandError("ERR This node has keys of these slots")
         parcel = self._parcels[token] = Parcel(token, session, source, slots)
+        parcel.heard_ms = self._side.now_ms()
         view.receiving |= slots
         view.save(synced=True)
         park_session(session, parcel, 0, None)

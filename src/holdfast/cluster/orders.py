@@ -326,9 +326,15 @@ def give_slots(view: View, slots: int, target: Node) -> None:
         table.follow(view, target)
 
 
-def bump_epoch(view: View) -> bool:
-    """BUMPEPOCH; return whether our epoch was not the highest."""
+def bump_epoch(view: View, now_ms: int) -> bool:
+    """BUMPEPOCH; return whether our epoch was not the highest.
+
+    While slots are being imported it is the first word of a claim (of a tool that moves them), and no
+    operator's who mends a cluster without a majority.
+    """
     _check_epoch_may_rise(view)
+    if view.importing:
+        _check_majority(view, now_ms)
     return table.bump_epoch(view)
 
 

@@ -119,7 +119,7 @@ def test_while_another_node_claims_slots_of_ours_our_epoch_stays() -> None:
     view.me.config_epoch = view.nodes[A].config_epoch
     claims.resolve_collision(view, view.nodes[A])
     for order in (
-        lambda: orders.bump_epoch(view),
+        lambda: orders.bump_epoch(view, NOW),
         lambda: orders.begin_claim(view, 1 << 5000, NOW),
         lambda: orders.take_slots(view, 1 << 5000, view.nodes[A], NOW),
     ):
@@ -347,6 +347,7 @@ def test_who_is_cut_off_takes_no_epoch_as_it_may_have_an_heir() -> None:
     for order in (
         lambda: orders.reserve_epoch(view, later),
         lambda: orders.use_reserved_epoch(view, 10, later),
+        lambda: orders.bump_epoch(view, later),
         lambda: orders.set_owner(view, 5000, ME, lambda slot: 1, later),
     ):
         with pytest.raises(CommandError, match="TRYAGAIN A majority"):

@@ -335,9 +335,15 @@ def _follow_if_empty(view: View, taker: Node) -> None:
         table.follow(view, leader)
 
 
-def bump_epoch(view: View) -> bool:
-    """BUMPEPOCH; return whether our epoch was not the highest."""
+def bump_epoch(view: View, now_ms: int) -> bool:
+    """BUMPEPOCH; return whether our epoch was not the highest.
+
+    While slots are being imported it is the first word of a claim (of a tool that moves them), and no
+    operator's who mends a cluster without a majority.
+    """
     _check_epoch_may_rise(view)
+    if view.importing:
+        _check_majority(view, now_ms)
     return table.bump_epoch(view)
 
 

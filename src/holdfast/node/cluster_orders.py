@@ -131,7 +131,7 @@ class ClusterOrders(ClusterQuestions):
 
     def bump_epoch(self) -> tuple[bool, int]:
         """BUMPEPOCH."""
-        was_bumped = orders.bump_epoch(self.view)
+        was_bumped = orders.bump_epoch(self.view, self.now_ms())
         self._done()
         return was_bumped, self.view.me.config_epoch
 

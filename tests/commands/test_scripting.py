@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.commands.conftest import Connect
+from tests.lone_engine import LoneEngine
 from tests.wire import Failure, Simple, WireClient
 
+GUARD_MISCONF = 1 << 3
 ENDLESS = "while true do pcall(function() while true do end end) end"
 
 
@@ -109,3 +111,20 @@ def test_info_tells_how_many_scripts_are_cached_and_what_memory_they_take(connec
     assert fields["number_of_cached_scripts"] == "3"
     assert int(fields["used_memory_scripts_eval"]) >= 3 * len("return 0")
     assert int(fields["used_memory_vm_eval"]) > 0
+
+
+def test_a_fault_inside_a_call_is_an_error_to_the_script_and_no_success() -> None:
+    class Node:
+        def write_refusal(self) -> bytes:
+            raise LookupError("a fault of ours")
+
+    lone = LoneEngine()
+    assert lone.run("EVAL", "return 1", 0) == b":1\r\n"
+    told: list[tuple[str, bytes]] = []
+    lone.engine.on_fault = lambda fault, name: told.append((str(fault), name))
+    lone.engine.node, lone.engine.guard = Node(), GUARD_MISCONF
+    reply = lone.run("EVAL", "return redis.call('set', 'k', 'v')", 0)
+    assert reply.startswith(b"-ERR internal error")
+    assert told == [("a fault of ours", b"redis.call")]
+    lone.engine.guard = 0
+    assert lone.run("GET", "k") == b"$-1\r\n"

@@ -231,6 +231,7 @@ cdef void effect_pop(Engine e, int db, Slice key, bint head, int64_t count) noex
 
 
 cdef bint pop_from_first(Session s, Slice* keys, int number, bint head, int64_t count) noexcept:
+    # As all here: what is wrong goes into the reply, nothing that it calls raises.
     cdef Record* r
     cdef bint wrong
     cdef int i

@@ -48,7 +48,10 @@ cdef void count_hook(State* L, Activation* ar) noexcept:
 
 
 cdef bint interrupt(void* place) noexcept:
-    """Look at the clock; past the limit serve other clients. True: the script is to end."""
+    """Look at the clock; past the limit serve other clients. True: the script is to end.
+
+    No exception may cross Lua's frames: a fault of ours is told, and the script goes on.
+    """
     cdef World w = <World>place
     cdef Engine e = w.engine
     cdef Session current = e.current
@@ -82,6 +85,9 @@ cdef bint interrupt(void* place) noexcept:
     e.argv_cap = 0
     try:
         node.pump()
+    except Exception as fault:
+        if e.on_fault is not None:
+            e.on_fault(fault, b"busy-reply-threshold")
     finally:
         free(e.argv)
         e.argv = argv

@@ -143,12 +143,30 @@ cdef int may_touch_keys(World w, State* L, Call* c) except -1:
 
 
 cdef int call_from_script(State* L, void* place) noexcept:
-    """Make the call whose words lie on the stack and push its reply; 1: it is an error."""
+    """Make the call whose words lie on the stack and push its reply; 1: it is an error.
+
+    No exception may cross Lua's frames: a fault of ours is told, and is an error to the script.
+    """
     cdef World w = <World>place
+    cdef Engine e = w.engine
+    cdef bint stream_on = e.stream_on
+    cdef int failed = 1
+    try:
+        failed = make_call(w, L)
+    except BaseException as fault:
+        lua.settop(L, 0)
+        push_error(L, b"ERR internal error", 18, False)
+        e.stat_unexpected_errors += 1
+        if e.on_fault is not None:
+            e.on_fault(fault, b"redis.call")
+    e.stream_on = stream_on
+    return failed
+
+
+cdef int make_call(World w, State* L) except -1:
     cdef Engine e = w.engine
     cdef Session s = w.session
     cdef Call c
-    cdef bint stream_on = e.stream_on
     cdef bint failed
     c.argc = take_arguments(w, L)
     if c.argc == 0:
@@ -166,7 +184,6 @@ cdef int call_from_script(State* L, void* place) noexcept:
             e.stream_on = False
     s.out.len = 0
     call_command(s, &c)
-    e.stream_on = stream_on
     lua.settop(L, 0)
     if s.out.len == 0:
         lua.pushboolean(L, 0)

@@ -5,7 +5,8 @@ handler of every script to the line that the client reads. What it is not: error
 a script passes on as values (`scripting_reply`).
 
 A Lua error is a longjmp: a function that may raise one holds C values only, and leaves
-everything Pythonic to one that returns.
+everything Pythonic to one that returns. What Lua calls is `noexcept`, for a Python exception
+cannot cross its frames: it touches Lua's stack alone, or sees to its own faults.
 """
 
 from libc.string cimport strlen

@@ -145,7 +145,7 @@ cdef int api_debug(State* L) noexcept:
 
 
 cdef int check_acl(State* L, void* place) noexcept:
-    """1: allowed, 0: not, -1: no such command, -2: an error was pushed."""
+    """1: allowed, 0: not, or it cannot be told; -1: no such command, -2: an error was pushed."""
     cdef World w = <World>place
     cdef int argc = take_arguments(w, L)
     cdef Command* cmd

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from holdfast.cluster import claims, election, flags, health, messages, orders, outgoing, table
+from holdfast.cluster import claims, election, flags, health, messages, orders, outgoing, table, voting
 from holdfast.cluster.effects import Persist
 from holdfast.cluster.machine import Machine
 from holdfast.cluster.messages import Gossip
@@ -111,6 +111,35 @@ def test_a_fenced_primary_yields_to_an_heir_that_was_elected_in_the_epoch_it_had
     assert not table.bump_epoch(view, always=True)
     claims.claim(view, heir, 30, view.me.slots)
     assert (view.me.config_epoch, view.me.primary) == (30, heir)
+
+
+def test_a_fenced_primary_follows_its_heir_and_gives_up_what_that_one_does_not_know() -> None:
+    """It claimed a slot, and a power loss everywhere took the claim from all but it (swarm seed 4246)."""
+    view = a_view()
+    heir, inherited = view.nodes[S], view.me.slots
+    heir.shard_id = view.me.shard_id
+    table.turn_primary(view, heir)
+    view.give_slot(5000, view.me)
+    claims.claim(view, heir, 30, inherited)
+    assert view.me.is_primary, "it works: a slot of its own keeps it one"
+    view.is_fenced = True
+    claims.claim(view, heir, 30, inherited)
+    assert view.me.primary is heir
+    assert view.owners[5000] is None
+
+
+def test_an_heir_gives_no_vote_in_an_epoch_in_which_its_former_primary_may_have_voted() -> None:
+    """Two won in one epoch, with the votes of a primary and of who led in its stead (swarm seed 4243)."""
+    view = as_replica(a_view())
+    view.epoch = 12
+    election.lead(view, NOW)
+    candidate, primary = view.nodes[S], view.nodes[B]
+    candidate.primary, primary.flags = primary, primary.flags | flags.FAIL
+    request = from_node(view, candidate, kind=messages.AUTH_REQUEST, epoch=12)
+    assert "already voted" in str(voting.refusal(view, candidate, request, NOW + 5000))
+    view.epoch = 13
+    request = from_node(view, candidate, kind=messages.AUTH_REQUEST, epoch=13)
+    assert voting.refusal(view, candidate, request, NOW + 5000) is None
 
 
 def test_while_another_node_claims_slots_of_ours_our_epoch_stays() -> None:

@@ -46,7 +46,12 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
         view.save(synced=claimant is me.primary or (bool(lost) and view.is_bound))
         view.must_judge = True
     leader = None
-    if taken_from_us and current is not None and not current.slots:
+    if _is_deposed_by(view, claimant, epoch, claimed):
+        if me.slots:
+            view.log(f"Giving up {me.slots.bit_count()} slots: my heir does not know them, and nobody was served")
+            view.give_slots(me.slots, None)
+        leader = claimant
+    elif taken_from_us and current is not None and not current.slots:
         leader = heir(view, current)
         if leader is None and (view.settings.allow_replica_migration or claimed == taken_from_us):
             leader = claimant
@@ -59,6 +64,13 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
         table.follow(view, me.primary.primary)
     elif lost:
         view.lost |= lost
+
+
+def _is_deposed_by(view: View, claimant: Node, epoch: int, claimed: int) -> bool:
+    """Whether this fenced primary hears its heir: what it has besides was claimed, and never in force."""
+    me = view.me
+    is_heir = claimant.shard_id == me.shard_id and epoch >= me.config_epoch and bool(claimed)
+    return view.is_fenced and me.is_primary and is_heir
 
 
 def _still_imported(view: View, claimant: Node) -> int:

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 
 from holdfast.cluster import flags, table
 from holdfast.cluster.model import Node, View
-from holdfast.cluster.slots import SLOTS, of_range, ranges
+from holdfast.cluster.slots import SLOTS, members, of_range, ranges
 from holdfast.server.config.words import quoted, split_words
 
 BUS_PORT_OFFSET = 10_000
@@ -216,6 +216,8 @@ def _read_slot(view: View, name: str, value: str, now_ms: int) -> None:
 def _read_claim(view: View, me: Node, name: str, value: str) -> None:
     slots = _read_ranges(value)
     view.give_slots(slots, me)
+    for slot in members(slots):
+        view.open_slot(view.importing, slot, None)
     view.receiving &= ~slots
     me.config_epoch = max(me.config_epoch, int(name.removeprefix("claim:")))
 

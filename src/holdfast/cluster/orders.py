@@ -207,7 +207,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     if was_mine and node is not me:
         _follow_if_empty(view, node)
     if source is not None:
-        if table.bump_epoch(view, always=source.config_epoch >= me.config_epoch):
+        if table.bump_epoch(view, always=must_bump(view, source)):
             view.log(f"configEpoch updated after importing slot {slot}")
         view.imported[slot] = source
         for each in (source.group, *source.group.replicas):
@@ -333,6 +333,12 @@ def _follow_if_empty(view: View, taker: Node) -> None:
     if leader is not None:
         view.log(f"Configuration change detected. Reconfiguring myself as a replica of {leader.id}")
         table.follow(view, leader)
+
+
+def must_bump(view: View, source: Node | None = None) -> bool:
+    """Whether a claim takes a new epoch: ours is not the highest, or not above that of who owned the slots."""
+    mine = view.me.config_epoch
+    return mine < view.highest_epoch() or (source is not None and source.config_epoch >= mine)
 
 
 def bump_epoch(view: View, now_ms: int) -> bool:

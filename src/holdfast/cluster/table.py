@@ -161,6 +161,7 @@ def take_over(view: View) -> None:
     assert old is not None
     turn_primary(view, me)
     view.give_slots(old.slots & ~view.not_claiming, me)
+    view.voted_epoch = max(view.voted_epoch, view.epoch)  # in these our former primary may have voted
     me.flags |= flags.MIGRATE_TO
     view.save(synced=True)
     view.must_judge = True

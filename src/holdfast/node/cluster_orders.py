@@ -112,15 +112,22 @@ class ClusterOrders(ClusterQuestions):
         view, needed = self.view, self._node.configuration["min-replicas-to-ack"]
         source = orders.claimed_from(view, slot, node_id)
         is_taken_over = source is not None and source.is_failed and slot not in view.importing
-        if not needed or source is None or is_taken_over:
+        if source is None or is_taken_over or not (needed or orders.must_bump(view, source)):
             self._set_owner(slot, node_id)
             return OK
         if session.flags & DENY_BLOCKING:
-            raise CommandError("ERR SETSLOT NODE waits for replicas: not inside a transaction or script")
+            raise CommandError("TRYAGAIN SETSLOT NODE waits for others: not inside a transaction or script")
         if self.is_fenced:
             raise CommandError("FENCED This node waits for a leader")
-        self.begin_claim(session, 1 << slot, source, lambda: self._set_owner(slot, node_id))
+        self.begin_claim(session, 1 << slot, source, lambda: self._claim(slot))
         return NO_REPLY
+
+    def _claim(self, slot: int) -> None:
+        """Own a slot that we import: on stable storage before anybody hears of it."""
+        is_all = not self.view.must_sync
+        orders.set_owner(self.view, slot, self.view.me.id, self._keys_in, self.now_ms())
+        self.view.save_claim(1 << slot, is_all)
+        self.carry_out()
 
     def _set_owner(self, slot: int, node_id: str) -> None:
         orders.set_owner(self.view, slot, node_id, self._keys_in, self.now_ms())
@@ -129,11 +136,25 @@ class ClusterOrders(ClusterQuestions):
         else:
             self._done(saved=False)  # the new owner claims it, whatever we forget
 
-    def bump_epoch(self) -> tuple[bool, int]:
-        """BUMPEPOCH."""
-        was_bumped = orders.bump_epoch(self.view, self.now_ms())
-        self._done()
-        return was_bumped, self.view.me.config_epoch
+    def bump_epoch(self, session: Session) -> object:
+        """BUMPEPOCH; as the first word of a claim the session is parked while a majority hears of it."""
+        view = self.view
+        was_bumped = False
+
+        def bump() -> None:
+            nonlocal was_bumped
+            was_bumped = orders.bump_epoch(view, self.now_ms())
+            self._done()
+
+        def reply() -> Status:
+            return Status(f"{'BUMPED' if was_bumped else 'STILL'} {view.me.config_epoch}")
+
+        is_claim = view.importing and orders.must_bump(view)
+        if is_claim and not session.flags & DENY_BLOCKING:
+            self.begin_claim(session, 0, None, bump, reply)
+            return NO_REPLY
+        bump()
+        return reply()
 
     def set_config_epoch(self, epoch: int) -> None:
         """SET-CONFIG-EPOCH."""
@@ -198,16 +219,15 @@ class ClusterOrders(ClusterQuestions):
         slots: int,
         source: Node | None,
         claim: Callable[[], None],
-        *,
-        is_gift: bool = False,
+        reply: Callable[[], object] = lambda: OK,
     ) -> None:
         """Claim slots step by step (`SlotClaim`); the session is parked. Raises CommandError."""
         configuration = self._node.configuration
         begun = SlotClaim(
             *(self, session, slots, source),
-            needed=configuration["min-replicas-to-ack"],
+            needed=configuration["min-replicas-to-ack"] if slots else 0,
             claim=claim,
-            is_gift=is_gift,
+            reply=reply,
         )
         begun.begin(self._node.loop, configuration["min-replicas-to-ack-timeout"] / 1000)
         self.queue.run()

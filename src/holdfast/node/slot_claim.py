@@ -1,8 +1,8 @@
 """A claim of slots whose keys are here: first our shard knows, then a majority, then they are served.
 
 What it is: rule 23 of the acknowledgement promise, for SETSLOT NODE of an imported slot and for slots
-that came as a whole. The keys are on the replicas already, acknowledged as they came. What it is not:
-the claim itself (`cluster.orders`).
+that came as a whole; and, without slots, BUMPEPOCH as the first word of such a claim. The keys are on the
+replicas already, acknowledged as they came. What it is not: the claim itself (`cluster.orders`).
 
 0. A majority of the primaries is told of the number of the next epoch, and answers. From then on nobody
    is elected in a smaller one, not even if nobody heard what follows. Who cannot reach a majority takes no
@@ -40,7 +40,7 @@ from holdfast.commands.parked import answer, waits_for
 from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.slots import close_slots, hold_slots, release_slots
 from holdfast.engine.state import Session
-from holdfast.engine.values import OK, CommandError, Status
+from holdfast.engine.values import OK, CommandError
 
 if TYPE_CHECKING:
     from holdfast.node.cluster_orders import ClusterOrders
@@ -65,13 +65,13 @@ class SlotClaim:
         *,
         needed: int,
         claim: Callable[[], None],
-        is_gift: bool = False,
+        reply: Callable[[], object] = lambda: OK,
     ) -> None:
-        """Prepare; `needed` replicas must know before `claim` claims. Who gives a gift is told our epoch."""
+        """Prepare; `needed` replicas must know before `claim` claims; `reply` says it to who asked for it."""
         self._side, self._session, self._source = side, session, source
         self.slots = slots
         self._needed = needed
-        self._claim, self._is_gift = claim, is_gift
+        self._claim, self._reply = claim, reply
         self._reserved: tuple[int, Told] | None = None
         """An epoch, and who has heard that it is taken."""
         self._shard: Told | None = None
@@ -123,7 +123,7 @@ class SlotClaim:
             self._voters, self._epoch = Told(), view.me.config_epoch
         is_known = orders.voters_know(view, self._voters, side.now_ms(), self._source)
         if is_known and not self._waits_for_source():
-            self._end(Status(f"OK {view.me.config_epoch}") if self._is_gift else OK)
+            self._end(self._reply())
 
     def cancel(self) -> None:
         """Claim no longer, unless it is done: the giver has thought better of it, or the node ends."""

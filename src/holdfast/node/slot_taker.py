@@ -187,9 +187,13 @@ class SlotTaker:
             raise CommandError("ERR Nothing is stored, or this node is fenced")
         side.view.epoch = max(side.view.epoch, source_epoch)
         side.begin_claim(
-            parcel.session, parcel.slots, parcel.source, lambda: self._take(parcel), is_gift=True
+            parcel.session, parcel.slots, parcel.source, lambda: self._take(parcel), self._taken_reply
         )
         return NO_REPLY
+
+    def _taken_reply(self) -> Status:
+        """Tell the giver our epoch: it goes above that, should it claim anything."""
+        return Status(f"OK {self._side.view.me.config_epoch}")
 
     def _take(self, parcel: Parcel) -> None:
         side = self._side

@@ -183,8 +183,8 @@ class Cluster(Protocol):
     def set_owner(self, slot: int, node_id: str, session: Session) -> object:
         """SETSLOT NODE; return the reply, NO_REPLY where the session is parked until our replicas know."""
 
-    def bump_epoch(self) -> tuple[bool, int]:
-        """BUMPEPOCH: whether it was bumped, and our config epoch."""
+    def bump_epoch(self, session: Session) -> object:
+        """BUMPEPOCH; return the reply, NO_REPLY where the session is parked until a majority knows."""
 
     def set_config_epoch(self, epoch: int) -> None:
         """SET-CONFIG-EPOCH."""

@@ -190,9 +190,10 @@ class Window:
         A node that is given a slot which it imports tells everybody at once, and everybody saves its
         configuration to disk; slot by slot, that is what holds up clients. So the marks of all but the
         last are taken away first: the last one announces them all. The epoch is taken before: if another tool
-        has taken that last mark away, too, the claims would else be made in the old one, and be undone. Our
-        nodes claim none without its mark. Where a claim waits for replicas each one has to: a transaction
-        cannot.
+        has taken that last mark away, too, the claims would else be made in the old one, and be undone.
+
+        Our nodes claim none without its mark. They take the epoch before the transaction, as a majority has
+        to know of it; and where a claim waits for replicas each one is made alone.
         """
         claims: list[list[Word]] = [["CLUSTER", "SETSLOT", slot, "NODE", self.pair.target] for slot in slots]
         if await self.pair.contact.waits_for_replicas(self.pair.target):
@@ -200,8 +201,14 @@ class Window:
                 if isinstance(reply, Refusal):
                     raise _meant(self._target, "SETSLOT NODE", reply)
             return
-        requests: list[list[Word]] = [["MULTI"], ["CLUSTER", "BUMPEPOCH"]]
-        if not await self.pair.contact.gives_whole(self.pair.target):
+        bump: list[Word] = ["CLUSTER", "BUMPEPOCH"]
+        requests: list[list[Word]] = [["MULTI"]]
+        if await self.pair.contact.gives_whole(self.pair.target):
+            (reply,) = await self._target.ask_all([bump])
+            if isinstance(reply, Refusal):
+                raise _meant(self._target, "BUMPEPOCH", reply)
+        else:
+            requests.append(bump)
             requests += [["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in slots[:-1]]
         requests += claims
         *_, done = await self._target.ask_all([*requests, ["EXEC"]])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from holdfast.commands.subcommands import Row, add_subcommands
 from holdfast.engine.state import Engine, Session
-from holdfast.engine.values import OK, CommandError, Status
+from holdfast.engine.values import OK, CommandError
 from holdfast.server.commands.cluster import SLOTS, cluster_of
 from holdfast.server.commands.words import Args, integer, text
 
@@ -185,8 +185,7 @@ def _number(word: bytes) -> int | None:
 
 def bump_epoch(session: Session, args: Args) -> object:
     """CLUSTER BUMPEPOCH."""
-    bumped, epoch = cluster_of(session).bump_epoch()
-    return Status(f"{'BUMPED' if bumped else 'STILL'} {epoch}")
+    return cluster_of(session).bump_epoch(session)
 
 
 def set_config_epoch(session: Session, args: Args) -> object:

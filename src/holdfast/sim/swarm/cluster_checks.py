@@ -116,7 +116,8 @@ class ClusterChecks(Checks):
         if not me.is_primary or not me.slots or replication.is_replica:
             return
         self._look_at_slots(name, side)
-        if (me.id, me.config_epoch) not in self._judged:
+        is_waiting = side.is_fenced  # it serves nobody; perhaps it led between two looks, and has restarted
+        if not is_waiting and (me.id, me.config_epoch) not in self._judged:
             self._judged.add((me.id, me.config_epoch))
             now = self.nodes.world.now
             self.history.promotions.append(Promotion(now, name, me.id, me.config_epoch, "", False))

@@ -82,3 +82,20 @@ def persisted_before(effects: list[Effect], event: str) -> bool:
         if isinstance(each, Tell) and each.event == event:
             return False
     return False
+
+
+def elect(scene: Scene) -> None:
+    """Let the primary die, and the others agree and vote for us."""
+    refuse(scene)
+    scene.now_ms += 5
+    for each in scene.replicas:
+        scene.answers(each)
+        each.is_link_ok = False
+    for each in scene.others:
+        each.says_down, each.down_reply_ms = True, scene.now_ms
+
+
+def refuse(scene: Scene) -> None:
+    """The primary's connection ends, and a fresh one is refused."""
+    scene.machine.lost(scene.primary.link, False, False, scene.now_ms)
+    scene.machine.lost(scene.primary.link, False, True, scene.now_ms)

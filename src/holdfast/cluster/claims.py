@@ -48,7 +48,7 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
     leader = None
     if _is_deposed_by(view, claimant, epoch, claimed):
         if me.slots:
-            view.log(f"Giving up {me.slots.bit_count()} slots: my heir does not know them, and nobody was served")
+            view.log(f"Giving up {me.slots.bit_count()} slots: my heir does not know them, nobody was served")
             view.give_slots(me.slots, None)
         leader = claimant
     elif taken_from_us and current is not None and not current.slots:

@@ -336,7 +336,7 @@ def _follow_if_empty(view: View, taker: Node) -> None:
 
 
 def must_bump(view: View, source: Node | None = None) -> bool:
-    """Whether a claim takes a new epoch: ours is not the highest, or not above that of who owned the slots."""
+    """Whether a claim takes a new epoch: ours is not the highest, or not above who owned the slots."""
     mine = view.me.config_epoch
     return mine < view.highest_epoch() or (source is not None and source.config_epoch >= mine)
 

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from holdfast.cluster import orders
@@ -41,6 +40,7 @@ from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.slots import close_slots, hold_slots, release_slots
 from holdfast.engine.state import Session
 from holdfast.engine.values import OK, CommandError
+from holdfast.node.moments import Moments
 
 if TYPE_CHECKING:
     from holdfast.node.cluster_orders import ClusterOrders
@@ -84,13 +84,13 @@ class SlotClaim:
         """The epoch of ours that they are told of."""
         self._is_written = False
         self._timer: asyncio.TimerHandle | None = None
-        self._moments_s: list[float] = []
+        self._moments = Moments()
         """When it began, had an epoch, the slots were taken, it was on disk."""
 
     def begin(self, loop: asyncio.AbstractEventLoop, patience_s: float) -> None:
         """Reserve an epoch; park the session. Raises CommandError: it may not claim."""
         side = self._side
-        self._note_moment()
+        self._moments.note()
         self._reserved = orders.reserve_epoch(side.view, side.now_ms()), Told()
         self._timer = loop.call_later(patience_s, self._give_up)
         side.claims.add(self)
@@ -145,7 +145,7 @@ class SlotClaim:
                 self._side.look_later()
                 return
             self._reserved = None
-            self._note_moment()
+            self._moments.note()
             if self._needed:
                 self._shard = orders.begin_claim(view, self.slots, now_ms)
         if self._shard is None or orders.claim_known(view, self._shard) >= self._needed:
@@ -164,13 +164,13 @@ class SlotClaim:
                 raise
             # Only the file cannot be written yet: until it is, nobody hears of the claim.
         self._voters = Told()
-        self._note_moment()
+        self._moments.note()
         self._side.view.do(Then(self._note_written))
 
     def _note_written(self, is_written: bool) -> None:
         self._is_written = is_written
         if is_written:
-            self._note_moment()
+            self._moments.note()
             self._side.look_later()
         else:
             self._side.view.do(Then(self._note_written))  # the file is tried again
@@ -208,15 +208,10 @@ class SlotClaim:
             answer(self._session, reply)
             unpark_session(self._session)
 
-    def _note_moment(self) -> None:
-        self._moments_s.append(asyncio.get_running_loop().time())
-
     def _tell_waits(self) -> None:
         """Write to the log how long the steps of the claim took."""
-        self._note_moment()
-        spans = [(later - earlier) * 1000 for earlier, later in pairwise(self._moments_s)]
-        steps = zip(("epoch", "shard", "disk", "majority"), spans, strict=False)
-        told = ", ".join(f"{step} {ms:.1f}" for step, ms in steps)
+        self._moments.note()
+        told = self._moments.told("epoch", "shard", "disk", "majority")
         self._side.view.log(f"Claim of {self.slots.bit_count()} slots, ms: {told}", "verbose")
         self._side.run_later()
 

@@ -26,7 +26,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from holdfast.cluster import orders, table
@@ -40,6 +39,7 @@ from holdfast.engine.blocking import park_session, unpark_session
 from holdfast.engine.slots import close_slots, hold_slots, release_slots
 from holdfast.engine.state import Session
 from holdfast.engine.values import CommandError
+from holdfast.node.moments import Moments
 
 if TYPE_CHECKING:
     from holdfast.node.cluster_orders import ClusterOrders
@@ -123,7 +123,7 @@ class Gift:
         self._token = f"{side.view.luck.getrandbits(64):016x}"
         self._sent: dict[bytes, Copy] = {}
         self._is_held = self._is_closed = False
-        self._moments_s: list[float] = []
+        self._moments = Moments()
         """When writes began to wait, what changed was sent, it was stored, the claim was answered."""
 
     def begin(self) -> None:
@@ -160,17 +160,12 @@ class Gift:
             answer(self._session, reply)
             unpark_session(self._session)
 
-    def _note_moment(self) -> None:
-        self._moments_s.append(asyncio.get_running_loop().time())
-
     def _tell_waits(self) -> None:
         """Write to the log for how long clients waited, and for what."""
-        self._note_moment()
-        spans = [(later - earlier) * 1000 for earlier, later in pairwise(self._moments_s)]
-        steps = zip(("changes", "stored", "claimed", "deleted"), spans, strict=False)
-        told = ", ".join(f"{step} {ms:.1f}" for step, ms in steps)
+        self._moments.note()
+        told = self._moments.told("changes", "stored", "claimed", "deleted")
         what = f"{len(self._list)} slots with {len(self._sent)} keys"
-        self._side.view.log(f"Clients of {what} waited {sum(spans):.1f} ms: {told}", "verbose")
+        self._side.view.log(f"Clients of {what} waited {self._moments.total_ms:.1f} ms: {told}", "verbose")
         self._side.run_later()
 
     async def _give(self) -> int:
@@ -182,13 +177,13 @@ class Gift:
             self._check()
             self._is_held = True
             hold_slots(side.engine, self._list)
-            self._note_moment()
+            self._moments.note()
             await self._send_changes(peer)
-            self._note_moment()
+            self._moments.note()
             replicas = int(await peer.ask("CLUSTER", "TAKE", "STORE", self._token, within_s=STORE_S))
             if replicas:
                 await peer.ask("WAIT", replicas, REPLICAS_MS)
-            self._note_moment()
+            self._moments.note()
             self._side.open_tick()
             self._check()
             self._check_nothing_went()
@@ -206,7 +201,7 @@ class Gift:
                 is_taken = await self._find_out(str(error) or type(error).__name__)
         finally:
             peer.close()  # what was not claimed is thrown away there
-        self._note_moment()
+        self._moments.note()
         if not is_taken:
             await self._go_on()
             raise GiftError("the target did not take the slots")

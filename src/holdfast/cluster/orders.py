@@ -207,7 +207,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     if was_mine and node is not me:
         _follow_if_empty(view, node)
     if source is not None:
-        if table.bump_epoch(view, always=must_bump(view, source)):
+        if must_bump(view) and table.bump_epoch(view, always=True):
             view.log(f"configEpoch updated after importing slot {slot}")
         view.imported[slot] = source
         for each in (source.group, *source.group.replicas):
@@ -219,17 +219,19 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
 
 
 def reserve_epoch(view: View, now_ms: int) -> int:
-    """Return the epoch in which slots are to be claimed, when a majority has heard of it.
+    """Return the epoch in which slots are to be claimed, when a majority has heard that it is taken.
 
-    Its number is the current epoch at once; it is our config epoch when they have answered. Were it that
-    before, and were we cut off meanwhile, our heir could be elected in the same one or a smaller one.
+    The current epoch is the next one at once: who knows that votes in no smaller one. It is our config epoch
+    when they have answered. Were it that before, and were we cut off meanwhile, our heir could be elected in
+    the same one or a smaller one.
     """
     _check_primary(view)
     _check_epoch_may_rise(view)
     _check_majority(view, now_ms)
-    view.epoch = view.highest_epoch() + 1
+    epoch = view.highest_epoch() + 1
+    view.epoch = epoch + 1
     view.save()
-    return view.epoch
+    return epoch
 
 
 def use_reserved_epoch(view: View, epoch: int, now_ms: int) -> bool:
@@ -335,10 +337,10 @@ def _follow_if_empty(view: View, taker: Node) -> None:
         table.follow(view, leader)
 
 
-def must_bump(view: View, source: Node | None = None) -> bool:
-    """Whether a claim takes a new epoch: ours is not the highest, or not above who owned the slots."""
-    mine = view.me.config_epoch
-    return mine < view.highest_epoch() or (source is not None and source.config_epoch >= mine)
+def must_bump(view: View) -> bool:
+    """Whether a claim of ours takes a new epoch: that of another primary is not below ours."""
+    others = (each for each in view.nodes.values() if each.is_primary and each is not view.me)
+    return any(each.config_epoch >= view.me.config_epoch for each in others)
 
 
 def bump_epoch(view: View, now_ms: int) -> bool:
@@ -348,9 +350,10 @@ def bump_epoch(view: View, now_ms: int) -> bool:
     operator's who mends a cluster without a majority.
     """
     _check_epoch_may_rise(view)
-    if view.importing:
-        _check_majority(view, now_ms)
-    return table.bump_epoch(view)
+    if not view.importing:
+        return table.bump_epoch(view)
+    _check_majority(view, now_ms)
+    return must_bump(view) and table.bump_epoch(view, always=True)
 
 
 def set_config_epoch(view: View, epoch: int) -> None:

@@ -112,7 +112,7 @@ class ClusterOrders(ClusterQuestions):
         view, needed = self.view, self._node.configuration["min-replicas-to-ack"]
         source = orders.claimed_from(view, slot, node_id)
         is_taken_over = source is not None and source.is_failed and slot not in view.importing
-        if source is None or is_taken_over or not (needed or orders.must_bump(view, source)):
+        if source is None or is_taken_over or not (needed or orders.must_bump(view)):
             self._set_owner(slot, node_id)
             return OK
         if session.flags & DENY_BLOCKING:

@@ -4,9 +4,9 @@ What it is: rule 23 of the acknowledgement promise, for SETSLOT NODE of an impor
 that came as a whole; and, without slots, BUMPEPOCH as the first word of such a claim. The keys are on the
 replicas already, acknowledged as they came. What it is not: the claim itself (`cluster.orders`).
 
-0. A majority of the primaries is told of the number of the next epoch, and answers. From then on nobody
-   is elected in a smaller one, not even if nobody heard what follows. Who cannot reach a majority takes no
-   epoch: it may have an heir already, and would go above it.
+0. A majority of the primaries is told that the next epoch is taken, and answers. From then on nobody
+   is elected in it or a smaller one, not even if nobody heard what follows. Who cannot reach a majority
+   takes no epoch: it may have an heir already, and would go above it.
 1. Where `min-replicas-to-ack` is set, so many replicas are told over the bus, fsync it and answer: if
    this node died right behind its claim, its heir would have to know that the slots are theirs, or
    nobody would claim them where their keys are. Where too few answer in time nothing has changed.

@@ -350,12 +350,18 @@ class Gift:
             return
         view.giving &= ~self._slots
         view.give_slots(self._claimed_there(), view.me)
-        table.bump_epoch(view, always=True)
-        side.settle()
-        told = Told()
-        while view.me.is_primary and view.is_ok and not self._slots & ~view.me.slots:
-            knows = orders.voters_know(view, told, side.now_ms())
+        reserved, told = 0, Told()
+        while view.me.is_primary and not side.is_fenced and not self._slots & ~view.me.slots:
+            with contextlib.suppress(CommandError):  # no majority in reach, or another gift is claimed
+                if not reserved:
+                    reserved, told = orders.reserve_epoch(view, side.now_ms()), Told()
+                elif orders.voters_know(view, told, side.now_ms()):
+                    if view.me.config_epoch >= reserved:
+                        return
+                    if orders.use_reserved_epoch(view, reserved, side.now_ms()):
+                        table.bump_epoch(view, always=True)
+                        told = Told()
+                    else:
+                        reserved = 0
             side.settle()
-            if knows:
-                return
             await asyncio.sleep(LOOK_S)

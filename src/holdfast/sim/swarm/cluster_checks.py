@@ -176,7 +176,14 @@ class ClusterChecks(Checks):
         if side is None:
             return slots.ALL
         view = side.view
-        return view.me.group.slots | view.receiving | view.claiming | slots.of_slots(view.importing)
+        came = slots.of_slots(
+            slot
+            for each in self.nodes.latest.values()
+            if each.cluster is not None
+            for slot, target in each.cluster.view.migrating.items()
+            if target.shard_id == view.me.shard_id  # an heir of the target has keys, and no mark
+        )
+        return view.me.group.slots | view.receiving | view.claiming | slots.of_slots(view.importing) | came
 
     # ---- the end ----
 

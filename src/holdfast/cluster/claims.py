@@ -55,15 +55,23 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
         leader = heir(view, current)
         if leader is None and (view.settings.allow_replica_migration or claimed == taken_from_us):
             leader = claimant
+    elif me.is_replica and current is not None and not current.slots and heir(view, current) is claimant:
+        leader = claimant  # an old message had made us believe that our primary had no slots
     if leader is not None:
         view.log(f"Configuration change detected. Reconfiguring myself as a replica of {leader.id}")
         table.follow(view, leader)
-    elif me.primary is not None and me.primary.primary not in (None, me):
-        view.log("I'm a sub-replica! Reconfiguring myself as a replica of the grandmaster")
-        assert me.primary.primary is not None
-        table.follow(view, me.primary.primary)
-    elif lost:
+    elif not follow_grand_primary(view):
         view.lost |= lost
+
+
+def follow_grand_primary(view: View) -> bool:
+    """Follow our primary's primary, if it has become a replica; return whether we do."""
+    primary = view.me.primary
+    if primary is None or primary.primary is None or primary.primary is view.me:
+        return False
+    view.log("I'm a sub-replica! Reconfiguring myself as a replica of the grandmaster")
+    table.follow(view, primary.primary)
+    return True
 
 
 def _is_deposed_by(view: View, claimant: Node, epoch: int, claimed: int) -> bool:

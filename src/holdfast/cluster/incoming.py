@@ -206,6 +206,8 @@ def _note_role(view: View, sender: Node, message: Message) -> None:
         view.attach(sender, primary)
         sender.shard_id = primary.shard_id
         view.save()
+        if sender is view.me.primary:
+            claims.follow_grand_primary(view)
 
 
 # ---- gossip ----

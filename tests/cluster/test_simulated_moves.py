@@ -335,6 +335,54 @@ def test_a_slot_that_came_as_a_whole_is_the_heirs_though_its_taker_dies_right_be
         stage.close()
 
 
+def test_keys_stay_at_their_source_where_the_target_came_back_without_its_disk() -> None:
+    """The node at its address knew nobody, and said that the slots were claimed."""
+    stage = Stage(23)
+    try:
+        form_cluster(stage, "a, b, c", None, {})
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "kept") in OK
+        order = ("CLUSTER", "GIVE", _side(stage, "b").me.id, 0)
+        gift = stage.world.loop.create_task(stage._ask("tool", "a", order, PORT))
+        while not _side(stage, "a").view.giving:
+            stage.world.run(0.0001)
+        stage.kill("b")
+        disk = stage.world.hosts["b"].disk
+        for name in disk.listdir("."):
+            disk.remove(name)
+        stage.start_again("b")
+        assert stage.await_true(gift.done, 20)
+        assert "not given" in str(gift.result())
+        assert keys_in_slot(stage.nodes.latest["a"].engine, 0, 10) == [b"{06S}"]
+        assert _side(stage, "a").owner(0) is _side(stage, "a").me
+    finally:
+        stage.close()
+
+
+def test_whether_slots_were_taken_says_only_who_is_asked_and_certain() -> None:
+    stage = Stage(24)
+    try:
+        form_cluster(stage, "a, b, c", None, {"cluster-require-full-coverage": "no"})
+        stage.world.run(3.0)
+        ids = {name: _side(stage, name).me.id for name in "abc"}
+
+        def answer(source: str, target: str, *slots: int) -> str:
+            return str(stage.ask("b", "CLUSTER", "TAKEN", "0" * 16, source, target, *slots))
+
+        assert answer(ids["a"], ids["b"], 0).startswith("UNKNOWN")
+        assert answer(ids["a"], ids["c"], 0).startswith("ERR")
+        assert answer("f" * 40, ids["b"], 0).startswith("ERR")
+        assert stage.ask("a", "CLUSTER", "GIVE", ids["b"], 0, 1) == 0
+        assert answer(ids["a"], ids["b"], 0, 1).startswith("CLAIMED")
+        assert answer(ids["a"], ids["b"], 0, 2).startswith("TRYAGAIN"), "one is the source's still"
+        assert stage.ask("b", "CLUSTER", "GIVE", ids["c"], 1) == 0
+        assert answer(ids["a"], ids["b"], 0, 1).startswith("CLAIMED"), "one has gone on"
+        assert stage.ask("b", "CLUSTER", "DELSLOTS", 1) in OK
+        assert answer(ids["a"], ids["b"], 0, 1).startswith("TRYAGAIN"), "nobody has one of them"
+    finally:
+        stage.close()
+
+
 def test_a_node_that_is_killed_right_behind_the_reply_remembers_which_slots_it_gives() -> None:
     stage = Stage(14)
     try:

@@ -383,6 +383,38 @@ def test_whether_slots_were_taken_says_only_who_is_asked_and_certain() -> None:
         stage.close()
 
 
+@pytest.mark.parametrize("replicas", [None, "d, e, f"])
+def test_a_slot_is_served_though_its_source_dies_for_good_behind_the_claim(replicas: str | None) -> None:
+    """Who called the source down did not count among those who know, for ever."""
+    stage = Stage(22)
+    try:
+        settings = {"cluster-node-timeout": "1000", "cluster-require-full-coverage": "no"}
+        form_cluster(stage, "a, b, c", replicas, settings)
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "kept") in OK
+        if replicas:
+            stage.kill("d")
+            stage.world.run(8.0)
+        stage.world.slow_disk("b", 0.1)
+        order = ("CLUSTER", "GIVE", _side(stage, "b").me.id, 0)
+        stage.world.loop.create_task(stage._ask("tool", "a", order, PORT))
+        while _side(stage, "b").owner(0) is not _side(stage, "b").me:
+            stage.world.run(0.0001)
+        stage.kill("a")
+        before = _side(stage, "b").me.config_epoch
+        stage.world.run(3.0)
+        assert bool(_side(stage, "b").claims) is bool(replicas), "d may have votes, were it not dead"
+        assert stage.await_true(lambda: not _side(stage, "b").claims, 10)
+        assert stage.ask("b", "GET", "{06S}") in ("kept", b"kept")
+        assert (_side(stage, "b").me.config_epoch > before) is bool(replicas), "above whom they elected"
+        if replicas:
+            stage.start_again("d")
+            stage.world.run(10.0)
+            assert stage.ask("b", "GET", "{06S}") in ("kept", b"kept")
+    finally:
+        stage.close()
+
+
 def test_a_node_that_is_killed_right_behind_the_reply_remembers_which_slots_it_gives() -> None:
     stage = Stage(14)
     try:

@@ -34,6 +34,15 @@ def _node_id(stage: Stage, name: str) -> str:
     return str(stage.nodes.latest[name].cluster.me.id)  # type: ignore[union-attr]
 
 
+def _join_again(stage: Stage, name: str) -> None:
+    """Start a removed node anew, and let it meet the others when they listen to it again."""
+    stage.kill(name)
+    stage.start_again(name)
+    stage.world.run(62.0)
+    assert stage.ask(name, "CLUSTER", "MEET", stage.world.hosts["b"].address, PORT) in OK
+    stage.world.run(5.0)
+
+
 def _remove(stage: Stage, name: str, how: str) -> None:
     """Remove a node as `holdfast cluster remove` and `redis-cli --cluster del-node` do."""
     node_id = _node_id(stage, name)
@@ -63,17 +72,39 @@ def test_a_replica_that_is_reset_has_left_its_shard(stage: Stage, how: str) -> N
 
 def test_a_replica_that_was_reset_joins_again_where_it_is_told_to(stage: Stage) -> None:
     _remove(stage, "d", "SOFT")
-    stage.kill("d")
-    stage.start_again("d")
-    stage.world.run(62.0)  # nobody hears of it for a minute
-    assert stage.ask("d", "CLUSTER", "MEET", stage.world.hosts["b"].address, PORT) in OK
-    known, there = _node_id(stage, "a"), stage.nodes.latest["d"].cluster
-    assert there is not None
-    assert stage.await_true(lambda: known in there.view.nodes, 10)
-    assert stage.ask("d", "CLUSTER", "REPLICATE", known) in OK
+    _join_again(stage, "d")
+    assert stage.ask("d", "CLUSTER", "REPLICATE", _node_id(stage, "a")) in OK
     assert stage.await_true(lambda: stage.nodes.latest["d"].engine.key_count(0) == 1, 20)
     stage.kill("g")
     stage.world.run(12.0)  # it is taken out, too
     assert stage.ask("a", "SET", "{06S}", "more") in OK, "who is back acknowledges"
     stage.kill("a")
     assert stage.await_true(lambda: not stage.nodes.latest["d"].replication.is_replica, 30)
+
+
+def test_a_former_replica_that_has_slots_is_no_heir_of_its_former_primary(stage: Stage) -> None:
+    """It kept its shard's id: a fenced primary gave up all its slots, and followed it."""
+    _remove(stage, "d", "SOFT")
+    _join_again(stage, "d")
+    assert stage.ask("d", "CONFIG", "SET", "min-replicas-to-ack", "0") in OK
+    order = ("CLUSTER", "GIVE", _node_id(stage, "d"))
+    assert stage.ask("b", *order, *range(6000, 6010)) == 0
+    for leader in "ga":  # from now on a primary of this shard that starts waits for a leader
+        assert stage.ask(leader, "CLUSTER", "FAILOVER") in OK
+        stage.world.run(4.0)
+    stage.kill("g")
+    stage.kill("a")
+    stage.world.run(3.0)
+    stage.start_again("a")
+    for first in range(6010, 6050, 10):
+        stage.world.run(0.5)
+        assert stage.ask("b", *order, *range(first, first + 10)) == 0
+    side = stage.nodes.latest["a"].cluster
+    assert side is not None
+    assert (side.me.is_primary, side.me.slot_count) == (True, 5462)
+    stage.start_again("g")
+    stage.world.run(20.0)
+    owner = side.owner(0)
+    assert owner is not None
+    name = next(each for each in "ag" if _node_id(stage, each) == owner.id)
+    assert stage.ask(name, "GET", "{06S}") in ("kept", b"kept")

@@ -386,10 +386,15 @@ def check_reset(view: View, has_keys: bool) -> None:
 
 
 def reset(view: View, hard: bool) -> None:
-    """Forget the cluster; hard: who we are, too. The copy that a replica had is gone already."""
+    """Forget the cluster; hard: who we are, too. The copy that a replica had is gone already.
+
+    Beyond Redis, a replica leaves the shard's id behind in any case: who has it, and slots, is taken for the
+    heir of the shard's primary (`claims.heir`).
+    """
     me = view.me
     if me.is_replica:
         table.turn_primary(view, me)
+        me.shard_id = table.random_id(view)
     view.has_foreign_copy = False
     table.close_slots(view)
     table.end_manual_failover(view)

@@ -135,7 +135,7 @@ def test_a_fenced_primary_follows_no_former_replica_that_was_reset_and_has_slots
     former, mine, link = view.nodes[S], view.me.slots, Link(view.nodes[S], False, NOW, is_up=True)
     former.shard_id, view.is_fenced = view.me.shard_id, True
     view.nodes[B].config_epoch = 30
-    said = from_node(*(view, former), primary_id="", flags=flags.PRIMARY, slots=1 << 10_000, config_epoch=31)
+    said = from_node(view, former, primary_id="", flags=flags.PRIMARY, slots=1 << 10_000, config_epoch=31)
     update = from_node(view, view.nodes[A], messages.UPDATE, about=S, about_epoch=31, about_slots=1 << 10_000)
     machine = Machine(view)
     machine.received(Link(view.nodes[A], False, NOW, is_up=True), update, NOW)

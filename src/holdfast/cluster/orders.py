@@ -200,6 +200,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
         _check_epoch_may_rise(view)
         if was_marked:  # what nobody works for is taken by an operator who knows what he does
             _check_majority(view, now_ms)
+    is_told = view.claiming >> slot & 1  # our replicas know the epoch; who claims above it is met by `claims`
     view.claiming &= ~(1 << slot)
     view.give_slot(slot, node)
     view.must_judge = True
@@ -207,7 +208,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     if was_mine and node is not me:
         _follow_if_empty(view, node)
     if source is not None:
-        if must_bump(view) and table.bump_epoch(view, always=True):
+        if not is_told and must_bump(view) and table.bump_epoch(view, always=True):
             view.log(f"configEpoch updated after importing slot {slot}")
         view.imported[slot] = source
         for each in (source.group, *source.group.replicas):
@@ -288,7 +289,8 @@ def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
         raise CommandError("ERR These slots are not the source's, or this node is no primary")
     _check_epoch_may_rise(view)
     is_all = not view.must_sync
-    table.bump_epoch(view, always=not view.claiming & slots)
+    if not view.claiming & slots:
+        table.bump_epoch(view, always=True)
     view.claiming &= ~slots
     view.give_slots(slots, me)
     view.receiving &= ~slots

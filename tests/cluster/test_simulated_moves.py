@@ -189,6 +189,23 @@ def test_a_slot_that_went_is_served_no_more_though_the_disk_is_slow() -> None:
         stage.close()
 
 
+def test_a_slot_that_is_seen_to_go_takes_no_new_key_though_the_disk_is_full() -> None:
+    """A tool saw the mark and moved all keys, and a key came that nobody moved (swarm seed 14923)."""
+    stage = Stage(23)
+    try:
+        form_cluster(stage, "a, b, c", None, {})
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "here") in OK
+        side, target = _side(stage, "a"), _side(stage, "b").me.id
+        stage.world.fill_disk("a")
+        assert "error saving" in str(stage.ask("a", "CLUSTER", "SETSLOT", 0, "MIGRATING", target))
+        assert side.view.migrating
+        assert str(stage.ask("a", "SET", "{06S}2", "new")).startswith("ASK 0 ")
+        assert stage.ask("a", "GET", "{06S}") in ("here", b"here")
+    finally:
+        stage.close()
+
+
 def test_a_write_to_a_slot_that_goes_before_replicas_have_it_is_not_acknowledged() -> None:
     stage = Stage(22)
     try:

@@ -7,7 +7,8 @@ import itertools
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 import redis
@@ -17,7 +18,7 @@ from holdfast.cluster.jobs.balance import Move
 from holdfast.cluster.jobs.contact import Contact
 from holdfast.cluster.jobs.mover import Mover, Outcome, Settings
 from holdfast.cluster.jobs.remote import Access
-from tests.cluster_jobs.stage import Stage, holdfast, own_cluster, until
+from tests.cluster_jobs.stage import Stage, holdfast, own_cluster, stock_cluster, until
 from tests.cluster_jobs.test_stock_clusters import AOF, KEYS, Traffic, assert_whole, filled, slow_move
 
 
@@ -353,3 +354,23 @@ def test_what_was_taken_survives_the_death_of_the_taker() -> None:
         held = stage.keys()
         assert {f"key:{number}" for number in range(KEYS)} <= set(held)
         assert set(held.values()) == {1}
+
+
+@pytest.mark.parametrize("cluster", [own_cluster, stock_cluster], ids=["our own", "stock"])
+def test_fix_gives_the_whole_share_of_a_dead_node_to_the_others_in_a_few_ranges(
+    cluster: Callable[[int], AbstractContextManager[Stage]],
+) -> None:
+    with cluster(3) as stage:
+        stage.peers[1].kill()
+        until(
+            lambda: all(stage.client(each).cluster("info")["cluster_state"] == "fail" for each in (0, 2)),
+            "it is held for dead",
+        )
+        code, report = holdfast("fix", stage.addresses[0], "--accept-data-loss")
+        assert code == 0, report
+        for each in (0, 2):
+            client = stage.client(each)
+            until(lambda client=client: client.cluster("info")["cluster_state"] == "ok", "it serves again")
+            assert len(client.execute_command("CLUSTER SLOTS")) <= 4
+        assert abs(stage.slots(0) - stage.slots(2)) <= 1
+        assert stage.slots(0) + stage.slots(2) == 16384

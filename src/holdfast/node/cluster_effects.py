@@ -73,6 +73,7 @@ class Effects:
                     node.replication.is_quiet = True
                     until_ms = node.host.clock.wall_us() // 1000 + effect.until_ms - self._side.now_ms()
                     node.client_pauses.begin(PAUSE, until_ms, everything=False)
+                    view.my_offset = node.replication.end_offset  # as is told next
                 case todo.ResumeWrites():
                     node.replication.is_quiet = False
                     self._side.open_tick()

@@ -60,9 +60,9 @@ class ClusterOrders(ClusterQuestions):
         if self.view.must_save:
             raise CommandError("ERR error saving the cluster node config")
 
-    def _done_with(self, slot: int) -> None:
-        """Carry out an order about one slot: a line behind the file will do, if nothing is promised on it."""
-        self._done(saved=not self.queue.add_line(slot))
+    def _done_with(self, slots: int) -> None:
+        """Carry out an order about slots: lines behind the file will do, if nothing is promised on it."""
+        self._done(saved=not self.queue.add_lines(slots))
 
     def meet(self, host: str, port: int, bus_port: int) -> bool:
         """Begin a handshake; false where the address is none."""
@@ -83,29 +83,29 @@ class ClusterOrders(ClusterQuestions):
     def add_slots(self, slots: int) -> None:
         """Take unassigned slots."""
         orders.add_slots(self.view, slots)
-        self._done()
+        self._done_with(slots)
 
     def delete_slots(self, slots: int) -> None:
         """Forget who owns slots."""
         orders.delete_slots(self.view, slots)
-        self._done()
+        self._done_with(slots)
 
     def set_migrating(self, slot: int, node_id: str) -> None:
         """SETSLOT MIGRATING."""
         if any(each.slots >> slot & 1 for each in self.gifts):
             raise CommandError("ERR Some of these slots are on their way already")
         orders.set_migrating(self.view, slot, node_id)
-        self._done_with(slot)
+        self._done_with(1 << slot)
 
     def set_importing(self, slot: int, node_id: str) -> None:
         """SETSLOT IMPORTING."""
         orders.set_importing(self.view, slot, node_id)
-        self._done_with(slot)
+        self._done_with(1 << slot)
 
     def set_stable(self, slot: int) -> None:
         """SETSLOT STABLE."""
         orders.set_stable(self.view, slot)
-        self._done_with(slot)
+        self._done_with(1 << slot)
 
     def set_owner(self, slot: int, node_id: str, session: Session) -> object:
         """SETSLOT NODE; the session is parked while others hear of a claim."""
@@ -132,7 +132,7 @@ class ClusterOrders(ClusterQuestions):
     def _set_owner(self, slot: int, node_id: str) -> None:
         orders.set_owner(self.view, slot, node_id, self._keys_in, self.now_ms())
         if node_id == self.view.me.id:
-            self._done_with(slot)
+            self._done_with(1 << slot)
         else:
             self._done(saved=False)  # the new owner claims it, whatever we forget
 
@@ -144,7 +144,7 @@ class ClusterOrders(ClusterQuestions):
         def bump() -> None:
             nonlocal was_bumped
             was_bumped = orders.bump_epoch(view, self.now_ms())
-            self._done()
+            self._done(saved=was_bumped or self.queue.waits_for_disk)
 
         def reply() -> Status:
             return Status(f"{'BUMPED' if was_bumped else 'STILL'} {view.me.config_epoch}")

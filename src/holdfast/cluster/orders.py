@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from holdfast.cluster import claims, election, flags, health, incoming, manual, messages, outgoing, table
-from holdfast.cluster.effects import Empty
 from holdfast.cluster.model import Election, Node, View
 from holdfast.cluster.slots import members
 from holdfast.cluster.told import Told
@@ -375,14 +374,17 @@ def set_config_epoch(view: View, epoch: int) -> None:
     view.must_judge = True
 
 
-def reset(view: View, hard: bool, has_keys: bool) -> None:
-    """Forget the cluster; hard: who we are, too."""
-    me = view.me
-    if me.is_primary and has_keys:
+def check_reset(view: View, has_keys: bool) -> None:
+    """Raise CommandError where RESET would delete the keys of a primary."""
+    if view.me.is_primary and has_keys:
         raise CommandError("ERR CLUSTER RESET can't be called with master nodes containing keys")
+
+
+def reset(view: View, hard: bool) -> None:
+    """Forget the cluster; hard: who we are, too. The copy that a replica had is gone already."""
+    me = view.me
     if me.is_replica:
         table.turn_primary(view, me)
-        view.do(Empty())
     view.has_foreign_copy = False
     table.close_slots(view)
     table.end_manual_failover(view)

@@ -168,7 +168,9 @@ class ClusterOrders(ClusterQuestions):
 
     def reset(self, hard: bool) -> None:
         """RESET."""
-        orders.reset(self.view, hard, self._has_keys())
+        orders.check_reset(self.view, self._has_keys())
+        self.effects.leave()
+        orders.reset(self.view, hard)
         self._done()
 
     def failover(self, manner: str) -> None:

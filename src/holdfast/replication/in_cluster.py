@@ -70,6 +70,18 @@ class InCluster:
         self.fence(FenceOrder(epoch, leader))
         self.promote(PromoteOrder(epoch, leader, replicator.standing.position, accept_loss=True))
 
+    def leave(self) -> None:
+        """Be a new node, and a primary, by an operator's word: nothing of the shard binds it any more.
+
+        Its new name stands in no member set. The shard counts it among those that are gone, and takes it out
+        (rule 4); what it acknowledged is no proof of anything any more. Raises `OrderRefused`.
+        """
+        replicator = self._replicator
+        replicator.standing.begin_anew(replicator.new_id())
+        if not replicator.is_replica:  # its history goes on under a new id, as a replica's does
+            replicator.stream.begin_forwarding()
+        replicator.roles.lead_by_hand()
+
     def fence(self, order: FenceOrder) -> FenceReport:
         """Take a fence from ourselves. Raises `OrderRefused`."""
         replicator = self._replicator

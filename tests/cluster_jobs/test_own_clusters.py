@@ -7,6 +7,7 @@ import itertools
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
@@ -354,6 +355,21 @@ def test_what_was_taken_survives_the_death_of_the_taker() -> None:
         held = stage.keys()
         assert {f"key:{number}" for number in range(KEYS)} <= set(held)
         assert set(held.values()) == {1}
+
+
+def test_a_slot_that_travels_as_a_whole_keeps_to_the_rate_limit() -> None:
+    with own_cluster(3) as stage:
+        client = stage.client(0)
+        slot = own_slots(stage, 0)[-1]
+        tag = next(f"{{{number}}}" for number in itertools.count() if key_slot(b"%d" % number) == slot)
+        client.mset({f"{tag}{number}": number for number in range(1000)})
+        began = time.monotonic()
+        code, report = holdfast(
+            *("reshard", stage.addresses[0], "--move", f"{slot}={stage.id(1)}", "--rate", "400", "--yes")
+        )
+        assert code == 0, report
+        assert time.monotonic() - began > 2.0
+        assert client.execute_command("CLUSTER COUNTKEYSINSLOT", slot) == 0
 
 
 @pytest.mark.parametrize("cluster", [own_cluster, stock_cluster], ids=["our own", "stock"])

@@ -115,7 +115,12 @@ def _check_majority(view: View, now_ms: int) -> None:
 
 
 def _check_epoch_may_rise(view: View) -> None:
-    """Raise CommandError while another node claims slots of ours: its epoch is to be the higher one."""
+    """Raise CommandError while another node's epoch is to be the higher one.
+
+    It claims slots of ours; or we are fenced, and it is our heir, or is to be.
+    """
+    if view.is_fenced and view.me.is_primary:
+        raise CommandError("FENCED This node waits for a leader")
     if view.giving:
         raise CommandError("TRYAGAIN Slots of this node are being claimed by another node")
 
@@ -237,8 +242,9 @@ def reserve_epoch(view: View, now_ms: int) -> int:
 def use_reserved_epoch(view: View, epoch: int, now_ms: int) -> bool:
     """Have the claim that follows take a reserved epoch; false where somebody has gone above it.
 
-    Raises CommandError where a majority is not in reach any more.
+    Raises CommandError where a majority is not in reach any more, or our epoch may not rise.
     """
+    _check_epoch_may_rise(view)
     _check_majority(view, now_ms)
     if epoch <= max(each.config_epoch for each in view.nodes.values()):
         return False

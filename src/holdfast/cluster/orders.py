@@ -229,11 +229,15 @@ def reserve_epoch(view: View, now_ms: int) -> int:
     The current epoch is the next one at once: who knows that votes in no smaller one. It is our config epoch
     when they have answered. Were it that before, and were we cut off meanwhile, our heir could be elected in
     the same one or a smaller one.
+
+    Two that reserve at the same time do not take the same one: each takes one that leaves its own rest.
     """
     _check_primary(view)
     _check_epoch_may_rise(view)
     _check_majority(view, now_ms)
+    primaries = sorted(each.id for each in view.nodes.values() if each.is_primary and (each.slots or each is view.me))
     epoch = view.highest_epoch() + 1
+    epoch += (primaries.index(view.me.id) - epoch) % len(primaries)
     view.epoch = epoch + 1
     view.save()
     return epoch

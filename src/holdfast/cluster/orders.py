@@ -256,6 +256,13 @@ def use_reserved_epoch(view: View, epoch: int, now_ms: int) -> bool:
     return True
 
 
+def go_above(view: View, now_ms: int) -> bool:
+    """Take the epoch that was reserved, for the slots that we have; tell all. False: we are fenced."""
+    has_risen = table.bump_epoch(view, always=True)
+    outgoing.pong_all(view, now_ms)
+    return has_risen
+
+
 def begin_claim(view: View, slots: int, now_ms: int) -> Told:
     """Begin to take slots whose keys are here: tell our replicas, and nobody else yet.
 

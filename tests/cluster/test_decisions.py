@@ -16,7 +16,7 @@ from holdfast.cluster import (
     table,
     voting,
 )
-from holdfast.cluster.effects import Persist, Send
+from holdfast.cluster.effects import PauseWrites, Persist, Send, Then
 from holdfast.cluster.machine import Machine
 from holdfast.cluster.messages import Gossip, Message
 from holdfast.cluster.model import Link, Node, View
@@ -318,6 +318,23 @@ def test_shards_with_stock_nodes_are_named() -> None:
     assert promise.gaps(view) == {A: f"stock-replica:{R}", B: "stock-primary"}
     view.nodes[R].flags |= flags.NO_FAILOVER
     assert promise.gaps(view) == {B: "stock-primary"}
+
+
+def test_a_primary_tells_its_offset_as_paused_when_its_writers_are_held_back_and_not_before() -> None:
+    view = a_view()
+    replica = view.nodes[S]
+    Machine(view).received(replica.link, from_node(view, replica, messages.MFSTART), NOW)
+    before, paused = [each for each in view.take_effects() if isinstance(each, Send | PauseWrites | Then)]
+    assert isinstance(before, PauseWrites) and isinstance(paused, Then)
+    view.my_offset = 1000  # clients write on while nodes.conf is on its way to the disk
+    outgoing.ping(view, replica.link, messages.PING, NOW)
+    view.my_offset = 9000
+    paused.what(True)
+    told = [each.message for each in sent(view, messages.PING)]
+    assert [(each.offset, each.message_flags & messages.PAUSED) for each in told] == [
+        (1000, 0),
+        (9000, messages.PAUSED),
+    ]
 
 
 # ---- orders and strangers ----

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.cluster.slots import members
 from holdfast.commands.slot_keys import keys_in_slot
 from holdfast.engine.state import Session
 from holdfast.node.cluster import ClusterSide
@@ -73,6 +74,46 @@ def test_a_replica_whose_disk_was_full_counts_again_among_those_who_know_of_a_cl
         stage.world.fill_disk("e", free_bytes=None)
         assert stage.await_true(claim.done, 2)
         assert claim.result() in OK
+    finally:
+        stage.close()
+
+
+def test_a_disk_that_was_full_for_a_moment_leaves_a_file_that_can_be_read() -> None:
+    stage = Stage(17)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f", SHARD_SETTINGS)
+        stage.world.run(3.0)
+        other = _side(stage, "b").me.id
+        stage.world.fill_disk("a", free_bytes=20)
+        assert "error saving" in str(stage.ask("a", "CLUSTER", "SETSLOT", 0, "MIGRATING", other))
+        stage.world.fill_disk("a", free_bytes=None)
+        assert stage.ask("a", "CLUSTER", "SETSLOT", 1, "MIGRATING", other) in OK
+        stage.kill("a")
+        stage.start_again("a")
+        stage.world.run(0.1)
+        assert sorted(_side(stage, "a").view.migrating) == [0, 1]
+    finally:
+        stage.close()
+
+
+def test_slots_that_are_added_one_by_one_make_no_new_file_each_and_are_remembered() -> None:
+    stage = Stage(18)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f", SHARD_SETTINGS)
+        stage.world.run(3.0)
+        disk = stage.world.hosts["a"].disk
+        path = _side(stage, "a").queue.store.path
+        before = disk.open(path, "rb").read()
+        for slot in range(20):
+            assert stage.ask("a", "CLUSTER", "DELSLOTS", slot) in OK
+        for slot in range(10):
+            assert stage.ask("a", "CLUSTER", "ADDSLOTS", slot) in OK
+        added = disk.open(path, "rb").read().removeprefix(before)
+        assert added.count(b"vars slot:") == added.count(b"\n") == 30
+        stage.kill("a")
+        stage.start_again("a")
+        stage.world.run(0.1)
+        assert list(members(_side(stage, "a").me.slots))[:11] == [*range(10), 20]
     finally:
         stage.close()
 
@@ -185,6 +226,23 @@ def test_a_slot_that_went_is_served_no_more_though_the_disk_is_slow() -> None:
         assert str(stage.ask("a", "SET", "{06S}2", "more")).startswith("MOVED 0 ")
         assert stage.ask("b", "SET", "{06S}2", "more") in OK
         assert stage.ask("b", "DBSIZE") == 2
+    finally:
+        stage.close()
+
+
+def test_a_slot_that_is_seen_to_go_takes_no_new_key_though_the_disk_is_full() -> None:
+    """A tool saw the mark and moved all keys, and a key came that nobody moved (swarm seed 14923)."""
+    stage = Stage(23)
+    try:
+        form_cluster(stage, "a, b, c", None, {})
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "here") in OK
+        side, target = _side(stage, "a"), _side(stage, "b").me.id
+        stage.world.fill_disk("a")
+        assert "error saving" in str(stage.ask("a", "CLUSTER", "SETSLOT", 0, "MIGRATING", target))
+        assert side.view.migrating
+        assert str(stage.ask("a", "SET", "{06S}2", "new")).startswith("ASK 0 ")
+        assert stage.ask("a", "GET", "{06S}") in ("here", b"here")
     finally:
         stage.close()
 

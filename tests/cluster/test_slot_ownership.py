@@ -448,3 +448,45 @@ def test_a_claims_epoch_is_ours_when_a_majority_knows_that_it_is_taken_and_nobod
     assert orders.use_reserved_epoch(view, epoch, NOW)
     orders.begin_claim(view, 1 << 5000, NOW)
     assert (view.me.config_epoch, view.epoch) == (10, 12)
+
+
+def test_who_was_told_an_epoch_of_a_claim_is_served_in_it() -> None:
+    """The claim took another one, which no majority knew, behind the one that was told."""
+    for take in (
+        lambda view: orders.take_slots(view, 1 << 5000, view.nodes[A], NOW),
+        lambda view: orders.set_owner(view, 5000, ME, lambda slot: 1, NOW),
+    ):
+        view = a_view()
+        view.open_slot(view.importing, 5000, view.nodes[A])
+        health.judge(view, NOW)
+        epoch = orders.reserve_epoch(view, NOW)
+        assert orders.use_reserved_epoch(view, epoch, NOW)
+        orders.begin_claim(view, 1 << 5000, NOW)
+        take(view)
+        assert view.owners[5000] is view.me
+        assert view.me.config_epoch == epoch
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda view: orders.reserve_epoch(view, NOW),
+        lambda view: orders.use_reserved_epoch(view, 10, NOW),
+        lambda view: orders.begin_claim(view, 1 << 5000, NOW),
+        lambda view: orders.set_owner(view, 5000, ME, lambda _: 1, NOW),
+        lambda view: orders.take_slots(view, 1 << 5000, view.nodes[A], NOW),
+        lambda view: orders.bump_epoch(view, NOW),
+    ],
+    ids=["reserve", "use", "begin", "set owner", "take", "bump"],
+)
+def test_a_node_that_was_fenced_since_its_claim_began_takes_neither_epoch_nor_slot(
+    order: Callable[[View], object],
+) -> None:
+    view = a_view()
+    view.open_slot(view.importing, 5000, view.nodes[A])
+    view.is_fenced = True
+    with pytest.raises(CommandError, match="FENCED"):
+        order(view)
+    assert view.owners[5000] is view.nodes[A]
+    assert (view.me.config_epoch, view.epoch, view.reserved_epoch, view.claiming) == (1, 9, 0, 0)
+    assert not view.take_effects()

@@ -181,6 +181,8 @@ class ManualFailover:
     end_ms: int = 0
     replica: Node | None = None
     """On the primary: who takes over."""
+    is_paused: bool = False
+    """On the primary: writers are held back by now."""
     primary_offset: int = -1
     """On the replica: where the paused primary stands; -1: not yet known."""
     asked_ms: int = NEVER_MS

@@ -115,7 +115,12 @@ def _check_majority(view: View, now_ms: int) -> None:
 
 
 def _check_epoch_may_rise(view: View) -> None:
-    """Raise CommandError while another node claims slots of ours: its epoch is to be the higher one."""
+    """Raise CommandError while another node's epoch is to be the higher one.
+
+    It claims slots of ours; or we are fenced, and it is our heir, or is to be.
+    """
+    if view.is_fenced and view.me.is_primary:
+        raise CommandError("FENCED This node waits for a leader")
     if view.giving:
         raise CommandError("TRYAGAIN Slots of this node are being claimed by another node")
 
@@ -199,6 +204,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
         _check_epoch_may_rise(view)
         if was_marked:  # what nobody works for is taken by an operator who knows what he does
             _check_majority(view, now_ms)
+    is_told = view.claiming >> slot & 1  # our replicas know the epoch; who claims above it is met by `claims`
     view.claiming &= ~(1 << slot)
     view.give_slot(slot, node)
     view.must_judge = True
@@ -206,7 +212,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     if was_mine and node is not me:
         _follow_if_empty(view, node)
     if source is not None:
-        if must_bump(view) and table.bump_epoch(view, always=True):
+        if not is_told and must_bump(view) and table.bump_epoch(view, always=True):
             view.log(f"configEpoch updated after importing slot {slot}")
         view.imported[slot] = source
         for each in (source.group, *source.group.replicas):
@@ -223,11 +229,15 @@ def reserve_epoch(view: View, now_ms: int) -> int:
     The current epoch is the next one at once: who knows that votes in no smaller one. It is our config epoch
     when they have answered. Were it that before, and were we cut off meanwhile, our heir could be elected in
     the same one or a smaller one.
+
+    Two that reserve at the same time do not take the same one: each takes one that leaves its own rest.
     """
     _check_primary(view)
     _check_epoch_may_rise(view)
     _check_majority(view, now_ms)
+    primaries = sorted(each.id for each in view.nodes.values() if each.is_primary and (each.slots or each is view.me))
     epoch = view.highest_epoch() + 1
+    epoch += (primaries.index(view.me.id) - epoch) % len(primaries)
     view.epoch = epoch + 1
     view.save()
     return epoch
@@ -236,8 +246,9 @@ def reserve_epoch(view: View, now_ms: int) -> int:
 def use_reserved_epoch(view: View, epoch: int, now_ms: int) -> bool:
     """Have the claim that follows take a reserved epoch; false where somebody has gone above it.
 
-    Raises CommandError where a majority is not in reach any more.
+    Raises CommandError where a majority is not in reach any more, or our epoch may not rise.
     """
+    _check_epoch_may_rise(view)
     _check_majority(view, now_ms)
     if epoch <= max(each.config_epoch for each in view.nodes.values()):
         return False
@@ -294,7 +305,8 @@ def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
         raise CommandError("ERR These slots are not the source's, or this node is no primary")
     _check_epoch_may_rise(view)
     is_all = not view.must_sync
-    table.bump_epoch(view, always=not view.claiming & slots)
+    if not view.claiming & slots:
+        table.bump_epoch(view, always=True)
     view.claiming &= ~slots
     view.give_slots(slots, me)
     view.receiving &= ~slots

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from holdfast.cluster import effects as todo
 from holdfast.cluster import outgoing
 from holdfast.cluster.model import Link
-from holdfast.cluster.slots import members
+from holdfast.cluster.slots import members, of_slots
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.events import publish_message
 from holdfast.engine.request import receive
@@ -72,6 +72,7 @@ class Effects:
                     node.replication.is_quiet = True
                     until_ms = node.host.clock.wall_us() // 1000 + effect.until_ms - self._side.now_ms()
                     node.client_pauses.begin(PAUSE, until_ms, everything=False)
+                    view.my_offset = node.replication.end_offset  # as is told next
                 case todo.ResumeWrites():
                     node.replication.is_quiet = False
                     self._side.open_tick()
@@ -176,8 +177,12 @@ class Effects:
         self._forget_lost()
 
     def tell_losses(self) -> None:
-        """Serve no slot that went: that it is another's does not wait for our disk, as what we gain does."""
-        lost = self._view.changed_slots & ~self._view.me.slots
+        """Serve no slot that went, nor new keys of one that goes: it does not wait for our disk, as gains do.
+
+        Whoever moves a slot sees the mark at once, and takes it that no key comes to it any more.
+        """
+        view = self._view
+        lost = view.changed_slots & ~(view.me.slots & ~of_slots(view.migrating))
         if lost:
             self._side.open_tick()
             self._side.routes.let_go(lost)

@@ -147,7 +147,7 @@ class Gift:
         """Do it, release the slots, and answer. Where the node stops meanwhile nobody is served any more."""
         try:
             reply: object = await self._give()
-        except (GiftError, OSError, EOFError, TimeoutError) as error:
+        except Exception as error:  # whatever the target's words led to
             reply = CommandError(f"IOERR not given: {str(error) or type(error).__name__}")
         self._side.view.giving &= ~self._slots
         self._side.open_tick()
@@ -196,7 +196,7 @@ class Gift:
                 said = await peer.ask("CLUSTER", "TAKE", "CLAIM", self._token, epoch, within_s=CLAIM_S)
                 self._note_epoch(said)
                 is_taken = True
-            except (OSError, EOFError, TimeoutError, GiftError) as error:
+            except Exception as error:
                 peer.close()
                 is_taken = await self._find_out(str(error) or type(error).__name__)
         finally:
@@ -283,7 +283,7 @@ class Gift:
         dead_since_ms = 0
         while view.me.is_primary:
             for node in self._who_knows():
-                with contextlib.suppress(OSError, EOFError, TimeoutError, GiftError):
+                with contextlib.suppress(Exception):  # perhaps it knows it the next time, or another does
                     return await self._ask_outcome(node)
             if self._slots & ~view.me.slots and not self._claimed_there():
                 return True  # a third shard has them
@@ -335,7 +335,7 @@ class Gift:
     def _note_epoch(self, said: str) -> None:
         """Note the taker's epoch, before the bus tells it: what we claim of it next is to be above."""
         epoch = said.rpartition(" ")[2]
-        if epoch.isdigit():
+        if epoch.isdecimal():
             view = self._side.view
             view.epoch = max(view.epoch, int(epoch))
 
@@ -351,17 +351,18 @@ class Gift:
             return
         view.giving &= ~self._slots
         view.give_slots(self._claimed_there(), view.me)
-        reserved, told = 0, Told()
+        reserved, epoch, told = 0, view.me.config_epoch, Told()  # the epoch of ours that they are told of
         while view.me.is_primary and not side.is_fenced and not self._slots & ~view.me.slots:
             with contextlib.suppress(CommandError):  # no majority in reach, or another gift is claimed
                 if not reserved:
                     reserved, told = orders.reserve_epoch(view, side.now_ms()), Told()
-                elif orders.voters_know(view, told, side.now_ms()):
-                    if view.me.config_epoch >= reserved:
+                if epoch != view.me.config_epoch:  # it rose, for us or for another gift
+                    epoch, told = view.me.config_epoch, Told()
+                if orders.voters_know(view, told, side.now_ms()):
+                    if epoch >= reserved:
                         return
                     if orders.use_reserved_epoch(view, reserved, side.now_ms()):
                         table.bump_epoch(view, always=True)
-                        told = Told()
                     else:
                         reserved = 0
             side.settle()

@@ -38,22 +38,23 @@ class InCluster:
         A node that was ever fenced follows by order: only a primary of its epoch, or a later one,
         will do. Raises `OrderRefused`.
         """
-        replicator = self._replicator
-        state = replicator.standing.node.state
+        replicator, standing = self._replicator, self._replicator.standing
+        state = standing.node.state
         if is_foreign:
-            replicator.standing.record = None
-        if not replicator.standing.is_managed and not replicator.standing.is_bound:
-            replicator.standing.by_hand(False)
+            standing.record = None
+        is_candidate = standing.node.standing is Standing.CANDIDATE  # its log may have lost what bound it
+        if not (standing.is_managed or standing.is_bound or is_candidate):
+            standing.by_hand(False)
             replicator.roles.follow_by_hand(host, port)
             if not replicator.key_count:
-                replicator.standing.holds_nothing()  # nobody need wait for what it might hold
+                standing.holds_nothing()  # nobody need wait for what it might hold
             return
         epoch, named = state.fence_epoch, state.fence_leader or leader
-        if replicator.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
+        if standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
             epoch, named = state.term_epoch + 1, leader
-        replicator.standing.follow(FollowOrder(max(epoch, 1), named, host, port, leader))
+        standing.follow(FollowOrder(max(epoch, 1), named, host, port, leader))
         if is_foreign:
-            replicator.standing.is_known = False
+            standing.is_known = False
         replicator.guards.refresh()
 
     def lead(self, epoch: int, leader: str) -> None:

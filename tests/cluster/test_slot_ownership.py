@@ -433,21 +433,34 @@ def test_a_claims_epoch_is_ours_when_a_majority_knows_that_it_is_taken_and_nobod
     view, told = a_view(), Told()
     epoch = orders.reserve_epoch(view, NOW)
     assert not orders.voters_know(view, told, NOW)
-    assert epoch == 10
+    assert epoch > 9
     told_epochs = [each.message.epoch for each in sent(view, messages.PING)]
-    assert told_epochs == [11, 11], "who knows votes in none that is as small as ours"
+    assert told_epochs == [epoch + 1] * 2, "who knows votes in none that is as small as ours"
     assert view.me.config_epoch == 1
     link = view.nodes[A].link
     assert link is not None
     link.pongs = link.pings
     assert orders.voters_know(view, told, NOW)
-    view.nodes[B].config_epoch = 11
+    view.nodes[B].config_epoch = epoch
     assert not orders.use_reserved_epoch(view, epoch, NOW)
     view.nodes[B].config_epoch = 9
-    view.epoch = 12  # by a candidate, who perhaps does not win
+    view.epoch = epoch + 2  # by a candidate, who perhaps does not win
     assert orders.use_reserved_epoch(view, epoch, NOW)
     orders.begin_claim(view, 1 << 5000, NOW)
-    assert (view.me.config_epoch, view.epoch) == (10, 12)
+    assert (view.me.config_epoch, view.epoch) == (epoch, epoch + 2)
+
+
+def test_primaries_that_reserve_an_epoch_at_the_same_time_do_not_take_the_same_one() -> None:
+    """One took a slot of the other in the epoch that this one had taken, too (swarm seed 18711)."""
+    reserved = []
+    for name in (ME, A, B):
+        view = a_view()
+        view.me = view.nodes[name]
+        for highest in (9, 10, 11, 20):
+            view.epoch = highest
+            reserved.append((name, orders.reserve_epoch(view, NOW)))
+    epochs = {name: {epoch for each, epoch in reserved if each == name} for name in (ME, A, B)}
+    assert not epochs[ME] & epochs[A] and not epochs[A] & epochs[B] and not epochs[ME] & epochs[B]
 
 
 def test_who_was_told_an_epoch_of_a_claim_is_served_in_it() -> None:

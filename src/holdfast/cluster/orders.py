@@ -235,7 +235,8 @@ def reserve_epoch(view: View, now_ms: int) -> int:
     _check_primary(view)
     _check_epoch_may_rise(view)
     _check_majority(view, now_ms)
-    primaries = sorted(each.id for each in view.nodes.values() if each.is_primary and (each.slots or each is view.me))
+    voters = [each for each in view.nodes.values() if each.is_primary and (each.slots or each is view.me)]
+    primaries = sorted(each.id for each in voters)
     epoch = view.highest_epoch() + 1
     epoch += (primaries.index(view.me.id) - epoch) % len(primaries)
     view.epoch = epoch + 1

@@ -153,15 +153,15 @@ def _schedule(view: View, primary: Node, now_ms: int) -> None:
 def _due_ms(view: View, primary: Node, now_ms: int) -> int:
     """Return when we may ask for votes, as far as is known now."""
     election = view.election
-    election.rank = rank(view)
+    behind = rank(view)
     siblings = [
         each
         for each in primary.replicas
         if each is not view.me and not each.flags & (flags.NO_FAILOVER | flags.FAIL | flags.PFAIL)
     ]
-    if election.rank and any(not each.is_ours and _goes_before(view, each) for each in siblings):
-        return election.since_ms + STOCK_DELAY_MS + election.jitter_ms + election.rank * STOCK_RANK_MS
-    due_ms = election.since_ms + election.rank * RANK_MS
+    if behind and any(not each.is_ours and _goes_before(view, each) for each in siblings):
+        return election.since_ms + STOCK_DELAY_MS + election.jitter_ms + behind * STOCK_RANK_MS
+    due_ms = election.since_ms + behind * RANK_MS
     if any(each.offset_ms < primary.fail_ms for each in siblings if each.is_ours):
         due_ms += SIBLING_WAIT_MS
     if primary.refused_ms and view.primary_link_up:

@@ -67,8 +67,6 @@ def _note_standing(view: View, sender: Node, message: Message, now_ms: int) -> N
     """Take what every header tells: epochs and offset."""
     sender.heard_ms = now_ms
     sender.is_ours = message.is_ours
-    if message.message_flags & messages.HAS_EXTENSIONS:
-        sender.flags |= flags.EXTENSIONS
     if message.sender != sender.id:
         return
     view.epoch = max(view.epoch, message.epoch)

@@ -251,7 +251,7 @@ def use_reserved_epoch(view: View, epoch: int, now_ms: int) -> bool:
     """
     _check_epoch_may_rise(view)
     _check_majority(view, now_ms)
-    if epoch <= max(each.config_epoch for each in view.nodes.values()):
+    if epoch <= view.highest_config_epoch():
         return False
     view.reserved_epoch = epoch
     return True

@@ -105,10 +105,6 @@ class Cluster(Protocol):
         """Whether the cluster serves: coverage as configured, and a majority in reach."""
 
     @property
-    def failed_for_minority(self) -> bool:
-        """Whether `is_ok` is false because no majority is in reach."""
-
-    @property
     def is_fenced(self) -> bool:
         """Whether this node waits for a leader: what it holds may not be all that its shard holds."""
 

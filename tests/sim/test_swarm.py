@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -188,6 +189,54 @@ def test_the_command_plays_seeds_and_prints_the_scenario_of_one_that_fails() -> 
     )
     assert bad.exit_code == 1
     assert "wait until convergence" in bad.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "mutation"),
+    [("replication", "sentinel-votes-twice"), ("replication", "vote-twice"), ("sentinel", "promote-stalest")],
+)
+def test_a_fault_that_a_kind_has_no_place_for_is_refused(kind: str, mutation: str) -> None:
+    for words in (["swarm", "--seeds", "1"], ["replay", "0"]):
+        ran = CliRunner().invoke(main, ["sim", *words, "--kind", kind, "--mutation", mutation])
+        assert ran.exit_code == 2
+        assert f"{mutation} cannot be put into runs of the kind {kind}" in " ".join(ran.output.split())
+
+
+@pytest.mark.parametrize("words", [["replay", "0", "--svg"], ["swarm", "--seeds", "1", "--scenario"]])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_played(words: list[str]) -> None:
+    ran = CliRunner().invoke(main, ["sim", *words, "/nonexistent/x"])
+    assert ran.exit_code == 2
+    assert "/nonexistent/x cannot be written" in ran.output
+
+
+def test_a_failing_seed_is_written_to_a_file_that_can_be_run(tmp_path: Path) -> None:
+    path = tmp_path / "failed.txt"
+    words = ["--seeds", "1", "--mutation", "halve-transactions", "--no-shrink", "--scenario", str(path)]
+    assert CliRunner().invoke(main, ["sim", "swarm", *words]).exit_code == 1
+    ran = CliRunner().invoke(main, ["sim", "run", str(path)])
+    assert ran.exit_code == 0, "without the fault nothing is wrong"
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_swarm_that_is_cancelled_tells_what_was_played(jobs: str) -> None:
+    words = ["sim", "swarm", "--seeds", "5000", "--jobs", jobs, "--mutation", "halve-transactions"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from holdfast.cli.main import main; main()", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first.startswith("seed "), process.communicate()
+        process.send_signal(signal.SIGINT)
+        told, warned = process.communicate(timeout=50)
+    finally:
+        process.kill()
+    assert process.returncode == 1, "a seed has failed"
+    assert re.search(r"Cancelled: \d+ of 5000 seeds .* [1-9]\d* failed", told), told + warned
+    assert "wait until convergence" in told
+    assert "Traceback" not in warned
 
 
 def test_the_command_says_where_a_scenario_is_wrong(tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ class Broken(AssertionError):
     """A judge has found a promise broken."""
 
 
+class Unmet(AssertionError):
+    """What was expected does not hold."""
+
+
 class Stage:
     """What a scenario plays on."""
 

@@ -393,6 +393,38 @@ def test_a_slot_that_came_as_a_whole_is_the_heirs_though_its_taker_dies_right_be
         stage.close()
 
 
+def test_a_slot_is_its_takers_though_a_replica_of_its_source_was_stopped_while_it_was_elected() -> None:
+    stage = Stage(25)
+    try:
+        settings = {"cluster-node-timeout": "1000", "cluster-require-full-coverage": "no"}
+        form_cluster(stage, "a, b, c, d, e", "f", settings)
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "kept") in OK
+        stage.world.slow_disk("b", 0.1)
+        order = ("CLUSTER", "GIVE", _side(stage, "b").me.id, 0)
+        stage.world.loop.create_task(stage._ask("tool", "a", order, PORT))
+        while _side(stage, "b").owner(0) is not _side(stage, "b").me:
+            stage.world.run(0.0001)
+        stage.kill("a")
+        while not _side(stage, "f").view.election.is_sent:
+            stage.world.run(0.0001)
+        stage.world.pause("f")
+        stage.world.run(0.05)
+        voters = [_side(stage, name).view for name in "cde"]
+        assert all(each.voted_epoch == each.epoch for each in voters), "before they heard of the claim"
+        assert stage.await_true(lambda: not _side(stage, "b").claims, 10)
+        assert _side(stage, "b").me.config_epoch > max(each.voted_epoch for each in voters)
+        assert stage.ask("b", "SET", "{06S}2", "more") in OK
+        stage.world.resume("f")
+        assert stage.await_true(lambda: not stage.nodes.latest["f"].replication.is_replica, 20)
+        stage.world.run(2.0)
+        assert {_owner_of_slot_0(stage, name) for name in "bcdef"} == {_side(stage, "b").me.id}
+        assert stage.ask("b", "GET", "{06S}") in ("kept", b"kept")
+        assert stage.ask("b", "GET", "{06S}2") in ("more", b"more")
+    finally:
+        stage.close()
+
+
 def test_keys_stay_at_their_source_where_the_target_came_back_without_its_disk() -> None:
     """The node at its address knew nobody, and said that the slots were claimed."""
     stage = Stage(23)

@@ -40,7 +40,9 @@ def members(slots: int) -> Iterator[int]:
 def ranges(slots: int) -> tuple[tuple[int, int], ...]:
     """Return the runs of a set: first and last slot of each."""
     # As text: to shift a number of 16,384 bits once a run costs eight times as much.
-    return tuple((run.start(), run.end() - 1) for run in _RUN.finditer(f"{slots:b}"[::-1]))
+    below = max((slots & -slots).bit_length() - 1, 0)
+    runs = _RUN.finditer(f"{slots >> below:b}"[::-1])
+    return tuple((below + run.start(), below + run.end() - 1) for run in runs)
 
 
 def to_bitmap(slots: int) -> bytes:

@@ -16,7 +16,7 @@ from holdfast.cluster import (
     table,
     voting,
 )
-from holdfast.cluster.effects import Persist, Send
+from holdfast.cluster.effects import PauseWrites, Persist, Send, Then
 from holdfast.cluster.machine import Machine
 from holdfast.cluster.messages import Gossip, Message
 from holdfast.cluster.model import Link, Node, View
@@ -320,6 +320,23 @@ def test_shards_with_stock_nodes_are_named() -> None:
     assert promise.gaps(view) == {B: "stock-primary"}
 
 
+def test_a_primary_tells_its_offset_as_paused_when_its_writers_are_held_back_and_not_before() -> None:
+    view = a_view()
+    replica = view.nodes[S]
+    Machine(view).received(replica.link, from_node(view, replica, messages.MFSTART), NOW)
+    before, paused = [each for each in view.take_effects() if isinstance(each, Send | PauseWrites | Then)]
+    assert isinstance(before, PauseWrites) and isinstance(paused, Then)
+    view.my_offset = 1000  # clients write on while nodes.conf is on its way to the disk
+    outgoing.ping(view, replica.link, messages.PING, NOW)
+    view.my_offset = 9000
+    paused.what(True)
+    told = [each.message for each in sent(view, messages.PING)]
+    assert [(each.offset, each.message_flags & messages.PAUSED) for each in told] == [
+        (1000, 0),
+        (9000, messages.PAUSED),
+    ]
+
+
 # ---- orders and strangers ----
 
 
@@ -338,7 +355,7 @@ def test_shards_with_stock_nodes_are_named() -> None:
         (lambda view: orders.set_owner(view, 0, A, lambda slot: 1, NOW), "while I still hold keys"),
         (lambda view: orders.set_config_epoch(view, 5), "does not know any other node"),
         (lambda view: orders.failover(view, "", NOW), "You should send CLUSTER FAILOVER to a replica"),
-        (lambda view: orders.reset(view, False, True), "containing keys"),
+        (lambda view: orders.check_reset(view, True), "containing keys"),
     ],
 )
 def test_orders_that_are_refused_change_nothing(order: object, text: str) -> None:
@@ -353,7 +370,7 @@ def test_orders_that_are_refused_change_nothing(order: object, text: str) -> Non
 
 def test_a_hard_reset_leaves_a_new_node_without_a_past() -> None:
     view = a_view()
-    orders.reset(view, True, False)
+    orders.reset(view, True)
     assert list(view.nodes.values()) == [view.me]
     assert view.me.id != ME
     assert (view.epoch, view.voted_epoch, view.me.slots) == (0, 0, 0)

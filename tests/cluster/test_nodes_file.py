@@ -88,7 +88,7 @@ def _with_lines() -> str:
     view.open_slot(view.migrating, 3, None)
     view.open_slot(view.migrating, 4, second)
     view.give_slot(150, view.me)
-    return text + "".join(nodes_file.slot_line(view, slot) for slot in (3, 4, 150))
+    return text + "".join(nodes_file.slot_lines(view, 1 << slot) for slot in (3, 4, 150))
 
 
 def test_a_line_behind_the_text_says_whose_a_slot_is_and_where_it_goes() -> None:
@@ -97,6 +97,19 @@ def test_a_line_behind_the_text_says_whose_a_slot_is_and_where_it_goes() -> None
     assert view.migrating == {4: view.nodes[B]}
     assert view.importing == {9: view.nodes[B]}
     assert view.owners[150] is view.me
+
+
+def test_slots_that_stand_alike_are_one_line() -> None:
+    view, again = _view(), _view()
+    nodes_file.load(view, OF_REDIS_7_2, 1000)
+    text, ordered = nodes_file.text_of(view), slots.of_range(0, 9) | slots.of_range(120, 129)
+    view.give_slots(ordered, None)
+    view.migrating.clear()
+    lines = nodes_file.slot_lines(view, ordered)
+    assert lines == f"vars slot:0-8,120-129 -/-/-\nvars slot:9 -/-/{B}\n"
+    nodes_file.load(again, text + lines, 1000)
+    assert again.me.slots == view.me.slots and again.nodes[B].slots == view.nodes[B].slots
+    assert (again.migrating, list(again.importing)) == ({}, [9])
 
 
 @pytest.mark.parametrize("cut", [1, 30, 50, 56, 58, 59])
@@ -116,7 +129,7 @@ def test_a_claim_behind_the_text_stands_as_a_whole_or_not_at_all(cut: int) -> No
     view.give_slots(claimed, view.me)
     view.me.config_epoch = 12
     whole = text + nodes_file.claim_line(view, claimed)
-    assert whole.endswith("vars claim:12 110-120,199-199\n")
+    assert whole.endswith("vars claim:12 110-120,199\n")
     nodes_file.load(again, whole[: len(whole) - cut], 1000)
     is_there = cut == 0
     assert again.me.config_epoch == (12 if is_there else 5)
@@ -151,6 +164,23 @@ def test_what_was_added_durably_survives_a_power_loss() -> None:
             assert world.run(store.add_later("two\n"))
             world.power_loss("a")
             assert disk.open("nodes.conf", "rb").read() == b"one\ntwo\n"
+
+
+def test_nothing_is_added_behind_half_a_line_before_the_file_was_replaced() -> None:
+    with World(1) as world:
+        disk = world.host("a").disk
+        store = NodesStore(disk, "nodes.conf", 1)
+        store.open()
+        store.write("one\n", synced=True)
+        world.fill_disk("a", free_bytes=2)
+        for _ in range(2):
+            with pytest.raises(OSError):
+                store.add("two\n")
+            world.fill_disk("a", free_bytes=None)
+        assert disk.open("nodes.conf", "rb").read() == b"one\ntw"
+        store.write("three\n", synced=False)
+        store.add("four\n")
+        assert disk.open("nodes.conf", "rb").read() == b"three\nfour\n"
 
 
 def test_a_file_that_was_replaced_has_no_lines_behind_it(tmp_path: Path) -> None:
@@ -202,4 +232,3 @@ def test_each_kind_goes_on_with_the_file_of_the_other(writer: str, reader: str, 
         until(lambda: node.state() == "ok", "it is part of the cluster again")
     finally:
         cluster.close()
-

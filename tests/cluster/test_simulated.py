@@ -183,6 +183,37 @@ def test_a_primary_that_restarts_unseen_is_led_again_by_its_replica() -> None:
         stage.close()
 
 
+def test_a_failover_by_hand_loses_nothing_though_the_primary_waits_for_its_disk() -> None:
+    stage = Stage(41)
+    try:
+        form_cluster(stage, "a, b, c", "d, e, f", {"repl-timeout": "60"})
+        stage.world.run(3.0)
+        old, new = stage.nodes.latest["a"], stage.nodes.latest["d"]
+        assert old.cluster is not None and new.cluster is not None
+        acknowledged: list[int] = []
+
+        async def write(host: Any) -> None:
+            client = await connect("a", PORT, within=1.0)
+            while await client.ask("SET", f"{{06S}}{len(acknowledged)}", "x" * 20_000, within=9.0) in OK:
+                acknowledged.append(len(acknowledged))
+                await asyncio.sleep(0.001)  # virtual
+
+        stage.world.start("writer", write)
+        stage.world.run(0.5)
+        stage.world.slow_disk("a", 0.3)
+        stage.world.slow_reader("d", 4_000_000)  # it is behind
+        old.cluster.view.save(synced=True)  # as a vote for another shard does
+        old.cluster.queue.run()
+        assert stage.ask("d", "CLUSTER", "FAILOVER") in OK
+        assert stage.await_true(lambda: not new.replication.is_replica, 20)
+        stage.world.slow_reader("d", 0)
+        stage.world.run(1.0)
+        assert len(acknowledged) > 300
+        assert new.engine.key_count(0) == len(acknowledged)
+    finally:
+        stage.close()
+
+
 def test_garbage_on_the_bus_port_harms_nothing() -> None:
     stage = Stage(8)
     try:

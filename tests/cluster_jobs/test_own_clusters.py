@@ -7,7 +7,9 @@ import itertools
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 import redis
@@ -17,7 +19,7 @@ from holdfast.cluster.jobs.balance import Move
 from holdfast.cluster.jobs.contact import Contact
 from holdfast.cluster.jobs.mover import Mover, Outcome, Settings
 from holdfast.cluster.jobs.remote import Access
-from tests.cluster_jobs.stage import Stage, holdfast, own_cluster, until
+from tests.cluster_jobs.stage import Stage, holdfast, own_cluster, stock_cluster, until
 from tests.cluster_jobs.test_stock_clusters import AOF, KEYS, Traffic, assert_whole, filled, slow_move
 
 
@@ -178,7 +180,8 @@ class Parcel:
         return self.wire.execute_command("CLUSTER TAKE", *words)
 
     def taken(self) -> object:
-        return self.stage.client(1).execute_command("CLUSTER TAKEN", "token", self.source, self.slot)
+        question = ("token", self.source, self.stage.id(1), self.slot)
+        return self.stage.client(1).execute_command("CLUSTER TAKEN", *question)
 
     def copies(self) -> int:
         return int(self.stage.client(1).cluster("countkeysinslot", self.slot))
@@ -273,6 +276,23 @@ class Relay:
         self._server.close()
 
 
+class Garbler(Relay):
+    """Answers one step itself, with words that no node says, and cuts nothing."""
+
+    def __init__(self, port: int, step: bytes) -> None:
+        self.step = step
+        super().__init__(port, lets_claim_through=True)
+
+    def _forth(self, client: socket.socket, server: socket.socket, cut: threading.Event) -> None:
+        while piece := _received(client):
+            if self.step in piece:
+                self.cuts += 1
+                client.sendall(b"+as you like it\r\n" if self.step == b"STORE" else b"x" * 100_000)
+            else:
+                server.sendall(piece)
+        server.close()
+
+
 def _received(sock: socket.socket) -> bytes:
     try:
         return sock.recv(65536)
@@ -309,6 +329,34 @@ def test_a_claim_of_which_nobody_heard_is_asked_about(stage: Stage, lets_claim_t
         relay.close()
         target.config_set("cluster-announce-port", 0)
         until(lambda: stage.addresses[1] in source.execute_command("CLUSTER NODES"), "the old port is known")
+    assert_whole(stage)
+
+
+@pytest.mark.parametrize("step", [b"STORE", b"CLAIM"])
+def test_a_target_that_answers_nonsense_costs_nothing(stage: Stage, step: bytes) -> None:
+    until(lambda: serves(stage), "all are there")
+    relay = Garbler(stage.peers[1].port, step)
+    target, source = stage.client(1), redis.Redis(port=stage.peers[0].port, socket_timeout=20)
+    slot = own_slots(stage, 0)[-1]
+    key = next(
+        name for name in map("nonsense:{}".format, itertools.count()) if key_slot(name.encode()) == slot
+    )
+    target.config_set("cluster-announce-port", relay.own_port)
+    try:
+        shown = stage.client(0)
+        until(
+            lambda: stage.addresses[1] not in shown.execute_command("CLUSTER NODES"), "the new port is known"
+        )
+        for turn in (1, 2):
+            with pytest.raises(redis.ResponseError, match="not given"):
+                source.execute_command("CLUSTER GIVE", stage.id(1), slot)
+            assert relay.cuts == turn
+            assert source.set(key, turn)
+        source.delete(key)
+    finally:
+        relay.close()
+        target.config_set("cluster-announce-port", 0)
+        until(lambda: stage.addresses[1] in shown.execute_command("CLUSTER NODES"), "the old port is known")
     assert_whole(stage)
 
 
@@ -353,3 +401,38 @@ def test_what_was_taken_survives_the_death_of_the_taker() -> None:
         held = stage.keys()
         assert {f"key:{number}" for number in range(KEYS)} <= set(held)
         assert set(held.values()) == {1}
+
+
+def test_a_slot_that_travels_as_a_whole_keeps_to_the_rate_limit() -> None:
+    with own_cluster(3) as stage:
+        client = stage.client(0)
+        slot = own_slots(stage, 0)[-1]
+        tag = next(f"{{{number}}}" for number in itertools.count() if key_slot(b"%d" % number) == slot)
+        client.mset({f"{tag}{number}": number for number in range(1000)})
+        began = time.monotonic()
+        code, report = holdfast(
+            *("reshard", stage.addresses[0], "--move", f"{slot}={stage.id(1)}", "--rate", "400", "--yes")
+        )
+        assert code == 0, report
+        assert time.monotonic() - began > 2.0
+        assert client.execute_command("CLUSTER COUNTKEYSINSLOT", slot) == 0
+
+
+@pytest.mark.parametrize("cluster", [own_cluster, stock_cluster], ids=["our own", "stock"])
+def test_fix_gives_the_whole_share_of_a_dead_node_to_the_others_in_a_few_ranges(
+    cluster: Callable[[int], AbstractContextManager[Stage]],
+) -> None:
+    with cluster(3) as stage:
+        stage.peers[1].kill()
+        until(
+            lambda: all(stage.client(each).cluster("info")["cluster_state"] == "fail" for each in (0, 2)),
+            "it is held for dead",
+        )
+        code, report = holdfast("fix", stage.addresses[0], "--accept-data-loss")
+        assert code == 0, report
+        for each in (0, 2):
+            client = stage.client(each)
+            until(lambda client=client: client.cluster("info")["cluster_state"] == "ok", "it serves again")
+            assert len(client.execute_command("CLUSTER SLOTS")) <= 4
+        assert abs(stage.slots(0) - stage.slots(2)) <= 1
+        assert stage.slots(0) + stage.slots(2) == 16384

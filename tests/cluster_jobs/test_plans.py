@@ -268,6 +268,17 @@ def test_taking_slots_from_a_node_that_does_not_answer_says_what_could_be_lost()
     assert abs(Counter(each.node for each in found)["a"] - 2730) <= 2
 
 
+def test_slots_of_a_dead_node_go_in_runs_and_all_have_alike_many_after_it() -> None:
+    gone = replace(THREE[1], flags=frozenset({"master", "fail"}))
+    shown = picture(THREE[0], gone, THREE[2], dead=("b",))
+    found = remedies(cases(shown, {"c": {5461: 2}}), shown)
+    assert [found[0].node, found[0].slot] == ["c", 5461]
+    taken = [each.node for each in found[1:]]
+    assert taken == sorted(taken)
+    held = Counter(taken) + Counter({"a": 5461, "c": 5461 + 1})
+    assert abs(held["a"] - held["c"]) <= 1
+
+
 def test_a_node_that_answers_the_others_and_not_us_keeps_its_slots() -> None:
     shown = picture(*THREE, dead=("c",))
     assert remedies(cases(shown, {}), shown) == []

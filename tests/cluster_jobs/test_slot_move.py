@@ -169,3 +169,16 @@ def test_the_rate_limit_lets_through_what_it_says() -> None:
     for _ in range(100):
         now += allowance.spend(100, now)
     assert 9.0 < now < 10.0
+
+
+def test_a_window_of_many_keys_waits_for_all_of_them_before_it_goes() -> None:
+    allowance = Allowance(800.0)
+    assert 22.0 < allowance.spend(18_172, 5.0) < 22.72
+
+
+def test_what_was_waited_for_and_did_not_go_is_not_waited_for_again() -> None:
+    allowance = Allowance(100.0)
+    now = allowance.spend(1000, 0.0)
+    allowance.give_back(1000, now)
+    assert allowance.spend(900, now + 60.0) == 0
+    assert allowance.spend(200, now + 60.0) == pytest.approx(1.0)

@@ -99,6 +99,14 @@ def _needs_leader(view: View, now_ms: int) -> bool:
     return since_ms is not None and now_ms - since_ms > FENCED_WAIT_MS + rank(view) * RANK_MS
 
 
+def outcome_ms(view: View) -> int:
+    """Return for how long after its last vote an election may still end with a claim: a stock node's, too.
+
+    Votes count for that time, halved; the rest is for the fencing of the shard.
+    """
+    return 2 * max(view.settings.node_timeout * 2, ATTEMPT_MS)
+
+
 def voted(view: View, voter: Node, epoch: int) -> None:
     """Take a vote."""
     if view.election.is_sent and voter.is_primary and voter.slots and epoch >= view.election.epoch:
@@ -145,15 +153,15 @@ def _schedule(view: View, primary: Node, now_ms: int) -> None:
 def _due_ms(view: View, primary: Node, now_ms: int) -> int:
     """Return when we may ask for votes, as far as is known now."""
     election = view.election
-    election.rank = rank(view)
+    behind = rank(view)
     siblings = [
         each
         for each in primary.replicas
         if each is not view.me and not each.flags & (flags.NO_FAILOVER | flags.FAIL | flags.PFAIL)
     ]
-    if election.rank and any(not each.is_ours and _goes_before(view, each) for each in siblings):
-        return election.since_ms + STOCK_DELAY_MS + election.jitter_ms + election.rank * STOCK_RANK_MS
-    due_ms = election.since_ms + election.rank * RANK_MS
+    if behind and any(not each.is_ours and _goes_before(view, each) for each in siblings):
+        return election.since_ms + STOCK_DELAY_MS + election.jitter_ms + behind * STOCK_RANK_MS
+    due_ms = election.since_ms + behind * RANK_MS
     if any(each.offset_ms < primary.fail_ms for each in siblings if each.is_ours):
         due_ms += SIBLING_WAIT_MS
     if primary.refused_ms and view.primary_link_up:

@@ -24,8 +24,6 @@ MIGRATE_TO: Final = 256
 """A primary that has, or had, replicas: it may be given one."""
 NO_FAILOVER: Final = 512
 """A replica that does not want to lead."""
-EXTENSIONS: Final = 1024
-"""It has sent extensions, so it reads them."""
 
 ON_BUS: Final = 0xFFFF
 _WORDS: Final = (

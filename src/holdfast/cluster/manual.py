@@ -9,7 +9,7 @@ offset; the replica asks for votes when it holds everything up to there.
 from __future__ import annotations
 
 from holdfast.cluster import messages, outgoing, table
-from holdfast.cluster.effects import LookAgain, PauseWrites
+from holdfast.cluster.effects import LookAgain, PauseWrites, Then
 from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Election, Link, ManualFailover, Node, View
 
@@ -43,15 +43,24 @@ def _ask_to_pause(view: View, primary: Node, now_ms: int) -> None:
 
 
 def asked_to_pause(view: View, link: Link, replica: Node, now_ms: int) -> None:
-    """Hold writers back, on the primary, and tell the replica where the stream stands."""
+    """Hold writers back, on the primary, and tell the replica where the stream stands by then.
+
+    That may be later: while nodes.conf is on its way to the disk, effects wait, and clients write on.
+    """
     if replica.primary is not view.me or view.giving:
         return  # who votes for it now may have not heard of who takes our slots; it asks again
     if view.manual.replica is not replica:  # else it asks again: no writer may slip through meanwhile
         table.end_manual_failover(view)
         view.log(f"Manual failover requested by replica {replica.id} ({replica.human_name}).")
-    view.manual = ManualFailover(end_ms=now_ms + TIMEOUT_MS, replica=replica)
+    view.manual = begun = ManualFailover(end_ms=now_ms + TIMEOUT_MS, replica=replica)
     view.do(PauseWrites(now_ms + PAUSE_MS))
-    outgoing.ping(view, link, messages.PING, now_ms)
+
+    def paused(is_written: bool) -> None:
+        if view.manual is begun and is_written:
+            begun.is_paused = True
+            outgoing.ping(view, link, messages.PING, now_ms)
+
+    view.do(Then(paused))
 
 
 def heard_primary(view: View, message: Message) -> None:

@@ -158,7 +158,6 @@ class Election:
     at_ms: int = NEVER_MS
     """When it asks, or asked, for votes."""
     is_sent: bool = False
-    rank: int = 0
     jitter_ms: int = 0
     """A bit of luck, where others of the shard draw theirs."""
     epoch: int = 0
@@ -181,6 +180,8 @@ class ManualFailover:
     end_ms: int = 0
     replica: Node | None = None
     """On the primary: who takes over."""
+    is_paused: bool = False
+    """On the primary: writers are held back by now."""
     primary_offset: int = -1
     """On the replica: where the paused primary stands; -1: not yet known."""
     asked_ms: int = NEVER_MS
@@ -377,7 +378,11 @@ class View:
 
     def highest_epoch(self) -> int:
         """Return the highest epoch that any node shows."""
-        return max(self.epoch, max(each.config_epoch for each in self.nodes.values()))
+        return max(self.epoch, self.highest_config_epoch())
+
+    def highest_config_epoch(self) -> int:
+        """Return the highest epoch in which a node claims slots, as far as is known."""
+        return max(each.config_epoch for each in self.nodes.values())
 
     def wall_ms(self, at_ms: int) -> int:
         """Return a time of ours as the wall clock tells it; 0 stays 0."""

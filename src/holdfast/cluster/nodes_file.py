@@ -7,11 +7,11 @@ keeps shard ids and node names in such a line, behind the host name, where 7.0 w
 them for a part of it; here they stand as variables in a line of their own, which both skip,
 and are read in either place.
 
-The text ends with the epochs. Behind them a change of one slot, or a claim of several, may have been
-added as a line of its own (`slot_line`, `claim_line`), which is cheaper than a new file. Such a line may be
-torn: reading ends there.
+The text ends with the epochs. Behind them changes of slots, or a claim of some, may have been added as
+lines of their own (`slot_lines`, `claim_line`), which is cheaper than a new file. The last one may be torn:
+it counts for nothing.
 
-How to read it: `node_line`, `text_of`, `slot_line` and `claim_line` write, `load` reads.
+How to read it: `node_line`, `text_of`, `slot_lines` and `claim_line` write, `load` reads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Iterable
 
 from holdfast.cluster import flags, table
 from holdfast.cluster.model import Node, View
-from holdfast.cluster.slots import SLOTS, members, of_range, ranges
+from holdfast.cluster.slots import SLOTS, members, of_range, of_slots, ranges
 from holdfast.server.config.words import quoted, split_words
 
 BUS_PORT_OFFSET = 10_000
@@ -63,24 +63,33 @@ def text_of(view: View) -> str:
     lines = [node_line(view, each) for each in kept]
     lines.append("vars " + " ".join(_extra(kept)))
     if view.receiving:
-        lines.append(
-            "vars receiving " + ",".join(f"{first}-{last}" for first, last in ranges(view.receiving))
-        )
+        lines.append(f"vars receiving {_as_ranges(view.receiving)}")
     lines.append(f"vars currentEpoch {view.epoch} lastVoteEpoch {view.voted_epoch}")
     return "\n".join(lines) + "\n"
 
 
-def slot_line(view: View, slot: int) -> str:
-    """Return the line that says whose a slot is and whether it is open, to be added behind the text."""
-    owner, target, source = view.owners[slot], view.migrating.get(slot), view.importing.get(slot)
-    ids = [each.id if each is not None else "-" for each in (owner, target, source)]
-    return f"vars slot:{slot} {'/'.join(ids)}\n"
+def slot_lines(view: View, slots: int) -> str:
+    """Return lines that say whose slots are and which are open, to be added behind the text.
+
+    A line for all slots that stand alike, so mostly one.
+    """
+    alike: dict[tuple[Node | None, ...], list[int]] = {}
+    for slot in members(slots):
+        standing = view.owners[slot], view.migrating.get(slot), view.importing.get(slot)
+        alike.setdefault(standing, []).append(slot)
+    return "".join(
+        f"{_SLOT_LINE}{_as_ranges(of_slots(some))} {'/'.join(each.id if each else '-' for each in nodes)}\n"
+        for nodes, some in alike.items()
+    )
 
 
 def claim_line(view: View, slots: int) -> str:
     """Return the line that says that we have claimed slots, in the epoch that we have."""
-    claimed = ",".join(f"{first}-{last}" for first, last in ranges(slots))
-    return f"{_CLAIM_LINE}{view.me.config_epoch} {claimed}\n"
+    return f"{_CLAIM_LINE}{view.me.config_epoch} {_as_ranges(slots)}\n"
+
+
+def _as_ranges(slots: int) -> str:
+    return ",".join(f"{first}-{last}" if first != last else str(first) for first, last in ranges(slots))
 
 
 def _extra(nodes: Iterable[Node]) -> Iterable[str]:
@@ -110,7 +119,7 @@ def load(view: View, text: str, now_ms: int) -> None:
             raise NodesFileError(line)
         try:
             if line.startswith(_SLOT_LINE):
-                _read_slot(view, words[1], words[2], now_ms)
+                _read_slots(view, words[1], words[2], now_ms)
             elif line.startswith(_CLAIM_LINE):
                 _read_claim(view, me[0], words[1], words[2])
             elif words[0].lower() == "vars":
@@ -162,12 +171,8 @@ def _read_node(view: View, words: list[str], me: list[Node], now_ms: int) -> Non
     for word in words[8:]:
         if word.startswith("["):
             _read_open_slot(view, word, now_ms)
-            continue
-        first, _, last = word.partition("-")
-        begin, end = int(first), int(last or first)
-        if not 0 <= begin <= end < SLOTS:
-            raise ValueError("no such slot")
-        view.give_slots(of_range(begin, end), node)
+        else:
+            view.give_slots(_read_range(word), node)
 
 
 def _row(view: View, node_id: str, now_ms: int) -> Node:
@@ -203,14 +208,13 @@ def _read_address(node: Node, word: str) -> None:
                 raise ValueError("unknown field")
 
 
-def _read_slot(view: View, name: str, value: str, now_ms: int) -> None:
-    slot = int(name.removeprefix("slot:"))
-    if not 0 <= slot < SLOTS:
-        raise ValueError("no such slot")
+def _read_slots(view: View, name: str, value: str, now_ms: int) -> None:
+    slots = _read_ranges(name.removeprefix("slot:"))
     owner, target, source = (None if each == "-" else _row(view, each, now_ms) for each in value.split("/"))
-    view.give_slot(slot, owner)
-    view.open_slot(view.migrating, slot, target)
-    view.open_slot(view.importing, slot, source)
+    view.give_slots(slots, owner)
+    for slot in members(slots):
+        view.open_slot(view.migrating, slot, target)
+        view.open_slot(view.importing, slot, source)
 
 
 def _read_claim(view: View, me: Node, name: str, value: str) -> None:
@@ -225,9 +229,16 @@ def _read_claim(view: View, me: Node, name: str, value: str) -> None:
 def _read_ranges(text: str) -> int:
     slots = 0
     for each in text.split(","):
-        first, _, last = each.partition("-")
-        slots |= of_range(int(first), int(last))
+        slots |= _read_range(each)
     return slots
+
+
+def _read_range(text: str) -> int:
+    first, _, last = text.partition("-")
+    begin, end = int(first), int(last or first)
+    if not 0 <= begin <= end < SLOTS:
+        raise ValueError("no such slot")
+    return of_range(begin, end)
 
 
 def _read_open_slot(view: View, word: str, now_ms: int) -> None:

@@ -27,7 +27,7 @@ def make(view: View, kind: int, message_flags: int = 0, **body: Any) -> Message:
     """Return a message with our standing in its header."""
     me, settings = view.me, view.settings
     shown = me.group
-    if me.is_primary and view.manual.end_ms:
+    if me.is_primary and view.manual.is_paused:
         message_flags |= messages.PAUSED
     return Message(
         type=kind,

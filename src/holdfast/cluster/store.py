@@ -34,6 +34,8 @@ class NodesStore:
         """Behind the file as it was last replaced."""
         self.is_named = False
         """Whether a power loss leaves the file as it was last replaced: what is added may be fsynced."""
+        self.is_torn = False
+        """Whether the file may end in half a line: nothing is added, the next thing to do is a `write`."""
 
     def open(self) -> str:
         """Lock the file, and return its text, "" where there is none. Raises `OSError`."""
@@ -46,9 +48,9 @@ class NodesStore:
             file.close()
 
     def add(self, line: str) -> None:
-        """Write a line behind the file as it is; a `write_later` under way is void. Raises `OSError`.
+        """Write lines behind the file as it is; a `write_later` under way is void.
 
-        After an error the file may end in half a line: the next thing to do is a `write`.
+        Raises `OSError`, and from then on, until the file was replaced: half a line may stand there.
         """
         self._writes += 1
         self._append(line)
@@ -60,13 +62,20 @@ class NodesStore:
         """
         self._writes += 1
         mine = self._writes
-        await self._append(line).sync_later()
+        file = self._append(line)
+        try:
+            await file.sync_later()
+        except OSError:
+            self.is_torn = self.is_torn or file is self._held
+            raise
         return mine == self._writes
 
     def _append(self, line: str) -> DiskFile:
-        if self._held is None:
-            raise OSError(9, "the file is not open")
+        if self._held is None or self.is_torn:
+            raise OSError(9, "the file is not open, or ends in half a line")
+        self.is_torn = True
         self._held.write(line.encode("utf-8", "surrogateescape"))
+        self.is_torn = False
         self.added_bytes += len(line)
         return self._held
 
@@ -117,7 +126,7 @@ class NodesStore:
         self._disk.rename(temporary, self.path)
         if self._held is not None:
             self._held.close_soon()
-        self._held, self.added_bytes, self.is_named = file, 0, False
+        self._held, self.added_bytes, self.is_named, self.is_torn = file, 0, False, False
 
     def close(self) -> None:
         """Let the file go; a `write_later` under way is void."""

@@ -133,7 +133,7 @@ def bump_epoch(view: View, *, always: bool = False) -> bool:
     if me.config_epoch and me.config_epoch == view.highest_epoch() and not always:
         return False
     reserved, view.reserved_epoch = view.reserved_epoch, 0
-    if reserved <= max(each.config_epoch for each in view.nodes.values()):
+    if reserved <= view.highest_config_epoch():
         reserved = view.epoch = view.highest_epoch() + 1
     me.config_epoch = reserved
     view.save(synced=True)

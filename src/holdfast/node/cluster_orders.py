@@ -60,9 +60,9 @@ class ClusterOrders(ClusterQuestions):
         if self.view.must_save:
             raise CommandError("ERR error saving the cluster node config")
 
-    def _done_with(self, slot: int) -> None:
-        """Carry out an order about one slot: a line behind the file will do, if nothing is promised on it."""
-        self._done(saved=not self.queue.add_line(slot))
+    def _done_with(self, slots: int) -> None:
+        """Carry out an order about slots: lines behind the file will do, if nothing is promised on it."""
+        self._done(saved=not self.queue.add_lines(slots))
 
     def meet(self, host: str, port: int, bus_port: int) -> bool:
         """Begin a handshake; false where the address is none."""
@@ -83,29 +83,29 @@ class ClusterOrders(ClusterQuestions):
     def add_slots(self, slots: int) -> None:
         """Take unassigned slots."""
         orders.add_slots(self.view, slots)
-        self._done()
+        self._done_with(slots)
 
     def delete_slots(self, slots: int) -> None:
         """Forget who owns slots."""
         orders.delete_slots(self.view, slots)
-        self._done()
+        self._done_with(slots)
 
     def set_migrating(self, slot: int, node_id: str) -> None:
         """SETSLOT MIGRATING."""
         if any(each.slots >> slot & 1 for each in self.gifts):
             raise CommandError("ERR Some of these slots are on their way already")
         orders.set_migrating(self.view, slot, node_id)
-        self._done_with(slot)
+        self._done_with(1 << slot)
 
     def set_importing(self, slot: int, node_id: str) -> None:
         """SETSLOT IMPORTING."""
         orders.set_importing(self.view, slot, node_id)
-        self._done_with(slot)
+        self._done_with(1 << slot)
 
     def set_stable(self, slot: int) -> None:
         """SETSLOT STABLE."""
         orders.set_stable(self.view, slot)
-        self._done_with(slot)
+        self._done_with(1 << slot)
 
     def set_owner(self, slot: int, node_id: str, session: Session) -> object:
         """SETSLOT NODE; the session is parked while others hear of a claim."""
@@ -117,8 +117,6 @@ class ClusterOrders(ClusterQuestions):
             return OK
         if session.flags & DENY_BLOCKING:
             raise CommandError("TRYAGAIN SETSLOT NODE waits for others: not inside a transaction or script")
-        if self.is_fenced:
-            raise CommandError("FENCED This node waits for a leader")
         self.begin_claim(session, 1 << slot, source, lambda: self._claim(slot))
         return NO_REPLY
 
@@ -132,7 +130,7 @@ class ClusterOrders(ClusterQuestions):
     def _set_owner(self, slot: int, node_id: str) -> None:
         orders.set_owner(self.view, slot, node_id, self._keys_in, self.now_ms())
         if node_id == self.view.me.id:
-            self._done_with(slot)
+            self._done_with(1 << slot)
         else:
             self._done(saved=False)  # the new owner claims it, whatever we forget
 
@@ -144,7 +142,7 @@ class ClusterOrders(ClusterQuestions):
         def bump() -> None:
             nonlocal was_bumped
             was_bumped = orders.bump_epoch(view, self.now_ms())
-            self._done()
+            self._done(saved=was_bumped or self.queue.waits_for_disk)
 
         def reply() -> Status:
             return Status(f"{'BUMPED' if was_bumped else 'STILL'} {view.me.config_epoch}")
@@ -168,7 +166,9 @@ class ClusterOrders(ClusterQuestions):
 
     def reset(self, hard: bool) -> None:
         """RESET."""
-        orders.reset(self.view, hard, self._has_keys())
+        orders.check_reset(self.view, self._has_keys())
+        self.effects.leave()
+        orders.reset(self.view, hard)
         self._done()
 
     def failover(self, manner: str) -> None:
@@ -198,9 +198,9 @@ class ClusterOrders(ClusterQuestions):
         """TAKE: a step of what another node gives."""
         return self._taker.take(session, step, token, words)
 
-    def taken(self, token: bytes, source_id: str, slots: int) -> Status:
+    def taken(self, token: bytes, source_id: str, target_id: str, slots: int) -> Status:
         """TAKEN: whether slots were claimed; if not, they will not be."""
-        return self._taker.taken(token, source_id, slots)
+        return self._taker.taken(token, source_id, target_id, slots)
 
     def publish(self, channel: bytes, message: bytes, is_sharded: bool) -> None:
         """Spread a message over the bus."""
@@ -229,11 +229,13 @@ class ClusterOrders(ClusterQuestions):
             claim=claim,
             reply=reply,
         )
+        self.view.is_fenced = self.is_fenced
         begun.begin(self._node.loop, configuration["min-replicas-to-ack-timeout"] / 1000)
         self.queue.run()
 
     def look_at_claims(self) -> None:
         """See how far claims have come."""
+        self.view.is_fenced = self.is_fenced  # perhaps since a moment ago: such a node takes no epoch
         for claim in list(self.claims) if self.queue.is_open else ():
             claim.look()
         self.queue.run()

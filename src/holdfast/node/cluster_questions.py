@@ -46,11 +46,6 @@ class ClusterQuestions:
         return self.view.is_ok
 
     @property
-    def failed_for_minority(self) -> bool:
-        """Whether it does not, for want of a majority."""
-        return not self.view.is_ok and self.view.in_minority
-
-    @property
     def is_fenced(self) -> bool:
         """Whether this node waits for a leader: it claims nothing, and may lack what its shard holds."""
         return self._node.replication.in_cluster.is_fenced

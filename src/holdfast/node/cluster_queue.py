@@ -4,7 +4,8 @@ What it is: `EffectQueue`, which writes nodes.conf and runs what an event asked 
 where it has to be. While it is on its way to the disk clients are served, and what later events
 ask for waits behind it; an order waits for nobody (`at_once`): what it writes includes all that
 went before. Where the file cannot be written nothing leaves: others will think this node down, and
-rightly so. What it is not: what an effect does (`cluster_effects`).
+rightly so; and so it is where the disk hangs for long. What it is not: what an effect does
+(`cluster_effects`).
 
 How to read it: `run`, then how the file is written: beside the loop, now, soon, or a line.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.cluster import effects as todo
 from holdfast.cluster.model import View
-from holdfast.cluster.nodes_file import claim_line, slot_line, text_of
+from holdfast.cluster.nodes_file import claim_line, slot_lines, text_of
 from holdfast.cluster.store import NodesStore
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ SAVE_SOON_S = 0.3
 """How long nodes.conf may lag behind what no promise hangs on."""
 ADDED_MOST = 1 << 18
 """How many bytes of single lines nodes.conf may have behind its text."""
+WAITING_MOST = 10_000
+"""How many events' effects wait for the disk: with each go some messages, of a few kilobytes."""
 Batch = list[todo.Effect]
 """What one event asked for; `Persist` stands first."""
 
@@ -86,6 +89,8 @@ class EffectQueue:
             while is_written and (batch := self._view.take_effects()):
                 if self._waiting:
                     self._waiting.append(batch)
+                    if len(self._waiting) > WAITING_MOST:
+                        self._wait_no_longer()
                 else:
                     is_written = self._begin_batch(batch, at_once)  # if not, the next event tries it again
             if is_written and not (self._waiting and self._view.is_ok):
@@ -147,7 +152,7 @@ class EffectQueue:
             self._release(True)
 
     def _may_add(self) -> bool:
-        return self.store.is_named and self.store.added_bytes <= ADDED_MOST
+        return self.store.is_named and not self.store.is_torn and self.store.added_bytes <= ADDED_MOST
 
     async def _write(self, text: str) -> None:
         is_newest = is_written = True
@@ -179,6 +184,16 @@ class EffectQueue:
         if may_send:
             self.run()
 
+    def _wait_no_longer(self) -> None:
+        """Let nothing leave of what waits, as where the file cannot be written: the disk hangs."""
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        self._node.log.warning("The cluster configuration file is not written: the disk does not answer")
+        batches, self._waiting = self._waiting, []
+        for batch in batches:
+            self._perform(batch, False)
+
     def _overtake(self) -> None:
         """Write what is known now: it includes what is on its way."""
         if self._writing is not None:
@@ -206,15 +221,15 @@ class EffectQueue:
         if self._save_timer is not None and not self._persist(False):
             self._view.save()
 
-    def add_line(self, slot: int) -> bool:
-        """Write a line about one slot behind the file; false: the file has to be replaced, now.
+    def add_lines(self, slots: int) -> bool:
+        """Write lines about slots behind the file; false: the file has to be replaced, now.
 
-        A new file costs some ten times as much, and is made soon, for all slots together.
+        A new file costs some ten times as much, and is made soon, for all that was added.
         """
         if self._view.must_sync or self._waiting or self.store.added_bytes > ADDED_MOST:
             return False
         try:
-            self.store.add(slot_line(self._view, slot))
+            self.store.add(slot_lines(self._view, slots))
         except OSError:
             return False
         if self._writing is not None:

@@ -152,7 +152,10 @@ class ShardTakeover:
         return standing.position >= choice.position and is_whole
 
     async def _let_primary_lead(self, own: FenceReport) -> bool:
-        """Let the primary lead again, if its copy is the best, and others follow; return whether it does."""
+        """Let the primary lead again, if its copy is the best, and others follow; return whether it does.
+
+        Raises OSError where it does not answer: perhaps it leads, so nobody else may in this epoch.
+        """
         found = (name for name, (each, _) in self._reports.items() if each.node_id == self._primary_id)
         chosen = next(found, "")
         choice = self._choose(own, chosen)
@@ -160,24 +163,25 @@ class ShardTakeover:
             return False
         best = self._reports[chosen][0]
         promote = PromoteOrder(self._epoch, self._leader, choice.position, choice.may_lose_writes)
-        if isinstance(reply := await self._order(best, promote), ReplyError):
+        if isinstance(reply := await self._order(best, promote), ReplyError):  # it was refused
             self._node.log.warning(f"Node {best.node_id} does not lead: {reply}")
             return False
         self._node.log.notice(f"{best.node_id} leads again in epoch {self._epoch}: its copy is the best")
         follow = FollowOrder(self._epoch, self._leader, best.host, best.port, chosen)
-        for member, _ in self._reports.values():
-            if member is not best:
-                await self._order(member, follow)
+        others = [member for member, _ in self._reports.values() if member is not best]
+        await asyncio.gather(*(self._order(each, follow) for each in others), return_exceptions=True)
         self._open_tick()
         self._node.replication.in_cluster.obey(follow)
         return True
 
     async def _order(self, member: Member, order: PromoteOrder | FollowOrder) -> Reply:
-        """Give an order; an error that is returned says why it was not taken."""
+        """Give an order; a returned error says why it was not taken. Raises OSError: that is not known."""
         try:
-            return await self._last_reply(member, [*self._credentials(), order_words(order)])
-        except (OSError, BrokenReply, EOFError) as error:
-            return ReplyError(str(error) or type(error).__name__)
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._last_reply(member, [*self._credentials(), order_words(order)])
+        except (OSError, EOFError, BrokenReply) as error:
+            why = str(error) or "no answer"
+            raise OSError(f"{member.node_id} was told {order_words(order)[1]}: {why}") from error
 
     def _open_tick(self) -> None:
         if not self._node.engine.tick_open:

@@ -147,7 +147,7 @@ class Gift:
         """Do it, release the slots, and answer. Where the node stops meanwhile nobody is served any more."""
         try:
             reply: object = await self._give()
-        except (GiftError, OSError, EOFError, TimeoutError) as error:
+        except Exception as error:  # whatever the target's words led to
             reply = CommandError(f"IOERR not given: {str(error) or type(error).__name__}")
         self._side.view.giving &= ~self._slots
         self._side.open_tick()
@@ -196,7 +196,7 @@ class Gift:
                 said = await peer.ask("CLUSTER", "TAKE", "CLAIM", self._token, epoch, within_s=CLAIM_S)
                 self._note_epoch(said)
                 is_taken = True
-            except (OSError, EOFError, TimeoutError, GiftError) as error:
+            except Exception as error:
                 peer.close()
                 is_taken = await self._find_out(str(error) or type(error).__name__)
         finally:
@@ -283,11 +283,12 @@ class Gift:
         dead_since_ms = 0
         while view.me.is_primary:
             for node in self._who_knows():
-                with contextlib.suppress(OSError, EOFError, TimeoutError, GiftError):
+                with contextlib.suppress(Exception):  # perhaps it knows it the next time, or another does
                     return await self._ask_outcome(node)
             if self._slots & ~view.me.slots and not self._claimed_there():
                 return True  # a third shard has them
-            if self._target.is_failed or view.node(self._target.id) is not self._target:
+            is_known = view.node(self._target.id) is self._target and self._target.has_address
+            if self._target.is_failed or not is_known:
                 dead_since_ms = dead_since_ms or side.now_ms()
                 if (
                     not self._target.replicas
@@ -323,9 +324,9 @@ class Gift:
         return [*heirs, target] if target.is_primary else heirs
 
     async def _ask_outcome(self, node: Node) -> bool:
-        peer = await Peer.open(self._side, node)
-        try:
-            said = await peer.ask("CLUSTER", "TAKEN", self._token, self._side.view.me.id, *self._list)
+        peer, my_id = await Peer.open(self._side, node), self._side.view.me.id
+        try:  # another may answer at its address by now
+            said = await peer.ask("CLUSTER", "TAKEN", self._token, my_id, node.id, *self._list)
         finally:
             peer.close()
         self._note_epoch(said)
@@ -334,7 +335,7 @@ class Gift:
     def _note_epoch(self, said: str) -> None:
         """Note the taker's epoch, before the bus tells it: what we claim of it next is to be above."""
         epoch = said.rpartition(" ")[2]
-        if epoch.isdigit():
+        if epoch.isdecimal():
             view = self._side.view
             view.epoch = max(view.epoch, int(epoch))
 
@@ -350,17 +351,18 @@ class Gift:
             return
         view.giving &= ~self._slots
         view.give_slots(self._claimed_there(), view.me)
-        reserved, told = 0, Told()
+        reserved, epoch, told = 0, view.me.config_epoch, Told()  # the epoch of ours that they are told of
         while view.me.is_primary and not side.is_fenced and not self._slots & ~view.me.slots:
             with contextlib.suppress(CommandError):  # no majority in reach, or another gift is claimed
                 if not reserved:
                     reserved, told = orders.reserve_epoch(view, side.now_ms()), Told()
-                elif orders.voters_know(view, told, side.now_ms()):
-                    if view.me.config_epoch >= reserved:
+                if epoch != view.me.config_epoch:  # it rose, for us or for another gift
+                    epoch, told = view.me.config_epoch, Told()
+                if orders.voters_know(view, told, side.now_ms()):
+                    if epoch >= reserved:
                         return
                     if orders.use_reserved_epoch(view, reserved, side.now_ms()):
                         table.bump_epoch(view, always=True)
-                        told = Told()
                     else:
                         reserved = 0
             side.settle()

@@ -4,7 +4,8 @@ Three things go wrong with slots: one is open (a move stopped half-way, a mark w
 behind), one is served by nobody, or keys lie where their slot is not served. Each remedy is the
 smallest that ends it; one that could lose data says so, and is done only when somebody said yes.
 
-How to read it: `Case` is one slot; `remedies` decides, by the rules in `_with_owner` and `_without_owner`.
+How to read it: `Case` is one slot; `remedies` decides, by the rules in `_with_owner`,
+`_dealt` and `_without_owner`.
 """
 
 from __future__ import annotations
@@ -81,14 +82,40 @@ def cases(picture: Picture, keys: Mapping[str, Mapping[int, int]]) -> list[Case]
 
 def remedies(found: list[Case], picture: Picture) -> list[Remedy]:
     """Decide what to do, in the order in which it is to be done."""
-    load = {node.id: picture.slot_count_of(node.id) for node in picture.primaries}
+    takers = _dealt(found, picture)
     decided: list[Remedy] = []
     for case in found:
         if case.owner and case.owner_answers:
             decided += _with_owner(case, picture)
-        else:
-            decided += _without_owner(case, picture, load)
+        elif case.slot in takers:
+            decided += _without_owner(case, picture, takers[case.slot])
     return sorted(decided, key=lambda remedy: (ORDER.index(remedy.kind), remedy.slot))
+
+
+def _dealt(found: list[Case], picture: Picture) -> dict[int, str]:
+    """Choose who gets each slot that nobody serves: who has its keys, else so that all have alike many.
+
+    Those go in runs, to nodes in the order of their first slots: ranges stay few, and many join others.
+    """
+    load = {node.id: picture.slot_count_of(node.id) for node in picture.primaries}
+    takers: dict[int, str] = {}
+    others: list[int] = []
+    for case in found:
+        if not load or (case.owner and (case.owner_answers or not picture.is_held_for_dead(case.owner))):
+            continue  # where it does not answer us, and the cluster hears it, nothing is wrong with the slot
+        if case.keys:
+            best = max(load, key=lambda name: (case.keys.get(name, 0), -load[name], name))
+            takers[case.slot] = best
+            load[best] += 1
+        else:
+            others.append(case.slot)
+    shares = dict.fromkeys(load, 0)
+    for _ in others:
+        least = min(load, key=lambda name: load[name])
+        shares[least] += 1
+        load[least] += 1
+    dealt = (name for name, share in shares.items() for _ in range(share))
+    return takers | dict(zip(others, dealt, strict=True))
 
 
 def _with_owner(case: Case, picture: Picture) -> list[Remedy]:
@@ -144,14 +171,9 @@ def _former(case: Case, name: str, picture: Picture) -> Remedy:
     return Remedy(Kind.CLEAR, case.slot, name)
 
 
-def _without_owner(case: Case, picture: Picture, load: dict[str, int]) -> list[Remedy]:
-    """A slot that nobody serves: to whoever has its keys, or to whoever has least to do."""
-    slot = case.slot
-    if not load or (case.owner and not picture.is_held_for_dead(case.owner)):
-        return []  # it does not answer us, and the cluster hears it: nothing is wrong with the slot
-    best = max(load, key=lambda name: (case.keys.get(name, 0), -load[name], name))
-    load[best] += 1
-    risk = ""
+def _without_owner(case: Case, picture: Picture, best: str) -> list[Remedy]:
+    """A slot that nobody serves: it goes to the best of those that answer."""
+    slot, risk = case.slot, ""
     if case.owner:
         node = picture.nodes.get(case.owner)
         address = node.address if node else case.owner

@@ -21,6 +21,7 @@ WINDOW_MS = 60.0
 exist, is refused (TRYAGAIN); clients try it again for some tenths of a second (redis-py: 0.35 s)."""
 WINDOW_SLOTS_LEAST, WINDOW_SLOTS_FIRST, WINDOW_SLOTS_MOST = 12, 48, 128
 WINDOW_KEYS = 1000
+FREE_S = 0.25
 KEYS_MOST = 200
 """Keys of one MIGRATE."""
 
@@ -117,18 +118,30 @@ class Windows:
 
 @dataclass
 class Allowance:
-    """A rate limit in keys a second (0: none); a quarter of a second may be spent at once."""
+    """A rate limit in keys a second (0: none); a quarter of a second may be spent at once.
+
+    What goes has been paid for: keys wait for those before them, and for themselves.
+    """
 
     keys_per_s: float = 0.0
     _owed: float = field(default=0.0, repr=False)
+    """Keys that are not paid for; below 0: what was paid for and did not go."""
     _at: float = field(default=0.0, repr=False)
 
     def spend(self, keys: int, now: float) -> float:
         """Take keys from the allowance; return how many seconds to wait before they may go."""
         if not self.keys_per_s:
             return 0.0
-        self._owed = max(0.0, self._owed - (now - self._at) * self.keys_per_s)
-        self._at = now
-        wait = max(0.0, self._owed / self.keys_per_s - 0.25)
+        self._let_pass(now)
         self._owed += keys
-        return wait
+        return max(0.0, self._owed / self.keys_per_s - FREE_S)
+
+    def give_back(self, keys: int, now: float) -> None:
+        """Take back keys that were waited for and did not go: so many need not be waited for again."""
+        self._let_pass(now)
+        self._owed -= keys
+
+    def _let_pass(self, now: float) -> None:
+        if self._owed > 0:
+            self._owed = max(0.0, self._owed - (now - self._at) * self.keys_per_s)
+        self._at = now

@@ -108,7 +108,10 @@ class Surgeon:
         return outcome
 
     async def _cover(self, remedies: Sequence[Remedy]) -> None:
-        """Give slots to primaries: they take a new epoch, so that their claim is the one that holds."""
+        """Give slots to primaries: they take a new epoch, so that their claim is the one that holds.
+
+        All slots of a node are in one command: a node may have to answer for a whole share of the cluster.
+        """
         by_node: dict[str, list[int]] = {}
         for remedy in remedies:
             by_node.setdefault(remedy.node, []).append(remedy.slot)
@@ -116,9 +119,11 @@ class Surgeon:
             line = await self.contact.line(name)
             view = await self.contact.view(name)
             requests: list[list[Word]] = [["MULTI"]]
-            requests += [["CLUSTER", "DELSLOTS", slot] for slot in slots if view.owner(slot)]
-            requests += [["CLUSTER", "ADDSLOTS", slot] for slot in slots]
-            requests += [["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in slots]
+            if owned := [slot for slot in slots if slot in view.owners]:
+                requests.append(["CLUSTER", "DELSLOTS", *owned])
+            requests.append(["CLUSTER", "ADDSLOTS", *slots])
+            marked = set(slots) & (view.migrating.keys() | view.importing.keys())
+            requests += [["CLUSTER", "SETSLOT", slot, "STABLE"] for slot in sorted(marked)]
             requests += [["CLUSTER", "BUMPEPOCH"], ["EXEC"]]
             *_, done = await line.ask_all(requests)
             failed = (

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from holdfast.cluster.jobs.remote import Refusal, Refused
 from holdfast.cluster.jobs.window import NotNow, Pair
 
+KEYS_MOST = 20_000
+"""A source does not give more at once."""
 GIVE_S = 60.0
 """A source whose target died asks others whether it took the slots before."""
 FAILURES_MOST = 3
@@ -34,10 +36,13 @@ async def given(pair: Pair, slots: Sequence[int]) -> float:
     source = await pair.contact.line(pair.source)
     counts = await source.ask_all([["CLUSTER", "COUNTKEYSINSLOT", slot] for slot in slots])
     held = sum(count for count in counts if isinstance(count, int))
+    if held > KEYS_MOST:
+        return 0.0
     await asyncio.sleep(pair.allowance.spend(held, loop.time()))
     began = loop.time()
     (reply,) = await source.ask_all([["CLUSTER", "GIVE", pair.target, *slots]], GIVE_S)
     if isinstance(reply, Refusal):
+        pair.allowance.give_back(held, loop.time())
         if reply.code != "IOERR" or "TOOBIG" in reply or "has keys" in reply or "already" in reply:
             return 0.0
         pair.whole_failures += 1

@@ -62,7 +62,7 @@ peers:
 lock: $(INSTALLED) ## pin the dependencies anew (ARGS=--upgrade)
 	tools/lock.sh $(RUN) $(ARGS)
 
-pages: build ## write docs/configuration.md and docs/commands.md anew
+pages: build ## write docs/configuration.md, commands.md and scenarios.md anew
 	@PYTHONPATH=src $(RUN) tools/reference_pages.py
 
 sdist: $(INSTALLED) ## the source distribution, into dist/

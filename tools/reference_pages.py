@@ -1,11 +1,11 @@
-"""Write the pages that list what there is: `docs/configuration.md` and `docs/commands.md`.
+"""Write the pages that list what there is: `docs/configuration.md`, `docs/commands.md`, `docs/scenarios.md`.
 
 `python tools/reference_pages.py` writes them, `--check` only tells whether they are
 current (tests/test_repository.py asks). They come from the tables that the server
-itself reads: the directives in `holdfast.server.config.table`, and the `Spec` beside
-each handler. So a page cannot promise what the code does not know.
+itself reads: the directives in `holdfast.server.config.table`, the `Spec` beside each handler, and
+the vocabulary of scenarios. So a page cannot promise what the code does not know.
 
-How to read it: `configuration_page` and `commands_page` return a page as text.
+How to read it: `configuration_page`, `commands_page` and `scenarios_page` return a page as text.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from holdfast.server.config.table import (
     tls,
     values,
 )
+from holdfast.sim.scenario import CONDITIONS, STEPS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -97,6 +98,25 @@ Not there yet: streams, geo, HyperLogLog, functions, full ACLs (there is `requir
 user), client-side caching. Those of Sentinel are in a process of its own.
 """
 
+SCENARIOS_HEAD = """# The words of scenarios
+
+A scenario is a text with a step a line, which `holdfast sim run FILE` plays in virtual time: it prints
+each step, what came of it, and a line a node. `seed N` may stand first; `#` begins a remark.
+`tests/sim/scenarios/` has many; what the simulator is, and which faults it makes:
+[simulator.md](simulator.md). `holdfast sim words` prints these tables.
+
+In capitals stands what you choose; what is in brackets may be left out.
+
+- *Names* are letters, digits, `-` and `_`; several are written `a, b, c`. A host and the process on it
+  have the same name. `start`, `cluster of`, `manager`, `proxy`, `writer` and `slot mover` make one; who
+  is named elsewhere must be there. Sentinels are `s1`, `s2` …, clients `c1`, `c2` …, an agent of the
+  virtual address is the process `agent-NAME`, and the host that sends what a scenario asks and writes
+  is `driver`.
+- *TIME* and *LEASE* are written `500 ms`, `2 s`, `1 min`.
+- *WORDS* of `with` and `set` are directives: `appendonly yes, min-replicas-to-ack 1`; those of `ask` a
+  command.
+"""
+
 
 def configuration_page() -> str:
     """Return the page of all directives."""
@@ -141,6 +161,21 @@ def command_row(spec: Spec) -> tuple[str, str, str, str]:
     return f"`{spec.name.upper().replace('|', ' ')}`", str(spec.arity), spec.summary, spec.complexity
 
 
+def scenarios_page() -> str:
+    """Return the page of all steps and conditions of scenarios."""
+    parts = [WRITTEN_BY, SCENARIOS_HEAD]
+    for title, head, forms in (
+        ("Steps", "step", [(f"`{each.shown}`", each.meaning) for each in STEPS.forms]),
+        (
+            "Conditions, for `expect` and `wait until … within TIME`",
+            "condition",
+            [(f"`{each.shown}`", each.meaning) for each in CONDITIONS.forms],
+        ),
+    ):
+        parts += [f"## {title}\n", *table((head, "what it means"), forms), ""]
+    return "\n".join(parts)
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
@@ -149,7 +184,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def pages() -> dict[Path, str]:
     """Return where each page is and what it should say."""
-    return {DOCS / "configuration.md": configuration_page(), DOCS / "commands.md": commands_page()}
+    return {
+        DOCS / "configuration.md": configuration_page(),
+        DOCS / "commands.md": commands_page(),
+        DOCS / "scenarios.md": scenarios_page(),
+    }
 
 
 def main(arguments: list[str]) -> int:

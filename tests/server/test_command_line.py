@@ -52,6 +52,14 @@ def run_server(tmp_path: Path, *arguments: str, stdin: str = "") -> subprocess.C
     )
 
 
+def test_the_package_can_be_run_where_its_script_is_not_on_the_path() -> None:
+    command = [sys.executable, "-m", "holdfast", "--version"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "version" in ran.stdout
+
+
 def test_version_and_help_answer_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == main(["-v"]) == 0
     assert capsys.readouterr().out.startswith("Holdfast server v=")

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from holdfast.sim.scenario import ScenarioError, Unmet, parse, run_text
+from holdfast.cli.main import main
+from holdfast.sim.scenario import STEPS, ScenarioError, Unmet, parse, run_text
+from holdfast.sim.swarm.kinds import KINDS
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
 
@@ -77,6 +81,23 @@ def test_what_is_not_so_is_told_with_its_line() -> None:
 def test_a_step_that_comes_late_says_so() -> None:
     *_, late, _ = run_text("start a\nwait 6 s\nat 2 s write k = 1 at a\n")
     assert late.endswith("  at 2 s write k = 1 at a  ->  OK; 4.00 s late")
+
+
+def test_every_fault_has_a_word_and_every_word_a_scenario_or_a_seed() -> None:
+    """A step that nobody plays may have rotted."""
+    drawn = [draw_of(seed).text() for draw_of in KINDS.values() for seed in range(40)]
+    told = [path.read_text() for path in SCENARIOS]
+    lines = {line.strip() for text in (*told, *drawn) for line in text.splitlines()}
+    lines = {re.sub(r"^at [\d.]+ (ms|s|min) ", "", line) for line in lines} | {"at 1 s wait 1 s"}
+    unplayed = [form.shown for form in STEPS.forms if not any(map(form.pattern.fullmatch, lines))]
+    assert not unplayed
+
+
+def test_the_words_are_listed() -> None:
+    shown = CliRunner().invoke(main, ["sim", "words", "disk"]).output
+    assert "  slow-disk NAME by TIME\n      Let each sync take so long.\n" in shown
+    assert "freeze" not in shown
+    assert "INFO of NAME says" in CliRunner().invoke(main, ["sim", "words"]).output
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from holdfast.cli.main import main
+from holdfast.sim.scenario import perform
 from holdfast.sim.swarm.cluster_mutations import CLUSTER_MUTATIONS
 from holdfast.sim.swarm.draw import draw
 from holdfast.sim.swarm.history import Operation, Outcome
@@ -166,6 +167,39 @@ def test_a_replay_is_told_in_words_and_drawn() -> None:
     _, stage = play(draw(1))
     assert "acknowledged writes" in told(stage)
     assert picture(stage).count("<circle") > 3
+
+
+@pytest.mark.parametrize(
+    ("step", "label"),
+    [
+        ("cut a from b", "cut from b"),
+        ("reset a and b", "connections with b reset"),
+        ("half-open a and b", "connections with b half-open"),
+        ("break a to b after 20 bytes", "breaks at byte 20 to b"),
+        ("link a and b takes 20 ms", "link with b: latency 0.02"),
+        ("link a and b loses 5 in a hundred", "link with b: loss 0.05"),
+        ("slow-reader a at 50 bytes a second", "reads 50.0 bytes a second"),
+        ("move-address 10.99.0.1 to a", "address 10.99.0.1 taken"),
+        ("pause a", "paused"),
+        ("kill a", "killed"),
+        ("terminate a", "got signal 15"),
+        ("power-loss a", "lost power"),
+        ("power-loss a at disk operation 900", "power will be lost at disk operation 900"),
+        ("fill-disk a", "disk has 0 bytes left"),
+        ("slow-disk a by 50 ms", "disk syncs in 0.05 s"),
+        ("fail-syncs a", "disk syncs fail"),
+        ("read-only-disk a", "disk read-only"),
+        ("flip-bits 1 of holdfast-6379.state at a", "bits flipped in"),
+        ("jump a by +5 s", "wall clock jumps +5.0 s"),
+        ("drift a at 1.1", "clock rate 1.1"),
+    ],
+)
+def test_every_fault_has_a_mark_in_the_picture(step: str, label: str) -> None:
+    setting = "min-replicas-to-ack 1"
+    begin = f"start a with {setting}\nstart b from a with {setting}\nwait until a has 1 members within 5 s\n"
+    stage, problem = perform(f"{begin}wait 1 s\n{step}\nwait 1 s\n")
+    assert not problem
+    assert any(label in shown for shown in re.findall(r'font-size="9">([^<]*)<', picture(stage)))
 
 
 def test_no_label_of_the_picture_lies_over_another() -> None:

@@ -250,7 +250,8 @@ def add(
             role = f"replica of {picture.nodes[lead].address}" if lead else "primary"
             session.show(f"{written_address(each)}: {role}{there}")
         if balanced:
-            grown = Picture({**{view.myself: view for view in views.values()}, **picture.views}, {})
+            fresh = {view.myself: view for view in views.values()}
+            grown = Picture({**fresh, **picture.views}, picture.unreachable)
             session.plan(grown, balance.rebalance(holdings(grown), {}))
         if dry_run:
             return DONE

@@ -21,7 +21,7 @@ from typing import TextIO
 
 import click
 
-from holdfast.sim.scenario import Broken, ScenarioError, Unmet, run_text
+from holdfast.sim.scenario import CONDITIONS, STEPS, Broken, ScenarioError, Unmet, run_text
 from holdfast.sim.swarm.kinds import KINDS
 from holdfast.sim.swarm.pool import run_many
 from holdfast.sim.swarm.run import ALL_MUTATIONS, OF_KIND, Outcome, play
@@ -44,7 +44,11 @@ def sim() -> None:
 @click.argument("scenario", type=click.File())
 @click.pass_context
 def run(ctx: click.Context, scenario: TextIO) -> None:
-    """Play SCENARIO: print each step and how every node then stands."""
+    """Play SCENARIO: print each step and how every node then stands.
+
+    A step a line; `seed N` may stand first, and # begins a remark. `holdfast sim words` lists every step
+    and every condition (for `expect` and `wait until`).
+    """
     try:
         for line in run_text(scenario.read()):
             click.echo(line)
@@ -54,6 +58,18 @@ def run(ctx: click.Context, scenario: TextIO) -> None:
     except (Broken, Unmet) as error:
         click.echo(f"NOT SO: {error}", err=True)
         ctx.exit(BROKEN)
+
+
+@sim.command("words")
+@click.argument("part", required=False, default="")
+def words(part: str) -> None:
+    """List the steps and conditions of scenarios, or those that hold PART."""
+    for title, forms in (("Steps", STEPS.forms), ("Conditions", CONDITIONS.forms)):
+        shown = [(form.shown, form.meaning) for form in forms if part in form.shown]
+        if shown:
+            click.echo(f"{title}:")
+        for written, meaning in shown:
+            click.echo(f"  {written}\n      {meaning}")
 
 
 @sim.command("swarm")

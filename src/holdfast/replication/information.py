@@ -133,7 +133,7 @@ def _own_fields(replicator: Replicator) -> dict[str, object]:
             "ack_needed": newest.needed,
             "ack_offset": gate.gate.released_offset,
             "ack_waiting": gate.gate.waiting_count + len(replicator.node.engine.gated),  # this tick's, too
-            "ack_promise": "suspended" if gate.gate.is_promise_suspended else "kept",
+            "ack_promise": "suspended" if gate.is_suspended else "kept",
         }
         if gate.refusal is not None:
             fields["ack_promise"] = "refusing writes: too few members"

@@ -60,6 +60,7 @@ class ReplyGate:
         self._ticket = 0
         self.changed: Callable[[], None] = lambda: None
         """Called when `refusal` may say something else."""
+        self._told_suspended = False
         self.unknown_outcomes = 0
         """Requests answered -NOACK since the start."""
 
@@ -150,6 +151,13 @@ class ReplyGate:
         return TOO_FEW if gate.record.newest.needed < self.wanted else None
 
     @property
+    def is_suspended(self) -> bool:
+        """Tell whether OKs are given without the promise (`min-replicas-to-ack-strict no`)."""
+        gate = self.gate
+        is_short = gate is not None and gate.record.newest.needed < self.wanted and self.refusal is None
+        return gate is not None and (gate.is_promise_suspended or is_short)
+
+    @property
     def proves_writes(self) -> bool:
         """Tell whether members acknowledge every write, in the one set that binds and is known to bind."""
         gate = self.gate
@@ -192,6 +200,19 @@ class ReplyGate:
             self.gate.stream_advanced(self._stream.offset)
             self._obey(self.gate.tick(now_ms(self._node)))
             self.look_at_members()
+            self._tell_of_promise()
+
+    def _tell_of_promise(self) -> None:
+        if self.is_suspended == self._told_suspended:
+            return
+        self._told_suspended = self.is_suspended
+        if self._told_suspended:
+            self._node.log.warning(
+                "Too few members: writes are answered without the promise of min-replicas-to-ack, "
+                "and a failover may lose them (min-replicas-to-ack-strict no)"
+            )
+        else:
+            self._node.log.notice("The promise of min-replicas-to-ack is kept again")
 
     # ---- members ----
 

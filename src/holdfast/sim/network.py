@@ -119,6 +119,11 @@ class Network:
         self.move_address(address, interface)
         return interface
 
+    def lose_nothing(self) -> None:
+        """End the loss and the added jitter of every link."""
+        for link in self._links.values():
+            link.loss, link.jitter = 0.0, self.jitter
+
     def move_address(self, address: str, to: Interface | None) -> None:
         """Give `address` to a host (None: to nobody); the former holder loses it."""
         former = self._by_address.pop(address, None)

@@ -10,12 +10,15 @@ something in the place of a part of this one node.
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Mapping
 
 from holdfast.node.server import ServerNode
 from holdfast.server.config import Configuration
 from holdfast.server.host import Host
 from holdfast.server.log import Log
+from holdfast.server.shutdown import Manner
 from holdfast.sim.world import World
 
 PORT = 6379
@@ -84,6 +87,8 @@ class Nodes:
                 adapt(name, node)
             self.latest[name] = node
             await node.start()
+            manner = Manner.of_words(node.configuration["shutdown-on-sigterm"])
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, node.shutdown.begin, manner)
             assert node.stopped is not None
             await node.stopped.wait()
 

@@ -11,12 +11,16 @@ What this is: a small vocabulary, its parser, and a runner that prints one line 
 after each step, so that a change of behaviour shows as a difference of text. What it is
 not: a programming language; there are no variables, branches or loops.
 
+Every step and condition: docs/scenarios.md, which is written from the tables, or `holdfast sim words`.
+
 How to read it: `form` (how a line is matched), `vocabulary` (every step) and `conditions`
 (everything that can be waited for), `stage` (what steps act on), `runner`.
 """
 
+from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.form import ScenarioError
 from holdfast.sim.scenario.runner import parse, perform, run_text
 from holdfast.sim.scenario.stage import Broken, Unmet
+from holdfast.sim.scenario.vocabulary import STEPS
 
-__all__ = ["Broken", "ScenarioError", "Unmet", "parse", "perform", "run_text"]
+__all__ = ["CONDITIONS", "STEPS", "Broken", "ScenarioError", "Unmet", "parse", "perform", "run_text"]

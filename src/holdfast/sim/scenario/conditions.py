@@ -91,6 +91,19 @@ def has_members(stage: Stage, name: str, count: str) -> bool:
     )  # fmt: skip
 
 
+@CONDITIONS.form("INFO of {name:NODE} says {field:KEY} is {value:KEY}")
+def info_says(stage: Stage, name: str, field: str, value: str) -> bool:
+    """So it stands in the section `replication`."""
+    node = stage.nodes.serving(name)
+    return node is not None and str(node.info.fields("replication").get(field)) == value
+
+
+@CONDITIONS.form("{name:NODE} has warned: {text:TEXT}")
+def has_warned(stage: Stage, name: str, text: str) -> bool:
+    """A warning in its log begins so."""
+    return any(who == name and told.startswith(text) for _, who, told in stage.nodes.warnings)
+
+
 @CONDITIONS.form("{name:NODE} has {count:COUNT} keys")
 def has_keys(stage: Stage, name: str, count: str) -> bool:
     """It holds so many keys."""
@@ -130,6 +143,12 @@ def same(stage: Stage, name: str, other: str) -> bool:
 def valid_files(stage: Stage, name: str) -> bool:
     """What is on its disk can be loaded."""
     return not files.wrong_files(stage.world.hosts[name].disk)
+
+
+@CONDITIONS.form("the files of {name:HOST} are damaged")
+def damaged_files(stage: Stage, name: str) -> bool:
+    """Something on its disk cannot be loaded."""
+    return not valid_files(stage, name)
 
 
 @CONDITIONS.form("the answer is {text:TEXT}")

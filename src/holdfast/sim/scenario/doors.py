@@ -38,9 +38,14 @@ def virtual_address(stage: Stage, address: str, names: str) -> None:
 @STEPS.form("writer {name:NEW} at {rate:NUMBER} a second through {door:KEY}")
 def writer(stage: Stage, name: str, rate: str, door: str) -> None:
     """Start a client that writes keys through a host or an address."""
-    known = {*stage.world.hosts, *([stage.agents.kernels.address] if stage.agents else [])}
-    if door not in known:
-        raise ScenarioError(f"there is no {door!r} to write through: there are {', '.join(sorted(known))}")
+    hosts = stage.world.hosts
+    addresses = [each for host in hosts.values() for each in host.interface.addresses]
+    if (
+        door not in hosts
+        and door not in addresses
+        and (stage.agents is None or door != stage.agents.kernels.address)
+    ):
+        raise ScenarioError(f"there is no {door!r} to write through: there are {', '.join(hosts)}")
     client = stage.writers[name] = Writer(stage.world, name, door, positive(rate, "a rate"))
     stage.world.start(name, client.main)
 

@@ -60,6 +60,11 @@ class Form(Generic[Acts]):
         """The template as it is shown to people: places in capitals."""
         return re.sub(r"\{(\w+):\w+\}", lambda match: match[1].upper(), self.template)
 
+    @property
+    def meaning(self) -> str:
+        """What it does, in a line."""
+        return (self.act.__doc__ or "").strip().splitlines()[0]
+
 
 class Table(Generic[Acts]):
     """The forms of one kind of line."""

@@ -244,13 +244,18 @@ class Stage:
         for name, host in world.hosts.items():
             if host.disk.capacity_bytes is not None:
                 world.fill_disk(name, free_bytes=None)
+            if host.disk.read_only:
+                world.read_only_disk(name, False)
             if host.disk.syncs_fail:
                 world.fail_syncs(name, False)
             if host.disk.sync_seconds > USUAL_SYNC_SECONDS:
                 world.slow_disk(name, USUAL_SYNC_SECONDS)
             if host.clock.rate != 1.0:
                 world.drift(name, 1.0)
-        for name in list(world.processes):
+        world.network.lose_nothing()
+        for name, process in list(world.processes.items()):
+            if process.life is not None and process.life.read_bytes_per_second:
+                world.slow_reader(name, 0)
             world.resume(name)
             if name in self.nodes.settings or name in self.sentinels.names:
                 self.start_again(name)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from ipaddress import IPv4Address
 
 from holdfast.engine.slots import slot_of_key
 from holdfast.replication.orders import read_report
 from holdfast.replication.promotion import FetchFirst, Promote, choose_promotion
-from holdfast.sim.nodes import PORT
+from holdfast.sim.nodes import DIRECTORY, PORT
 from holdfast.sim.scenario.cluster import form_cluster
 from holdfast.sim.scenario.conditions import condition, shown
 from holdfast.sim.scenario.form import ScenarioError, Table, positive, seconds, settings
@@ -254,6 +255,35 @@ def link(stage: Stage, one: str, other: str, time: str, rate: str = "0") -> None
     stage.world.set_link(one, other, latency=seconds(time), bytes_per_second=float(rate))
 
 
+@STEPS.form("link {one:END} and {other:END} takes up to {time:TIME} more")
+def jitter(stage: Stage, one: str, other: str, time: str) -> None:
+    """Let each packet of a link take longer by luck."""
+    stage.world.set_link(one, other, jitter=seconds(time))
+
+
+@STEPS.form("link {one:END} and {other:END} loses {share:NUMBER} in a hundred")
+def loss(stage: Stage, one: str, other: str, share: str) -> None:
+    """Lose packets of a link by luck; they are sent again, later."""
+    if not 0 <= float(share) < 100:
+        raise ScenarioError(f"a link loses 0 to 99 packets in a hundred, not {share}")
+    stage.world.set_link(one, other, loss=float(share) / 100)
+
+
+@STEPS.form("slow-reader {name:PROCESS} at {rate:COUNT} bytes a second")
+def slow_reader(stage: Stage, name: str, rate: str) -> None:
+    """Let a process read so slowly from each connection; 0: as fast as it can."""
+    stage.world.slow_reader(name, float(rate))
+
+
+@STEPS.form("move-address {address:KEY} to {name:HOST}")
+def move_address(stage: Stage, address: str, name: str) -> None:
+    """Give an address to another machine; connections that exist stay where they are."""
+    try:
+        stage.world.move_address(str(IPv4Address(address)), name)
+    except ValueError:
+        raise ScenarioError(f"{address!r} is no address") from None
+
+
 # ---- processes and machines ----
 
 
@@ -273,6 +303,12 @@ def resume(stage: Stage, name: str) -> None:
 def kill(stage: Stage, name: str) -> None:
     """End a process at once."""
     stage.kill(name)
+
+
+@STEPS.form("terminate {name:PROCESS}")
+def terminate(stage: Stage, name: str) -> None:
+    """Send SIGTERM to a process; a data node ends in good order."""
+    stage.world.terminate(name)
 
 
 @STEPS.form("restart {name:PROCESS}")
@@ -320,6 +356,28 @@ def slow_disk(stage: Stage, name: str, time: str) -> None:
 def fail_syncs(stage: Stage, name: str) -> None:
     """Let each sync of a disk fail."""
     stage.world.fail_syncs(name)
+
+
+@STEPS.form("read-only-disk {name:HOST}")
+def read_only_disk(stage: Stage, name: str) -> None:
+    """Refuse every change of a disk."""
+    stage.world.read_only_disk(name)
+
+
+@STEPS.form("writable-disk {name:HOST}")
+def writable_disk(stage: Stage, name: str) -> None:
+    """Let a disk be changed again."""
+    stage.world.read_only_disk(name, False)
+
+
+@STEPS.form("flip-bits {count:COUNT} of {path:KEY} at {name:HOST}")
+def flip_bits(stage: Stage, count: str, path: str, name: str) -> None:
+    """Flip bits of a file in the node's directory, behind everybody's back."""
+    disk = stage.world.hosts[name].disk
+    where = f"{DIRECTORY}/{path}"
+    if not disk.exists(where):
+        raise ScenarioError(f"there is no {where!r} at {name}")
+    stage.world.flip_bits(name, where, int(count))
 
 
 @STEPS.form("jump {name:HOST} by {amount:NUMBER} s")

@@ -8,6 +8,7 @@ How to read it: `told`, then `picture` and `_Timeline`, which knows the shapes.
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from holdfast.sim.scenario.stage import Stage
@@ -21,8 +22,13 @@ BACK = ("restarted", "power on", "resumed")
 COLOURS = (
     ("made", "#1b7f3b"), ("error", "#c1121f"), ("killed", "#c1121f"), ("lost power", "#c1121f"),
     ("cut", "#e07a00"), ("paused", "#7b2cbf"), ("restarted", "#1d6fb8"), ("power on", "#1d6fb8"),
-    ("healed", "#5a9e6f"),
+    ("healed", "#5a9e6f"), ("half-open", "#e07a00"), ("reset", "#e07a00"), ("will break", "#e07a00"),
+    ("link with", "#b8860b"), ("bytes a second", "#b8860b"),
+    ("disk ", "#8d5524"), ("bits flipped", "#8d5524"), ("power will be lost", "#8d5524"),
+    ("clock ", "#00838f"), ("got signal", "#7b2cbf"), ("address ", "#1d6fb8"),
 )  # fmt: skip
+"""Words of events that get a mark, and its colour: every fault of a world and its end are among them."""
+BREAK = re.compile(r"the connection that carries byte (\d+) to (\S+) will break")
 
 
 def told(stage: Stage) -> str:
@@ -165,7 +171,9 @@ def _shortened(what_all: list[str]) -> list[str]:
         what_all = [what for what in what_all if what != "restarted"]
     short: list[str] = []
     for what in what_all:
-        verb, _, rest = what.replace("made the primary of", "leads in").partition(" ")
+        words = what.replace("made the primary of", "leads in")
+        words = BREAK.sub(r"breaks at byte \1 to \2", words)
+        verb, _, rest = words.partition(" ")
         is_same = bool(short) and short[0].startswith(f"{verb} ") and bool(rest)
         short.append(
             rest.removeprefix("from ").removeprefix("with ") if is_same else f"{verb} {rest}".strip()

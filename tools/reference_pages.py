@@ -81,8 +81,9 @@ REMARKS = {
         "[why](decisions/awake-for-who-comes-at-once.md)."
     ),
     "Cluster": (
-        "Cluster mode is not there yet: these are read and kept, and CONFIG GET shows them. With "
-        "`cluster-enabled yes` keys are already kept by slot, but nodes do not speak to each other."
+        "With `cluster-enabled yes` a node speaks the cluster bus of Redis 7, with stock nodes as with ours: "
+        "[cluster.md](cluster.md). `holdfast cluster` makes and changes clusters: "
+        "[cluster-jobs.md](cluster-jobs.md)."
     ),
 }
 
@@ -93,7 +94,7 @@ DOCS says the same, with all arguments. *args* counts the name too; -2 means two
 means in full is told at https://redis.io/commands/.
 
 Not there yet: streams, geo, HyperLogLog, functions, full ACLs (there is `requirepass` and the default
-user), client-side caching, the commands of cluster mode. Those of Sentinel are in a process of its own.
+user), client-side caching. Those of Sentinel are in a process of its own.
 """
 
 

@@ -19,12 +19,14 @@ from pathlib import Path
 
 import redis
 
+from tests.peers import find_binary
 from tests.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_S = 25.0
 SLOTS = 16384
-OURS, STOCK = "holdfast", "redis"
+OURS, STOCK, VALKEY = "holdfast", "redis", "valkey"
+PROGRAMS = {STOCK: "redis-server", VALKEY: "valkey-server"}
 
 
 def until(question: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> float:
@@ -60,7 +62,8 @@ class ClusterNode:
     def start(self) -> None:
         """Start the process, again if it ended."""
         ours = [sys.executable, "-m", "holdfast.cli.server"]
-        command = ["redis-server"] if self.kind == STOCK else ours
+        program = PROGRAMS.get(self.kind)
+        command = [find_binary(program) or program] if program else ours
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
         with (self.directory / "output.log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -355,7 +355,7 @@ def test_a_primary_tells_its_offset_as_paused_when_its_writers_are_held_back_and
         (lambda view: orders.set_owner(view, 0, A, lambda slot: 1, NOW), "while I still hold keys"),
         (lambda view: orders.set_config_epoch(view, 5), "does not know any other node"),
         (lambda view: orders.failover(view, "", NOW), "You should send CLUSTER FAILOVER to a replica"),
-        (lambda view: orders.reset(view, False, True), "containing keys"),
+        (lambda view: orders.check_reset(view, True), "containing keys"),
     ],
 )
 def test_orders_that_are_refused_change_nothing(order: object, text: str) -> None:
@@ -370,7 +370,7 @@ def test_orders_that_are_refused_change_nothing(order: object, text: str) -> Non
 
 def test_a_hard_reset_leaves_a_new_node_without_a_past() -> None:
     view = a_view()
-    orders.reset(view, True, False)
+    orders.reset(view, True)
     assert list(view.nodes.values()) == [view.me]
     assert view.me.id != ME
     assert (view.epoch, view.voted_epoch, view.me.slots) == (0, 0, 0)

@@ -1,6 +1,6 @@
 """What nodes that know each other answer: the same words to two of ours and to two of redis-server.
 
-Ids, ports and times are replaced by names; what then remains must be equal byte for byte, in
+Ids, ports, times and config epochs are replaced by names; what then remains must be equal byte for byte, in
 RESP2 and RESP3. What a single node answers is in tests/conformance/cases/cluster.txt.
 """
 
@@ -150,7 +150,7 @@ def _named(reply: bytes, names: dict[bytes, bytes]) -> bytes:
     for value, name in names.items():
         reply = reply.replace(value, name)
     reply = re.sub(rb"@\d+", b"@bus", reply)
-    reply = re.sub(rb" \d+ \d+ (\d+ connected)", rb" times \1", reply)
+    reply = re.sub(rb" \d+ \d+ \d+ connected", rb" times and epoch connected", reply)
     reply = re.sub(rb"(replication-offset\r\n):\d+", rb"\1:offset", reply)
     # redis-server lists shards and nodes in the order of a hash table.
     if b"health" in reply:

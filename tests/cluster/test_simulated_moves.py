@@ -230,6 +230,23 @@ def test_a_slot_that_went_is_served_no_more_though_the_disk_is_slow() -> None:
         stage.close()
 
 
+def test_a_slot_that_is_seen_to_go_takes_no_new_key_though_the_disk_is_full() -> None:
+    """A tool saw the mark and moved all keys, and a key came that nobody moved (swarm seed 14923)."""
+    stage = Stage(23)
+    try:
+        form_cluster(stage, "a, b, c", None, {})
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "here") in OK
+        side, target = _side(stage, "a"), _side(stage, "b").me.id
+        stage.world.fill_disk("a")
+        assert "error saving" in str(stage.ask("a", "CLUSTER", "SETSLOT", 0, "MIGRATING", target))
+        assert side.view.migrating
+        assert str(stage.ask("a", "SET", "{06S}2", "new")).startswith("ASK 0 ")
+        assert stage.ask("a", "GET", "{06S}") in ("here", b"here")
+    finally:
+        stage.close()
+
+
 def test_a_write_to_a_slot_that_goes_before_replicas_have_it_is_not_acknowledged() -> None:
     stage = Stage(22)
     try:
@@ -372,6 +389,86 @@ def test_a_slot_that_came_as_a_whole_is_the_heirs_though_its_taker_dies_right_be
         stage.start_again("b")
         assert stage.await_true(lambda: agrees(stage), 60)
         assert _owner_of_slot_0(stage, "c") == _side(stage, leader).me.id
+    finally:
+        stage.close()
+
+
+def test_keys_stay_at_their_source_where_the_target_came_back_without_its_disk() -> None:
+    """The node at its address knew nobody, and said that the slots were claimed."""
+    stage = Stage(23)
+    try:
+        form_cluster(stage, "a, b, c", None, {})
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "kept") in OK
+        order = ("CLUSTER", "GIVE", _side(stage, "b").me.id, 0)
+        gift = stage.world.loop.create_task(stage._ask("tool", "a", order, PORT))
+        while not _side(stage, "a").view.giving:
+            stage.world.run(0.0001)
+        stage.kill("b")
+        disk = stage.world.hosts["b"].disk
+        for name in disk.listdir("."):
+            disk.remove(name)
+        stage.start_again("b")
+        assert stage.await_true(gift.done, 20)
+        assert "not given" in str(gift.result())
+        assert keys_in_slot(stage.nodes.latest["a"].engine, 0, 10) == [b"{06S}"]
+        assert _side(stage, "a").owner(0) is _side(stage, "a").me
+    finally:
+        stage.close()
+
+
+def test_whether_slots_were_taken_says_only_who_is_asked_and_certain() -> None:
+    stage = Stage(24)
+    try:
+        form_cluster(stage, "a, b, c", None, {"cluster-require-full-coverage": "no"})
+        stage.world.run(3.0)
+        ids = {name: _side(stage, name).me.id for name in "abc"}
+
+        def answer(source: str, target: str, *slots: int) -> str:
+            return str(stage.ask("b", "CLUSTER", "TAKEN", "0" * 16, source, target, *slots))
+
+        assert answer(ids["a"], ids["b"], 0).startswith("UNKNOWN")
+        assert answer(ids["a"], ids["c"], 0).startswith("ERR")
+        assert answer("f" * 40, ids["b"], 0).startswith("ERR")
+        assert stage.ask("a", "CLUSTER", "GIVE", ids["b"], 0, 1) == 0
+        assert answer(ids["a"], ids["b"], 0, 1).startswith("CLAIMED")
+        assert answer(ids["a"], ids["b"], 0, 2).startswith("TRYAGAIN"), "one is the source's still"
+        assert stage.ask("b", "CLUSTER", "GIVE", ids["c"], 1) == 0
+        assert answer(ids["a"], ids["b"], 0, 1).startswith("CLAIMED"), "one has gone on"
+        assert stage.ask("b", "CLUSTER", "DELSLOTS", 1) in OK
+        assert answer(ids["a"], ids["b"], 0, 1).startswith("TRYAGAIN"), "nobody has one of them"
+    finally:
+        stage.close()
+
+
+@pytest.mark.parametrize("replicas", [None, "d, e, f"])
+def test_a_slot_is_served_though_its_source_dies_for_good_behind_the_claim(replicas: str | None) -> None:
+    """Who called the source down did not count among those who know, for ever."""
+    stage = Stage(22)
+    try:
+        settings = {"cluster-node-timeout": "1000", "cluster-require-full-coverage": "no"}
+        form_cluster(stage, "a, b, c", replicas, settings)
+        stage.world.run(3.0)
+        assert stage.ask("a", "SET", "{06S}", "kept") in OK
+        if replicas:
+            stage.kill("d")
+            stage.world.run(8.0)
+        stage.world.slow_disk("b", 0.1)
+        order = ("CLUSTER", "GIVE", _side(stage, "b").me.id, 0)
+        stage.world.loop.create_task(stage._ask("tool", "a", order, PORT))
+        while _side(stage, "b").owner(0) is not _side(stage, "b").me:
+            stage.world.run(0.0001)
+        stage.kill("a")
+        before = _side(stage, "b").me.config_epoch
+        stage.world.run(3.0)
+        assert bool(_side(stage, "b").claims) is bool(replicas), "d may have votes, were it not dead"
+        assert stage.await_true(lambda: not _side(stage, "b").claims, 10)
+        assert stage.ask("b", "GET", "{06S}") in ("kept", b"kept")
+        assert (_side(stage, "b").me.config_epoch > before) is bool(replicas), "above whom they elected"
+        if replicas:
+            stage.start_again("d")
+            stage.world.run(10.0)
+            assert stage.ask("b", "GET", "{06S}") in ("kept", b"kept")
     finally:
         stage.close()
 

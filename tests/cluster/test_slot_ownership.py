@@ -9,7 +9,7 @@ import pytest
 from holdfast.cluster import claims, election, flags, health, messages, orders, outgoing, table, voting
 from holdfast.cluster.effects import Persist
 from holdfast.cluster.machine import Machine
-from holdfast.cluster.messages import Gossip
+from holdfast.cluster.messages import Extensions, Gossip
 from holdfast.cluster.model import Link, Node, View
 from holdfast.cluster.slots import of_range
 from holdfast.cluster.told import Told
@@ -116,16 +116,56 @@ def test_a_fenced_primary_yields_to_an_heir_that_was_elected_in_the_epoch_it_had
 def test_a_fenced_primary_follows_its_heir_and_gives_up_what_that_one_does_not_know() -> None:
     """It claimed a slot, and a power loss everywhere took the claim from all but it (swarm seed 4246)."""
     view = a_view()
-    heir, inherited = view.nodes[S], view.me.slots
-    heir.shard_id = view.me.shard_id
+    heir, inherited, machine = view.nodes[S], view.me.slots, Machine(view)
     table.turn_primary(view, heir)
     view.give_slot(5000, view.me)
-    claims.claim(view, heir, 30, inherited)
+    heir.config_epoch, link = 30, Link(heir, False, NOW, is_up=True)
+    machine.received(link, from_node(view, heir, slots=inherited), NOW)
     assert view.me.is_primary, "it works: a slot of its own keeps it one"
     view.is_fenced = True
-    claims.claim(view, heir, 30, inherited)
+    told = Extensions(shard_id=view.me.shard_id)
+    machine.received(link, from_node(view, heir, slots=inherited, extensions=told), NOW)
     assert view.me.primary is heir
     assert view.owners[5000] is None
+
+
+def test_a_fenced_primary_follows_no_former_replica_that_was_reset_and_has_slots_by_now() -> None:
+    """It was away meanwhile: what it remembers of that one's shard is from before."""
+    view = a_view()
+    former, mine, link = view.nodes[S], view.me.slots, Link(view.nodes[S], False, NOW, is_up=True)
+    former.shard_id, view.is_fenced = view.me.shard_id, True
+    view.nodes[B].config_epoch = 30
+    said = from_node(view, former, primary_id="", flags=flags.PRIMARY, slots=1 << 10_000, config_epoch=31)
+    update = from_node(view, view.nodes[A], messages.UPDATE, about=S, about_epoch=31, about_slots=1 << 10_000)
+    machine = Machine(view)
+    machine.received(Link(view.nodes[A], False, NOW, is_up=True), update, NOW)
+    assert (view.me.slots, view.owners[10_000]) == (mine, former), "another one says it"
+    machine.received(link, said, NOW)  # it does not know yet that we read ids
+    new_shard = Extensions(shard_id="7" * 40)
+    machine.received(link, said._replace(slots=3 << 10_000, extensions=new_shard), NOW)
+    assert (view.me.slots, view.me.primary) == (mine, None)
+
+
+def test_a_fenced_primary_follows_a_stock_node_of_its_shard_only_if_that_takes_slots_of_it() -> None:
+    view = a_view()
+    other, mine = view.nodes[S], view.me.slots
+    other.shard_id, other.is_ours, view.is_fenced = view.me.shard_id, False, True
+    table.turn_primary(view, other)
+    view.give_slot(5000, view.me)
+    claims.claim(view, other, 30, 1 << 10_000)
+    assert view.me.slots == mine | 1 << 5000
+    claims.claim(view, other, 31, mine)
+    assert view.me.primary is other
+
+
+def test_a_replica_that_is_reset_leaves_the_shards_id_behind() -> None:
+    view = as_replica(a_view())
+    before = view.me.shard_id
+    orders.reset(view, False)
+    assert view.me.shard_id != before
+    kept = view.me.shard_id
+    orders.reset(view, False)
+    assert view.me.shard_id == kept, "a primary's replicas have it, too"
 
 
 def test_an_heir_gives_no_vote_in_an_epoch_in_which_its_former_primary_may_have_voted() -> None:
@@ -393,21 +433,51 @@ def test_a_claims_epoch_is_ours_when_a_majority_knows_that_it_is_taken_and_nobod
     view, told = a_view(), Told()
     epoch = orders.reserve_epoch(view, NOW)
     assert not orders.voters_know(view, told, NOW)
-    assert epoch == 10
+    assert epoch > 9
     told_epochs = [each.message.epoch for each in sent(view, messages.PING)]
-    assert told_epochs == [11, 11], "who knows votes in none that is as small as ours"
+    assert told_epochs == [epoch + 1] * 2, "who knows votes in none that is as small as ours"
     assert view.me.config_epoch == 1
     link = view.nodes[A].link
     assert link is not None
     link.pongs = link.pings
     assert orders.voters_know(view, told, NOW)
-    view.nodes[B].config_epoch = 11
+    view.nodes[B].config_epoch = epoch
     assert not orders.use_reserved_epoch(view, epoch, NOW)
     view.nodes[B].config_epoch = 9
-    view.epoch = 12  # by a candidate, who perhaps does not win
+    view.epoch = epoch + 2  # by a candidate, who perhaps does not win
     assert orders.use_reserved_epoch(view, epoch, NOW)
     orders.begin_claim(view, 1 << 5000, NOW)
-    assert (view.me.config_epoch, view.epoch) == (10, 12)
+    assert (view.me.config_epoch, view.epoch) == (epoch, epoch + 2)
+
+
+def test_primaries_that_reserve_an_epoch_at_the_same_time_do_not_take_the_same_one() -> None:
+    """One took a slot of the other in the epoch that this one had taken, too (swarm seed 18711)."""
+    reserved = []
+    for name in (ME, A, B):
+        view = a_view()
+        view.me = view.nodes[name]
+        for highest in (9, 10, 11, 20):
+            view.epoch = highest
+            reserved.append((name, orders.reserve_epoch(view, NOW)))
+    epochs = {name: {epoch for each, epoch in reserved if each == name} for name in (ME, A, B)}
+    assert not epochs[ME] & epochs[A] and not epochs[A] & epochs[B] and not epochs[ME] & epochs[B]
+
+
+def test_who_was_told_an_epoch_of_a_claim_is_served_in_it() -> None:
+    """The claim took another one, which no majority knew, behind the one that was told."""
+    for take in (
+        lambda view: orders.take_slots(view, 1 << 5000, view.nodes[A], NOW),
+        lambda view: orders.set_owner(view, 5000, ME, lambda slot: 1, NOW),
+    ):
+        view = a_view()
+        view.open_slot(view.importing, 5000, view.nodes[A])
+        health.judge(view, NOW)
+        epoch = orders.reserve_epoch(view, NOW)
+        assert orders.use_reserved_epoch(view, epoch, NOW)
+        orders.begin_claim(view, 1 << 5000, NOW)
+        take(view)
+        assert view.owners[5000] is view.me
+        assert view.me.config_epoch == epoch
 
 
 @pytest.mark.parametrize(

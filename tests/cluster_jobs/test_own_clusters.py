@@ -180,7 +180,8 @@ class Parcel:
         return self.wire.execute_command("CLUSTER TAKE", *words)
 
     def taken(self) -> object:
-        return self.stage.client(1).execute_command("CLUSTER TAKEN", "token", self.source, self.slot)
+        question = ("token", self.source, self.stage.id(1), self.slot)
+        return self.stage.client(1).execute_command("CLUSTER TAKEN", *question)
 
     def copies(self) -> int:
         return int(self.stage.client(1).cluster("countkeysinslot", self.slot))

@@ -150,7 +150,8 @@ def test_a_cancelled_move_leaves_no_slot_open_and_says_how_to_go_on(stage: Stage
     assert before < stage.slots(1) < before + 300
     words = text.strip().splitlines()[-1].split()
     assert words[:3] == ["holdfast", "cluster", "reshard"]
-    code, report = holdfast(*words[2:], "--yes")
+    assert words[-2:] == ["--rate", "40"]
+    code, report = holdfast(*words[2:-2], "--yes")
     assert code == 0, report
     assert stage.slots(1) == before + 300
     assert_whole(stage)

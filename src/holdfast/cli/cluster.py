@@ -12,15 +12,20 @@ no more, is changed without a decision.
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
+
 import click
 
 from holdfast.cli.cluster_options import (
     ADDRESS,
+    CANCELLED,
     DONE,
     REFUSED,
     UNHEALTHY,
     Door,
     access_options,
+    each_once,
     pace_options,
     plan_options,
     primary_named,
@@ -32,6 +37,7 @@ from holdfast.cli.cluster_words import (
     finding_words,
     layout_json,
     layout_table,
+    moves_json,
     promise_words,
     remedies_json,
     remedies_table,
@@ -45,7 +51,7 @@ from holdfast.cluster.jobs.mending import remedies
 from holdfast.cluster.jobs.mover import Settings
 from holdfast.cluster.jobs.placement import follow, place
 from holdfast.cluster.jobs.surgeon import cases_of, facts_of
-from holdfast.cluster.jobs.topology import Picture
+from holdfast.cluster.jobs.topology import Picture, View
 
 Seeds = tuple[tuple[str, int], ...]
 seeds_argument = click.argument("seeds", type=ADDRESS, nargs=-1, required=True, metavar="ADDRESS...")
@@ -80,19 +86,29 @@ def create(
     Each address is a node of it. No replica shares the host of its primary where the hosts allow it.
     Stopped half-way, the same command goes on.
     """
+    each_once(seeds)
     session = Session(door, seeds)
     nodes = {f"{host}:{port}": (host, port) for host, port in seeds}
 
+    def given(name: str) -> str:
+        if name not in nodes:
+            raise LookupError(f"{name} is none of the addresses")
+        return name
+
+    wanted = read_weights(weights, given)
+
     async def work() -> int:
-        wanted = read_weights(weights, lambda name: name)
         layout = place({name: host for name, (host, _) in nodes.items()}, replicas, wanted)
+        if following := [name for name in wanted if name in layout.replicas]:
+            raise click.UsageError(f"--weight {following[0]}: this node becomes a replica: it holds no slots")
+        await membership.check(nodes, layout, door.access)
         session.report["plan"] = layout_json(layout)
         session.show(layout_table(layout))
         for warning in layout.warnings:
             session.say(f"[yellow]warning[/] {warning}")
         if dry_run:
             return DONE
-        session.confirm("Make this cluster?", yes=yes)
+        await session.confirm("Make this cluster?", yes=yes)
         await membership.create(nodes, layout, door.access, session.say)
         session.show(
             f"A cluster of {len(layout.primaries)} primaries and {len(layout.replicas)} replicas is ready."
@@ -142,8 +158,9 @@ def reshard(
     settings: Settings, dry_run: bool, yes: bool, door: Door,
 ) -> None:  # fmt: skip
     """Move slots: so many from some nodes to one, or just these."""
-    if bool(orders) == (target is not None and count is not None):
-        raise click.UsageError("give --to and --slots, or --move")
+    is_counted = target is not None or count is not None or bool(sources)
+    if bool(orders) == is_counted or (is_counted and None in (target, count)):
+        raise click.UsageError("give --to and --slots (and --from), or --move alone")
     session = Session(door, seeds)
 
     async def work() -> int:
@@ -156,7 +173,7 @@ def reshard(
                 taker = primary_named(picture, target)
                 givers = [primary_named(picture, each) for each in sources] or list(holdings(picture))
             except LookupError as error:
-                raise click.UsageError(str(error)) from error
+                raise click.UsageError(str(error.args[0])) from error
             moves = balance.reshard(holdings(picture), givers, taker, count)
         return await carry_out(session, picture, moves, settings, resume_moves(session, moves), dry_run, yes)
 
@@ -187,8 +204,8 @@ def rebalance(
         picture = await session.ready(settings, dry_run=dry_run, yes=yes)
         wanted = read_weights(weights, lambda name: primary_named(picture, name))
         moves = balance.rebalance(holdings(picture), wanted, threshold / 100)
-        more = "".join(f" --weight {word}" for word in weights)
-        resume = f"holdfast cluster rebalance {session.seed_words} --threshold 0{more}"
+        more = (f"--weight {shlex.quote(word)}" for word in weights)
+        resume = session.command("rebalance", "--threshold 0", *more)
         return await carry_out(session, picture, moves, settings, resume, dry_run, yes)
 
     run_command(session, work)
@@ -214,52 +231,80 @@ def add(
     """Take NEW empty nodes into the cluster of ADDRESS."""
     if (replica or replica_of is not None) and balanced:
         raise click.UsageError("a replica holds no slots: --rebalance goes with primaries")
+    if replica and replica_of is not None:
+        raise click.UsageError("give --replica or --replica-of, not both")
+    each_once(new)
     session = Session(door, (seed,))
 
     async def work() -> int:
         picture = await session.ready(settings, dry_run=dry_run, yes=yes)
-        members = {
-            node.id: [node.host, *(each.host for each in picture.replicas_of(node.id))]
-            for node in picture.primaries if node.ranges
-        }  # fmt: skip
-        by_address = {node.address: node for node in picture.nodes.values()}
-        leads: dict[tuple[str, int], str] = {}
-        for host, port in new:
-            there = by_address.get(f"{host}:{port}")
-            if there is not None and there.primary_id and replica_of is None:
-                leads[host, port] = there.primary_id  # was added before
-                continue
-            lead = ""
-            if replica_of is not None:
-                try:
-                    lead = primary_named(picture, replica_of)
-                except LookupError as error:
-                    raise click.UsageError(str(error)) from error
-            elif replica:
-                lead = follow(host, members)
-                members[lead].append(host)
-            leads[host, port] = lead
-        session.report["plan"] = [
-            {"node": f"{host}:{port}", "replica_of": lead or None} for (host, port), lead in leads.items()
+        views = {each: await membership.candidate(session.contact, picture, *each) for each in new}
+        leads = leads_of_new(picture, views, replica, replica_of)
+        if balanced and (following := [each for each, lead in leads.items() if lead]):
+            raise click.UsageError(f"{written_address(following[0])} is a replica: it holds no slots")
+        session.report["plan"] = session.report["nodes"] = [
+            {"node": written_address(each), "replica_of": lead or None} for each, lead in leads.items()
         ]
-        for (host, port), lead in leads.items():
-            role = f"replica of {picture.nodes[lead].address}" if lead else "primary without slots"
-            session.show(f"{host}:{port}: {role}")
+        for each, lead in leads.items():
+            there = " (it is there already)" if views[each].myself in picture.nodes else ""
+            role = f"replica of {picture.nodes[lead].address}" if lead else "primary"
+            session.show(f"{written_address(each)}: {role}{there}")
+        if balanced:
+            grown = Picture({**{view.myself: view for view in views.values()}, **picture.views}, {})
+            session.plan(grown, balance.rebalance(holdings(grown), {}))
         if dry_run:
             return DONE
-        session.confirm("Take them in?", yes=yes)
+        await session.confirm("Take them in?", yes=yes)
         for (host, port), lead in leads.items():
             await membership.join(session.contact, host, port, lead, session.say)
         if balanced:
             picture = await session.contact.survey()
             moves = balance.rebalance(holdings(picture), {})
-            words = " ".join(f"{host}:{port}" for host, port in new)
-            resume = f"holdfast cluster add {session.seed_words} {words} --rebalance"
-            return await carry_out(session, picture, moves, settings, resume, dry_run, yes)
+            resume = session.command("add", *map(written_address, new), "--rebalance")
+            session.report["plan"] = moves_json(picture, moves)
+            if moves:
+                await session.move(picture, moves, settings, resume)
+            return DONE
         session.show(f"{len(leads)} nodes were taken in.")
         return DONE
 
     run_command(session, work)
+
+
+def leads_of_new(
+    picture: Picture, views: Mapping[tuple[str, int], View], replica: bool, replica_of: str | None
+) -> dict[tuple[str, int], str]:
+    """Choose whom each node to be taken in follows; "": it becomes a primary. Raises click.UsageError."""
+    members = {
+        node.id: [node.host, *(each.host for each in picture.replicas_of(node.id))]
+        for node in picture.primaries if node.ranges
+    }  # fmt: skip
+    leads: dict[tuple[str, int], str] = {}
+    for (host, port), view in views.items():
+        there = picture.nodes.get(view.myself)
+        if there is not None and there.ranges and (replica or replica_of is not None):
+            raise click.UsageError(f"{host}:{port} serves slots of this cluster: it cannot be a replica")
+        if there is not None and there.primary_id and replica_of is None:
+            leads[host, port] = there.primary_id  # was added before
+            continue
+        lead = ""
+        if replica_of is not None:
+            try:
+                lead = primary_named(picture, replica_of)
+            except LookupError as error:
+                raise click.UsageError(str(error.args[0])) from error
+            if lead == view.myself:
+                raise click.UsageError(f"{host}:{port} cannot follow itself")
+        elif replica:
+            lead = follow(host, members)
+            members[lead].append(host)
+        leads[host, port] = lead
+    return leads
+
+
+def written_address(address: tuple[str, int]) -> str:
+    """Return host:port."""
+    return f"{address[0]}:{address[1]}"
 
 
 @cluster.command("remove")
@@ -283,28 +328,34 @@ def remove(
         try:
             leaving = picture.find(node)
         except LookupError as error:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(str(error.args[0])) from error
         if seed == session.contact.addresses.get(leaving.id) and len(picture.views) > 1:
             raise click.UsageError("ADDRESS must be another node than the one that goes")
         held = picture.slots_of(leaving.id)
         if held and leaving.id not in picture.views:
             raise Stop(f"{leaving.address} does not answer and serves {len(held)} slots. "
-                       f"First: holdfast cluster fix {session.seed_words}", REFUSED)  # fmt: skip
+                       f"First: {session.command('fix')}", REFUSED)  # fmt: skip
         moves = balance.drain(holdings(picture), leaving.id) if held else []
+        followers = [each.id for each in picture.replicas_of(leaving.id)]
+        follow_then = heirs(picture, leaving.id, followers)
         session.plan(picture, moves)
+        session.report["replicas"] = [
+            {"node": picture.nodes[name].address, "replica_of": lead} for name, lead in follow_then.items()
+        ]
+        for name, lead in follow_then.items():
+            session.show(f"Then {picture.nodes[name].address} follows {picture.nodes[lead].address}.")
         session.show(f"Then {leaving.address} leaves the cluster.")
         if dry_run:
             return DONE
-        session.confirm("Begin?", yes=yes)
-        followers = [each.id for each in picture.replicas_of(leaving.id)]
+        await session.confirm("Begin?", yes=yes)
         if moves:
-            await session.move(
-                picture, moves, settings, f"holdfast cluster remove {session.seed_words} {leaving.id}"
-            )
-        await membership.leave(
-            session.contact, leaving.id, heirs(picture, leaving.id, followers), session.say
-        )
+            await session.move(picture, moves, settings, session.command("remove", leaving.id))
+        await membership.leave(session.contact, leaving.id, follow_then, session.say)
         session.show(f"{leaving.address} has left the cluster.")
+        if leaving.id not in picture.views:
+            session.report["remembers"] = True
+            session.show(f"It did not answer, so it still remembers the cluster. Before it is used again: "
+                         f"{membership.reset_words(leaving.address)}.")  # fmt: skip
         return DONE
 
     run_command(session, work)
@@ -341,14 +392,16 @@ def fix(
         session.show(remedies_table(picture, found))
         if dry_run:
             return DONE
-        session.confirm("Begin?", yes=yes or accept_data_loss)
+        await session.confirm("Begin?", yes=yes or accept_data_loss)
         refused = set()
         for risk in dict.fromkeys(
             each.risk.replace(f"slot {each.slot}", "some slots") for each in found if each.risk
         ):
             try:
-                session.confirm(f"{risk}. Do it all the same?", yes=accept_data_loss)
-            except Stop:
+                await session.confirm(f"{risk}. Do it all the same?", yes=accept_data_loss)
+            except Stop as stop:
+                if stop.code == CANCELLED:
+                    raise
                 refused.add(risk)
         chosen = [
             each for each in found if each.risk.replace(f"slot {each.slot}", "some slots") not in refused
@@ -372,7 +425,7 @@ async def carry_out(
     """Show moves, ask, do them. Raises Stop."""
     session.plan(picture, moves)
     if moves and not dry_run:
-        session.confirm("Begin?", yes=yes)
+        await session.confirm("Begin?", yes=yes)
         await session.move(picture, moves, settings, resume)
     return DONE
 

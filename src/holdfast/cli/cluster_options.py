@@ -1,13 +1,16 @@
 """Options that the sub-commands of `holdfast cluster` share, and how they are read.
 
 How to read it: `access_options`, `plan_options` and `pace_options` are decorators; `Door` is what
-the first of them makes.
+the first of them makes. The `read_…` functions read words that stand in options; what cannot be meant is
+refused before anything is asked of a node.
 """
 
 from __future__ import annotations
 
+import math
+import shlex
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any
@@ -22,6 +25,11 @@ from holdfast.cluster.jobs.topology import Picture, read_slots
 
 DONE, UNHEALTHY, CANCELLED, STOPPED, REFUSED = 0, 1, 3, 4, 5
 """Exit codes; 2 is click's, for wrong usage."""
+
+CARRIED = frozenset(
+    ("user", "tls", "cacert", "cert", "key", "insecure", "rate", "piece_ms", "patience", "keep")
+)
+"""Options that a command which goes on needs again."""
 
 Command = Callable[..., Any]
 
@@ -52,6 +60,8 @@ class Door:
 
     access: Access
     as_json: bool
+    words: str = ""
+    """How to get in and how fast to go, as it was said: a command that goes on says it again. No password."""
 
 
 def access_options(command: Command) -> Command:
@@ -71,7 +81,8 @@ def access_options(command: Command) -> Command:
                 raise click.UsageError(f"TLS: {error}") from error
             if insecure:
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return command(*args, door=Door(Access(user, password, context), as_json), **rest)
+        words = _said_again(click.get_current_context())
+        return command(*args, door=Door(Access(user, password, context), as_json, words), **rest)
 
     wrapped: Command = update_wrapper(opened, command)
     for option in (
@@ -117,16 +128,40 @@ def pace_options(command: Command) -> Command:
     return wrapped
 
 
+def each_once(addresses: Iterable[tuple[str, int]]) -> None:
+    """Raise click.UsageError where an address is given twice."""
+    seen = set()
+    for host, port in addresses:
+        if (host, port) in seen:
+            raise click.UsageError(f"{host}:{port} is given twice")
+        seen.add((host, port))
+
+
 def read_weights(words: tuple[str, ...], name_of: Callable[[str], str]) -> dict[str, float]:
     """Read NODE=WEIGHT words. Raises click.UsageError."""
-    weights = {}
+    weights: dict[str, float] = {}
     for word in words:
-        node, _, weight = word.rpartition("=")
+        node, equals, weight = word.rpartition("=")
         try:
-            weights[name_of(node)] = float(weight)
+            if not equals or not node:
+                raise ValueError("it is written NODE=WEIGHT")
+            name, value = name_of(node), _weight(weight)
+            if name in weights:
+                raise ValueError("this node has a weight already")
         except (ValueError, LookupError) as error:
-            raise click.UsageError(f"--weight {word}: {error}") from error
+            raise click.UsageError(f"--weight {word}: {_text(error)}") from error
+        weights[name] = value
     return weights
+
+
+def _weight(word: str) -> float:
+    try:
+        weight = float(word)
+    except ValueError:
+        weight = math.nan
+    if not 0 <= weight < math.inf:
+        raise ValueError("a weight is a number, 0 or more")
+    return weight
 
 
 def read_wishes(words: tuple[str, ...], picture: Picture) -> dict[int, str]:
@@ -135,9 +170,14 @@ def read_wishes(words: tuple[str, ...], picture: Picture) -> dict[int, str]:
     for word in words:
         slots, _, node = word.partition("=")
         try:
-            wishes |= dict.fromkeys(read_slots(slots), primary_named(picture, node))
+            if not slots or not node:
+                raise ValueError("it is written SLOTS=NODE")
+            target = primary_named(picture, node)
+            for slot in read_slots(slots):
+                if wishes.setdefault(slot, target) != target:
+                    raise ValueError(f"slot {slot} is to go to two nodes")
         except (ValueError, LookupError) as error:
-            raise click.UsageError(f"--move {word}: {error}") from error
+            raise click.UsageError(f"--move {word}: {_text(error)}") from error
     return wishes
 
 
@@ -147,3 +187,23 @@ def primary_named(picture: Picture, text: str) -> str:
     if node.id not in {each.id for each in picture.primaries}:
         raise LookupError(f"{node.address} is no living primary")
     return node.id
+
+
+def _said_again(context: click.Context) -> str:
+    """Return the options of this command that the next one needs as well, as words of a shell."""
+    words = []
+    for option in context.command.params:
+        name = option.name or ""
+        is_given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not is_given or name not in CARRIED or not isinstance(option, click.Option):
+            continue
+        value = context.params[name]
+        if name == "keep" and value == Keep.ASK.value:
+            continue  # the one that goes on may have to decide
+        said = f"{value:g}" if isinstance(value, float) else shlex.quote(str(value))
+        words.append(option.opts[0] if option.is_flag else f"{option.opts[0]} {said}")
+    return "".join(f" {word}" for word in words)
+
+
+def _text(error: Exception) -> str:
+    return str(error.args[0]) if error.args else str(error)

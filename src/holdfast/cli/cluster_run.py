@@ -41,6 +41,8 @@ from holdfast.cluster.jobs.window import NotNow, Undecided
 SHOW_S = 0.1
 PIPE_COLUMNS = 200
 """Where no terminal tells how wide it is."""
+LONG_COMMAND = 2_000
+"""Characters of a command that nobody wants to see before it is needed."""
 STILL_S = 0.7
 """Marks that change within this time belong to a job that is at work."""
 
@@ -74,17 +76,17 @@ class Session:
         if not self.door.as_json:
             self.out.print(what, highlight=False, soft_wrap=isinstance(what, str))
 
-    def confirm(self, question: str, *, yes: bool) -> None:
+    async def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before anything is changed. Raises Stop."""
-        if not yes and not (sys.stdin.isatty() and click.confirm(question, err=True)):
+        if not yes and not (sys.stdin.isatty() and await _asked(question)):
             raise Stop(
                 "Nothing was changed" + ("." if sys.stdin.isatty() else ": say --yes to begin."), REFUSED
             )
 
-    @property
-    def seed_words(self) -> str:
-        """Return the addresses as they were given."""
-        return " ".join(f"{host}:{port}" for host, port in self.seeds)
+    def command(self, name: str, *words: str) -> str:
+        """Return a command line for this cluster, with the same way in and the same pace."""
+        seeds = (f"{host}:{port}" for host, port in self.seeds)
+        return " ".join(("holdfast cluster", name, *seeds, *words)) + self.door.words
 
     # ------------------------------------------------------------------ moves
 
@@ -100,13 +102,13 @@ class Session:
         await self.still(picture)
         if any(each.risk or each.kind is Kind.COVER for each in found):
             self.show(remedies_table(picture, found))
-            raise Stop(f"First: holdfast cluster fix {self.seed_words}", REFUSED)
+            raise Stop(f"First: {self.command('fix')}", REFUSED)
         self.report["unfinished"] = remedies_json(picture, found)
         self.say("A move stopped half-way here. It is finished first:")
         self.show(remedies_table(picture, found))
         if dry_run:
             return picture
-        self.confirm("Finish it?", yes=yes)
+        await self.confirm("Finish it?", yes=yes)
         await self.mend(found, settings, picture)
         return await self.contact.survey()
 
@@ -129,11 +131,17 @@ class Session:
         outcome = await self.watched(mover, total, surgeon.run(found))
         if outcome is not None:
             self.report["finished"] = outcome_json(picture, outcome)
-            self.end(outcome, f"holdfast cluster fix {self.seed_words}")
+            self.end(outcome, self.command("fix"))
 
     async def move(self, picture: Picture, moves: Sequence[Move], settings: Settings, resume: str) -> None:
         """Do moves; raises Stop unless all was moved. `resume` is the command that goes on."""
-        self.say(f"[dim]If this is interrupted, it goes on with (from any machine):\n  {_plain(resume)}[/]")
+        if len(resume) <= LONG_COMMAND:
+            self.say(
+                f"[dim]If this is interrupted, it goes on with (from any machine):\n  {_plain(resume)}[/]"
+            )
+        else:
+            self.say(f"[dim]If this is interrupted, the command that goes on is printed then; "
+                     f"if this tool is killed, begin with {_plain(self.command('fix'))}[/]")  # fmt: skip
         mover = Mover(self.contact, settings)
         total = sum(len(move.slots) for move in moves)
         outcome = await self.watched(mover, total, mover.run(moves))
@@ -238,8 +246,43 @@ def run_command(session: Session, work: Callable[[], Awaitable[int]], *, connect
 
 def resume_moves(session: Session, moves: Sequence[Move]) -> str:
     """Return the command that does these moves, or what is left of them."""
-    orders = " ".join(f"--move {shlex.quote(move.order)}" for move in moves)
-    return f"holdfast cluster reshard {session.seed_words} {orders}"
+    return session.command("reshard", *(f"--move {shlex.quote(move.order)}" for move in moves))
+
+
+async def _asked(question: str) -> bool:
+    """Ask on the terminal. Ctrl-C, SIGTERM and the end of input cancel. Raises Stop.
+
+    The loop waits for the line: a read that blocks would not hear asyncio's handler of SIGINT.
+    """
+    while True:
+        match (await _typed(f"{question} [y/N]: ")).strip().lower():
+            case "y" | "yes":
+                return True
+            case "" | "n" | "no":
+                return False
+        click.echo("Please say y or n.", err=True)
+
+
+async def _typed(prompt: str) -> str:
+    """Return the line that is typed after a prompt. Raises Stop."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    typed = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), typed.set)
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    click.echo(prompt, nl=False, err=True)
+    try:
+        await typed.wait()
+        line = sys.stdin.readline()
+    except asyncio.CancelledError:
+        line = ""
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+        loop.remove_signal_handler(signal.SIGTERM)
+    if not line:
+        click.echo(err=True)
+        raise Stop("Cancelled: nothing, or nothing more, was changed.", CANCELLED)
+    return line
 
 
 def _plain(text: str) -> str:

@@ -21,6 +21,8 @@ from holdfast.cluster.jobs.topology import Picture, compress, written
 
 COLORS = ("red", "yellow", "dim")
 SHOWN_BYTES = 1 << 20
+SHOWN_RANGES = 4
+"""Of slots, where people read; programs get all."""
 
 
 def status_table(picture: Picture, shards: Sequence[Shard]) -> Table:
@@ -36,12 +38,11 @@ def status_table(picture: Picture, shards: Sequence[Shard]) -> Table:
             else f"{each.node.address} [red]{each.state}[/]"
             for each in shard.replicas
         ]  # fmt: skip
-        ranges = written(picture.slots_of(shard.primary.id)).split(",")
-        shown = " ".join(ranges[:4]) + (f" and {len(ranges) - 4} more" if len(ranges) > 4 else "")
         table.add_row(
             shard.primary.address + (" [red]down[/]" if gone else ""),
             f"{shard.slots:,}" + (f" [yellow]{shard.open_slots} open[/]" if shard.open_slots else ""),
-            shown, "?" if shard.keys is None else f"{shard.keys:,}", str(shard.primary.epoch),
+            brief(picture.slots_of(shard.primary.id)),
+            "?" if shard.keys is None else f"{shard.keys:,}", str(shard.primary.epoch),
             "\n".join(replicas) or "-",
         )  # fmt: skip
     return table
@@ -109,7 +110,7 @@ def moves_table(picture: Picture, moves: Sequence[Move]) -> Table:
             address(picture, move.source),
             address(picture, move.target),
             f"{len(move.slots):,}",
-            written(move.slots),
+            brief(move.slots),
         )
     return table
 
@@ -132,11 +133,12 @@ def moves_json(picture: Picture, moves: Sequence[Move]) -> list[dict[str, Any]]:
 def remedies_table(picture: Picture, remedies: Sequence[Remedy]) -> Table:
     """Return remedies, those of neighbouring slots together."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("slots", "what", "at", "to", "what could be lost"):
-        table.add_column(name, overflow="fold")
+    for name in ("slots", "ranges", "what", "at", "to", "what could be lost"):
+        table.add_column(name, justify="right" if name == "slots" else "left", overflow="fold")
     for (kind, node, target, risk), slots in _grouped(remedies).items():
         table.add_row(
-            written(slots), kind, address(picture, node), address(picture, target) if target else "",
+            f"{len(slots):,}", brief(slots), kind,
+            address(picture, node), address(picture, target) if target else "",
             f"[red]{_plain(risk)}[/]" if risk else "nothing",
         )  # fmt: skip
     return table
@@ -198,6 +200,13 @@ def outcome_json(picture: Picture, outcome: Outcome) -> dict[str, Any]:
         "fault": str(outcome.fault) if outcome.fault else None,
         "left": moves_json(picture, outcome.left),
     }
+
+
+def brief(slots: Sequence[int]) -> str:
+    """Return the first ranges of slots, and how many more there are."""
+    ranges = written(slots).split(",")
+    more = len(ranges) - SHOWN_RANGES
+    return " ".join(ranges[:SHOWN_RANGES]) + (f" and {more} more" if more > 0 else "")
 
 
 def address(picture: Picture, name: str) -> str:

@@ -15,12 +15,16 @@ from holdfast.cluster.messages import Message
 from holdfast.cluster.model import Node, View
 
 
-def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
-    """Take note that a primary claims these slots, and no others, in its epoch."""
+def claim(view: View, claimant: Node, epoch: int, claimed: int, tells_shard: bool = False) -> None:
+    """Take note that a primary claims these slots, and no others, in its epoch.
+
+    `tells_shard`: it says so itself, and of which shard it is.
+    """
     me = view.me
     if claimant is me:
         return
     current = me if me.is_primary else me.primary
+    is_deposed = deposes(view, claimant, epoch, claimed, tells_shard)
     dropped = claimant.slots & ~claimed
     if epoch < claimant.config_epoch:
         dropped = 0  # it came by another connection, and is older than a claim that we know of
@@ -46,7 +50,7 @@ def claim(view: View, claimant: Node, epoch: int, claimed: int) -> None:
         view.save(synced=claimant is me.primary or (bool(lost) and view.is_bound))
         view.must_judge = True
     leader = None
-    if _is_deposed_by(view, claimant, epoch, claimed):
+    if is_deposed:
         if me.slots:
             view.log(f"Giving up {me.slots.bit_count()} slots: my heir does not know them, nobody was served")
             view.give_slots(me.slots, None)
@@ -74,11 +78,17 @@ def follow_grand_primary(view: View) -> bool:
     return True
 
 
-def _is_deposed_by(view: View, claimant: Node, epoch: int, claimed: int) -> bool:
-    """Whether this fenced primary hears its heir: what it has besides was claimed, and never in force."""
+def deposes(view: View, claimant: Node, epoch: int, claimed: int, tells_shard: bool) -> bool:
+    """Whether this fenced primary hears its heir: what it has besides was claimed, and never in force.
+
+    A node of ours tells of which shard it is: what we remember of that may be from before it was reset. A
+    stock node keeps the id even then; it is an heir where it takes slots of ours.
+    """
     me = view.me
-    is_heir = claimant.shard_id == me.shard_id and epoch >= me.config_epoch and bool(claimed)
-    return view.is_fenced and me.is_primary and is_heir
+    if not view.is_fenced or not me.is_primary or not claimed or epoch < me.config_epoch:
+        return False
+    is_sure = tells_shard if claimant.is_ours else bool(claimed & me.slots)
+    return is_sure and claimant.shard_id == me.shard_id
 
 
 def _still_imported(view: View, claimant: Node) -> int:

@@ -60,11 +60,6 @@ class TakeOver:
 
 
 @dataclass(frozen=True, slots=True)
-class Empty:
-    """Delete all keys (a replica is reset)."""
-
-
-@dataclass(frozen=True, slots=True)
 class PauseWrites:
     """Hold the writes of all clients until then (ms)."""
 
@@ -113,7 +108,6 @@ Effect = (
     | Disconnect
     | Send
     | TakeOver
-    | Empty
     | PauseWrites
     | ResumeWrites
     | Deliver

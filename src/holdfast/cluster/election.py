@@ -99,6 +99,14 @@ def _needs_leader(view: View, now_ms: int) -> bool:
     return since_ms is not None and now_ms - since_ms > FENCED_WAIT_MS + rank(view) * RANK_MS
 
 
+def outcome_ms(view: View) -> int:
+    """Return for how long after its last vote an election may still end with a claim: a stock node's, too.
+
+    Votes count for that time, halved; the rest is for the fencing of the shard.
+    """
+    return 2 * max(view.settings.node_timeout * 2, ATTEMPT_MS)
+
+
 def voted(view: View, voter: Node, epoch: int) -> None:
     """Take a vote."""
     if view.election.is_sent and voter.is_primary and voter.slots and epoch >= view.election.epoch:

@@ -101,13 +101,16 @@ def _pinged(view: View, link: Link, sender: Node | None, message: Message, now_m
     if message.type == messages.PING:
         _update_address(view, sender, link, message)
     _note_role(view, sender, message)
+    _note_shard(view, sender, message)  # whether it is an heir of ours hangs on it
     shown = sender.group
     if view.imported and link.outbound and link.pongs > link.pings_before_claim:
         claims.heard(view, sender, message.slots)
-    if shown.slots != message.slots:
+    told = message.config_epoch, message.slots, message.extensions.shard_id is not None
+    is_heir = sender.is_primary and claims.deposes(view, sender, *told)
+    if shown.slots != message.slots or is_heir:
         if sender.is_primary:
             had = view.me.slots
-            claims.claim(view, sender, message.config_epoch, message.slots)
+            claims.claim(view, sender, *told)
             if had & ~view.me.slots and sender.link is not None:
                 outgoing.ping(view, sender.link, messages.PONG, now_ms)  # it waits for us to let them go
         claims.tell_newer(view, sender, message)
@@ -258,9 +261,19 @@ def _failed(view: View, sender: Node, message: Message, now_ms: int) -> None:
 # ---- extensions ----
 
 
+def _note_shard(view: View, sender: Node, message: Message) -> None:
+    told = message.extensions.shard_id
+    sender.has_shard_id = sender.has_shard_id or told is not None
+    shard_id = told if told is not None else sender.group.shard_id
+    if shard_id != sender.shard_id:
+        sender.shard_id = shard_id
+        view.save()
+    if view.me.primary is sender:
+        view.me.shard_id = sender.shard_id
+
+
 def _note_extensions(view: View, sender: Node, message: Message, now_ms: int) -> None:
     extensions = message.extensions
-    sender.has_shard_id = sender.has_shard_id or extensions.shard_id is not None
     for name, said in (("hostname", extensions.hostname), ("human_name", extensions.human_name)):
         if getattr(sender, name) != said:
             setattr(sender, name, said)
@@ -271,9 +284,3 @@ def _note_extensions(view: View, sender: Node, message: Message, now_ms: int) ->
             table.forget(view, node_id, seconds * 1000, now_ms)
             table.remove(view, node)
             view.save()
-    shard_id = extensions.shard_id if extensions.shard_id is not None else sender.group.shard_id
-    if shard_id != sender.shard_id:
-        sender.shard_id = shard_id
-        view.save()
-    if view.me.primary is sender:
-        view.me.shard_id = sender.shard_id

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from holdfast.cluster import claims, election, flags, health, incoming, manual, messages, outgoing, table
-from holdfast.cluster.effects import Empty
 from holdfast.cluster.model import Election, Node, View
 from holdfast.cluster.slots import members
 from holdfast.cluster.told import Told
@@ -205,6 +204,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
         _check_epoch_may_rise(view)
         if was_marked:  # what nobody works for is taken by an operator who knows what he does
             _check_majority(view, now_ms)
+    is_told = view.claiming >> slot & 1  # our replicas know the epoch; who claims above it is met by `claims`
     view.claiming &= ~(1 << slot)
     view.give_slot(slot, node)
     view.must_judge = True
@@ -212,7 +212,7 @@ def set_owner(view: View, slot: int, node_id: str, keys: KeyCount, now_ms: int) 
     if was_mine and node is not me:
         _follow_if_empty(view, node)
     if source is not None:
-        if must_bump(view) and table.bump_epoch(view, always=True):
+        if not is_told and must_bump(view) and table.bump_epoch(view, always=True):
             view.log(f"configEpoch updated after importing slot {slot}")
         view.imported[slot] = source
         for each in (source.group, *source.group.replicas):
@@ -229,11 +229,16 @@ def reserve_epoch(view: View, now_ms: int) -> int:
     The current epoch is the next one at once: who knows that votes in no smaller one. It is our config epoch
     when they have answered. Were it that before, and were we cut off meanwhile, our heir could be elected in
     the same one or a smaller one.
+
+    Two that reserve at the same time do not take the same one: each takes one that leaves its own rest.
     """
     _check_primary(view)
     _check_epoch_may_rise(view)
     _check_majority(view, now_ms)
+    voters = [each for each in view.nodes.values() if each.is_primary and (each.slots or each is view.me)]
+    primaries = sorted(each.id for each in voters)
     epoch = view.highest_epoch() + 1
+    epoch += (primaries.index(view.me.id) - epoch) % len(primaries)
     view.epoch = epoch + 1
     view.save()
     return epoch
@@ -250,6 +255,13 @@ def use_reserved_epoch(view: View, epoch: int, now_ms: int) -> bool:
         return False
     view.reserved_epoch = epoch
     return True
+
+
+def go_above(view: View, now_ms: int) -> bool:
+    """Take the epoch that was reserved, for the slots that we have; tell all. False: we are fenced."""
+    has_risen = table.bump_epoch(view, always=True)
+    outgoing.pong_all(view, now_ms)
+    return has_risen
 
 
 def begin_claim(view: View, slots: int, now_ms: int) -> Told:
@@ -294,7 +306,8 @@ def take_slots(view: View, slots: int, source: Node, now_ms: int) -> None:
         raise CommandError("ERR These slots are not the source's, or this node is no primary")
     _check_epoch_may_rise(view)
     is_all = not view.must_sync
-    table.bump_epoch(view, always=not view.claiming & slots)
+    if not view.claiming & slots:
+        table.bump_epoch(view, always=True)
     view.claiming &= ~slots
     view.give_slots(slots, me)
     view.receiving &= ~slots
@@ -379,14 +392,22 @@ def set_config_epoch(view: View, epoch: int) -> None:
     view.must_judge = True
 
 
-def reset(view: View, hard: bool, has_keys: bool) -> None:
-    """Forget the cluster; hard: who we are, too."""
-    me = view.me
-    if me.is_primary and has_keys:
+def check_reset(view: View, has_keys: bool) -> None:
+    """Raise CommandError where RESET would delete the keys of a primary."""
+    if view.me.is_primary and has_keys:
         raise CommandError("ERR CLUSTER RESET can't be called with master nodes containing keys")
+
+
+def reset(view: View, hard: bool) -> None:
+    """Forget the cluster; hard: who we are, too. The copy that a replica had is gone already.
+
+    Beyond Redis, a replica leaves the shard's id behind in any case: who has it, and slots, is taken for the
+    heir of the shard's primary (`claims.heir`).
+    """
+    me = view.me
     if me.is_replica:
         table.turn_primary(view, me)
-        view.do(Empty())
+        me.shard_id = table.random_id(view)
     view.has_foreign_copy = False
     table.close_slots(view)
     table.end_manual_failover(view)

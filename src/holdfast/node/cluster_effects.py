@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 from holdfast.cluster import effects as todo
 from holdfast.cluster import outgoing
 from holdfast.cluster.model import Link
-from holdfast.cluster.slots import members
+from holdfast.cluster.slots import members, of_slots
 from holdfast.commands.slot_keys import count_keys_in_slot, delete_keys_in_slot
 from holdfast.engine.events import publish_message
 from holdfast.engine.request import receive
+from holdfast.engine.sessions import PRIMARY
 from holdfast.engine.state import Session
+from holdfast.engine.values import CommandError
 from holdfast.node.cluster_queue import Batch
 from holdfast.node.shard_takeover import Member, ShardTakeover
 from holdfast.replication.standing import OrderRefused
@@ -66,9 +68,6 @@ class Effects:
                 case todo.TakeOver():
                     if may_send:
                         self._take_over(effect.epoch)
-                case todo.Empty():
-                    self._side.open_tick()
-                    self._execute([b"FLUSHALL"])
                 case todo.PauseWrites():
                     node.replication.is_quiet = True
                     until_ms = node.host.clock.wall_us() // 1000 + effect.until_ms - self._side.now_ms()
@@ -149,6 +148,21 @@ class Effects:
         except OrderRefused as refusal:
             self._node.log.warning(f"The role cannot be taken: {refusal}")
 
+    def leave(self) -> None:
+        """Leave the shard, without a key: to replication this is a new node. Raises CommandError.
+
+        That is on disk before nodes.conf forgets the shard. Who dies in between comes back as a replica that
+        no member set names.
+        """
+        if self._takeover is not None:
+            self._takeover.cancel()
+        self._side.open_tick()
+        try:
+            self._node.replication.in_cluster.leave()
+        except OrderRefused as refusal:
+            raise CommandError(str(refusal)) from refusal
+        self._execute([b"FLUSHALL"])
+
     def tell_changes(self) -> None:
         """Tell those who asked that the view has changed."""
         view = self._view
@@ -163,8 +177,12 @@ class Effects:
         self._forget_lost()
 
     def tell_losses(self) -> None:
-        """Serve no slot that went: that it is another's does not wait for our disk, as what we gain does."""
-        lost = self._view.changed_slots & ~self._view.me.slots
+        """Serve no slot that went, nor new keys of one that goes: it does not wait for our disk, as gains do.
+
+        Whoever moves a slot sees the mark at once, and takes it that no key comes to it any more.
+        """
+        view = self._view
+        lost = view.changed_slots & ~(view.me.slots & ~of_slots(view.migrating))
         if lost:
             self._side.open_tick()
             self._side.routes.let_go(lost)
@@ -192,6 +210,8 @@ class Effects:
             delete_keys_in_slot(engine, slot)
 
     def _execute(self, words: list[bytes]) -> None:
-        """Execute a command of the node's own."""
+        """Execute a command of the node's own: no guard against clients holds it back."""
         request = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(each), each) for each in words)
-        receive(Session(self._node.engine), request)
+        session = Session(self._node.engine)
+        session.flags |= PRIMARY
+        receive(session, request)

@@ -166,7 +166,9 @@ class ClusterOrders(ClusterQuestions):
 
     def reset(self, hard: bool) -> None:
         """RESET."""
-        orders.reset(self.view, hard, self._has_keys())
+        orders.check_reset(self.view, self._has_keys())
+        self.effects.leave()
+        orders.reset(self.view, hard)
         self._done()
 
     def failover(self, manner: str) -> None:
@@ -196,9 +198,9 @@ class ClusterOrders(ClusterQuestions):
         """TAKE: a step of what another node gives."""
         return self._taker.take(session, step, token, words)
 
-    def taken(self, token: bytes, source_id: str, slots: int) -> Status:
+    def taken(self, token: bytes, source_id: str, target_id: str, slots: int) -> Status:
         """TAKEN: whether slots were claimed; if not, they will not be."""
-        return self._taker.taken(token, source_id, slots)
+        return self._taker.taken(token, source_id, target_id, slots)
 
     def publish(self, channel: bytes, message: bytes, is_sharded: bool) -> None:
         """Spread a message over the bus."""

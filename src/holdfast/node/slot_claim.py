@@ -14,8 +14,10 @@ replicas already, acknowledged as they came. What it is not: the claim itself (`
 3. Requests for these slots wait until a majority of the primaries has answered. From then on no
    replica of their former owner can be elected that does not know of the claim: the vote is refused
    to it. Before, one could be, in a partition that has this node and the giver on its smaller side,
-   and what was acknowledged here would be lost. While the former owner is held for dead by us, too,
-   an election is perhaps under way: its outcome is waited for.
+   and what was acknowledged here would be lost. While the former owner is held for dead, one of its
+   replicas is perhaps being elected, by votes from before the claim was read: its outcome is waited for,
+   until those votes are over. Then we take one more epoch, above theirs, and a majority hears of it: who
+   won them, and was stopped or cut off before anybody heard of it, comes back with a smaller one.
 4. Where the keys came one by one the former owner knows nothing of the claim, and may take a new epoch
    at any moment, above this one. So they wait as well until it is heard without the slot. If it claims
    it by a higher epoch we go above that (`claims`), and everybody is told once more. One that is
@@ -27,10 +29,11 @@ How to read it: `SlotClaim.look` is called whenever something was heard.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from holdfast.cluster import orders
+from holdfast.cluster import election, orders
 from holdfast.cluster.effects import Then
 from holdfast.cluster.model import Node
 from holdfast.cluster.slots import members
@@ -77,6 +80,12 @@ class SlotClaim:
         self._shard: Told | None = None
         self._voters: Told | None = None
         """Set from the claim on."""
+        self._readers: Told | None = None
+        """Where the former owner is held for dead: who has read of the claim, whatever they say of it."""
+        self._read_ms: int | None = None
+        """When a majority had."""
+        self._is_above = False
+        """An epoch was taken after that, above all in which somebody may have been elected."""
         self._asked: Told | None = None
         """The former owner, whether it claims the slots still."""
         self._asked_ms = 0
@@ -104,7 +113,7 @@ class SlotClaim:
 
     def look(self) -> None:
         """Go on as far as it goes."""
-        side, view = self._side, self._side.view
+        view = self._side.view
         if not self.is_made:
             try:
                 self._go_on_to_take()
@@ -117,12 +126,11 @@ class SlotClaim:
         if self.slots & ~view.me.slots:
             self._end(CommandError(LOST))
             return
-        if not self._is_written or self._is_contested():
+        if not self._is_written:
             return
         if self._epoch != view.me.config_epoch:  # it had to rise: what they were told before is not enough
             self._voters, self._epoch = Told(), view.me.config_epoch
-        is_known = orders.voters_know(view, self._voters, side.now_ms(), self._source)
-        if is_known and not self._waits_for_source():
+        if self._is_known(self._voters) and not self._waits_for_source():
             self._end(self._reply())
 
     def cancel(self) -> None:
@@ -137,19 +145,25 @@ class SlotClaim:
         """Reserve, tell the replicas, claim, as far as it goes. Raises CommandError: it may not."""
         view, now_ms = self._side.view, self._side.now_ms()
         if self._reserved is not None:
-            epoch, told = self._reserved
-            if not orders.voters_know(view, told, now_ms):
+            if not self._may_use_epoch(*self._reserved):
                 return
-            if not orders.use_reserved_epoch(view, epoch, now_ms):
-                self._reserved = orders.reserve_epoch(view, now_ms), Told()
-                self._side.look_later()
-                return
-            self._reserved = None
             self._moments.note()
             if self._needed:
                 self._shard = orders.begin_claim(view, self.slots, now_ms)
         if self._shard is None or orders.claim_known(view, self._shard) >= self._needed:
             self._take()
+
+    def _may_use_epoch(self, epoch: int, told: Told) -> bool:
+        """Whether a majority knows that the reserved epoch is taken, and it is the next one that we take."""
+        view, now_ms = self._side.view, self._side.now_ms()
+        if not orders.voters_know(view, told, now_ms):
+            return False
+        if orders.use_reserved_epoch(view, epoch, now_ms):
+            self._reserved = None
+            return True
+        self._reserved = orders.reserve_epoch(view, now_ms), Told()
+        self._side.look_later()
+        return False
 
     def _take(self) -> None:
         """Claim; serve nobody yet. Raises CommandError: nothing has changed."""
@@ -175,9 +189,33 @@ class SlotClaim:
         else:
             self._side.view.do(Then(self._note_written))  # the file is tried again
 
-    def _is_contested(self) -> bool:
-        source = self._source
-        return source is not None and source.is_primary and source.is_failed and bool(source.replicas)
+    def _is_known(self, told: Told) -> bool:
+        """Whether a majority knows, and no replica of the former owner is elected that does not."""
+        source, view, now_ms = self._source, self._side.view, self._side.now_ms()
+        if source is None or not source.is_primary or not source.replicas:
+            return orders.voters_know(view, told, now_ms)
+        if not source.is_failed and orders.voters_know(view, told, now_ms, source):
+            return True
+        if not source.is_failed and not source.failure_reports:
+            return False
+        if not self._is_above:
+            self._outlast_election()
+            return False
+        return orders.voters_know(view, told, now_ms)
+
+    def _outlast_election(self) -> None:
+        """Wait until votes from before the claim was read are over; then go above whoever won by them."""
+        view, now_ms = self._side.view, self._side.now_ms()
+        self._readers = self._readers or Told()
+        if self._read_ms is None and orders.voters_know(view, self._readers, now_ms):
+            self._read_ms = now_ms
+        if self._read_ms is None or now_ms - self._read_ms < election.outcome_ms(view) or view.is_fenced:
+            return
+        with contextlib.suppress(CommandError):  # no majority in reach, or slots of ours are being claimed
+            if self._reserved is None:
+                self._reserved = orders.reserve_epoch(view, now_ms), Told()
+            if self._may_use_epoch(*self._reserved):
+                self._is_above = orders.go_above(view, now_ms)
 
     def _waits_for_source(self) -> bool:
         """Whether the former owner is in reach and was not heard without these slots yet; ask it again."""

@@ -287,7 +287,8 @@ class Gift:
                     return await self._ask_outcome(node)
             if self._slots & ~view.me.slots and not self._claimed_there():
                 return True  # a third shard has them
-            if self._target.is_failed or view.node(self._target.id) is not self._target:
+            is_known = view.node(self._target.id) is self._target and self._target.has_address
+            if self._target.is_failed or not is_known:
                 dead_since_ms = dead_since_ms or side.now_ms()
                 if (
                     not self._target.replicas
@@ -323,9 +324,9 @@ class Gift:
         return [*heirs, target] if target.is_primary else heirs
 
     async def _ask_outcome(self, node: Node) -> bool:
-        peer = await Peer.open(self._side, node)
-        try:
-            said = await peer.ask("CLUSTER", "TAKEN", self._token, self._side.view.me.id, *self._list)
+        peer, my_id = await Peer.open(self._side, node), self._side.view.me.id
+        try:  # another may answer at its address by now
+            said = await peer.ask("CLUSTER", "TAKEN", self._token, my_id, node.id, *self._list)
         finally:
             peer.close()
         self._note_epoch(said)

@@ -78,25 +78,31 @@ class SlotTaker:
                 return self._claim(parcel, int(words[0]) if words else 0)
         raise CommandError("ERR syntax error")
 
-    def taken(self, token: bytes, source_id: str, slots: int) -> Status:
+    def taken(self, token: bytes, source_id: str, target_id: str, slots: int) -> Status:
         """Say whether slots were claimed; if not, they will not be any more, and copies are deleted.
 
         The epoch is at or above the one of a claim that was made, or begun: our replicas may have heard of
-        that.
+        that. Raises CommandError where it is not known, or another node is meant: the source deletes its keys
+        at the word that they were claimed, and goes above a claim at the word that they were not.
         """
         view = self._side.view
         source = view.node(source_id)
-        if view.me.is_primary and source is not None and not slots & ~source.slots:
+        if view.me.id != target_id or source is None or not view.me.is_primary:
+            raise CommandError("ERR This node is another one, or no primary, or does not know the source")
+        if self._side.is_fenced or not view.is_ok:
+            raise CommandError("TRYAGAIN This node may have an heir that knows more")
+        if not slots & ~source.slots:
             parcel = self._parcels.get(token)
             if parcel is not None:
                 self._drop(parcel)
             self._throw_away(slots)
             word = "DROPPED" if parcel is not None else "UNKNOWN"
             return Status(f"{word} {view.me.config_epoch}")
-        if not view.me.is_primary:
-            raise CommandError("ERR This node is no primary")
         if any(each.slots & slots for each in self._side.claims):
             raise CommandError("TRYAGAIN They are, but a majority does not know it yet")
+        for owner in {view.owners[slot] for slot in members(slots)} - {view.me}:
+            if owner is None or owner.config_epoch <= source.config_epoch:
+                raise CommandError("TRYAGAIN Some are neither this node's nor went on from here")
         return Status(f"CLAIMED {view.me.config_epoch}")
 
     def session_ended(self, session: Session) -> None:

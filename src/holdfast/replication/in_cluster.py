@@ -38,22 +38,23 @@ class InCluster:
         A node that was ever fenced follows by order: only a primary of its epoch, or a later one,
         will do. Raises `OrderRefused`.
         """
-        replicator = self._replicator
-        state = replicator.standing.node.state
+        replicator, standing = self._replicator, self._replicator.standing
+        state = standing.node.state
         if is_foreign:
-            replicator.standing.record = None
-        if not replicator.standing.is_managed and not replicator.standing.is_bound:
-            replicator.standing.by_hand(False)
+            standing.record = None
+        is_candidate = standing.node.standing is Standing.CANDIDATE  # its log may have lost what bound it
+        if not (standing.is_managed or standing.is_bound or is_candidate):
+            standing.by_hand(False)
             replicator.roles.follow_by_hand(host, port)
             if not replicator.key_count:
-                replicator.standing.holds_nothing()  # nobody need wait for what it might hold
+                standing.holds_nothing()  # nobody need wait for what it might hold
             return
         epoch, named = state.fence_epoch, state.fence_leader or leader
-        if replicator.standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
+        if standing.node.standing is Standing.PRIMARY and epoch <= state.term_epoch:
             epoch, named = state.term_epoch + 1, leader
-        replicator.standing.follow(FollowOrder(max(epoch, 1), named, host, port, leader))
+        standing.follow(FollowOrder(max(epoch, 1), named, host, port, leader))
         if is_foreign:
-            replicator.standing.is_known = False
+            standing.is_known = False
         replicator.guards.refresh()
 
     def lead(self, epoch: int, leader: str) -> None:
@@ -68,6 +69,18 @@ class InCluster:
             return
         self.fence(FenceOrder(epoch, leader))
         self.promote(PromoteOrder(epoch, leader, replicator.standing.position, accept_loss=True))
+
+    def leave(self) -> None:
+        """Be a new node, and a primary, by an operator's word: nothing of the shard binds it any more.
+
+        Its new name stands in no member set. The shard counts it among those that are gone, and takes it out
+        (rule 4); what it acknowledged is no proof of anything any more. Raises `OrderRefused`.
+        """
+        replicator = self._replicator
+        replicator.standing.begin_anew(replicator.new_id())
+        if not replicator.is_replica:  # its history goes on under a new id, as a replica's does
+            replicator.stream.begin_forwarding()
+        replicator.roles.lead_by_hand()
 
     def fence(self, order: FenceOrder) -> FenceReport:
         """Take a fence from ourselves. Raises `OrderRefused`."""

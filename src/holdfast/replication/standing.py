@@ -290,6 +290,14 @@ class NodeStanding:
         if self._is_kept:
             self._write(state)
 
+    def begin_anew(self, node_id: str) -> None:
+        """Be a new node, and a primary, that obeyed nobody and holds nothing. Raises `OrderRefused`."""
+        sooner = self.node.state.acknowledges_after_fsync
+        state = NodeState(node_id, is_primary=True, acknowledges_after_fsync=sooner)
+        if self._is_kept:
+            self._write(state)
+        self.node, self.record, self.is_known = fence.Node(state, Standing.PRIMARY), None, True
+
     # ---- effects ----
 
     def _run(self, decision: Decision, order: FenceOrder | None = None) -> FenceReport | None:

@@ -200,8 +200,8 @@ class Cluster(Protocol):
     def take(self, session: Session, step: str, token: bytes, words: Sequence[bytes]) -> object:
         """TAKE: a step of what another node gives."""
 
-    def taken(self, token: bytes, source_id: str, slots: int) -> Status:
-        """TAKEN: whether slots were claimed; if not, they will not be."""
+    def taken(self, token: bytes, source_id: str, target_id: str, slots: int) -> Status:
+        """TAKEN: whether this node, by its id, has claimed slots; if not, it will not."""
 
     def publish(self, channel: bytes, message: bytes, is_sharded: bool) -> None:
         """Spread a message: to all nodes, or (sharded) to those of this shard."""

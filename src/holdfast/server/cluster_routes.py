@@ -66,7 +66,14 @@ class Routes:
             self._drop_channels()
 
     def let_go(self, lost: int) -> None:
-        """Serve slots that are another's by now (a bit a slot) no longer; all else stays as it was told."""
+        """Serve slots that are another's by now, or go there (a bit a slot), no longer, or less.
+
+        All else stays as it was told: what we have gained is not served yet.
+        """
+        cluster = self.cluster
+        for slot in cluster.open_slots():
+            if cluster.owner(slot) is cluster.me and slots.owner_of_slot(self.engine, slot) != ME:
+                lost &= ~(1 << slot)
         self._set_slots(lost)
         slots.redirect_parked(self.engine)
 

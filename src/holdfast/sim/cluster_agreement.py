@@ -22,6 +22,8 @@ def difference_of(nodes: Nodes) -> str:
         return f"the cluster is down for {', '.join(down)}"
     if len({_picture(side) for side in sides.values()}) != 1:
         return "the nodes have different pictures"
+    if waiting := [name for name, side in sides.items() if side.me.is_primary and side.is_fenced]:
+        return f"{', '.join(waiting)} waits for a leader"
     if giving := [name for name, side in sides.items() if side.gifts]:
         return f"{', '.join(giving)} gives slots away"  # it goes on where the tool that asked for it is gone
     by_id = {side.me.id: name for name, side in sides.items()}

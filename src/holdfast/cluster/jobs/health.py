@@ -104,7 +104,9 @@ def examine(picture: Picture, facts: Mapping[str, Facts]) -> list[Finding]:
     for name, why in picture.unreachable.items():
         node = picture.nodes.get(name)
         serves = node is not None and picture.slot_count_of(name) > 0
-        add(Gravity.ERROR if serves else Gravity.WARNING, "unreachable", f"{_name(picture, name)}: {why}")
+        where = _name(picture, name)
+        text = f"{where}: {why.removeprefix(f'{where}: ')}"
+        add(Gravity.ERROR if serves else Gravity.WARNING, "unreachable", text)
     uncovered = expand(picture.owners.without(SLOTS))
     if uncovered:
         add(Gravity.ERROR, "uncovered", f"{len(uncovered)} slots are served by nobody: {written(uncovered)}")

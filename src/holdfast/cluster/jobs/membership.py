@@ -2,7 +2,8 @@
 
 Each of these can be said again after it was stopped half-way: what is done already is seen and left.
 
-How to read it: `create`, `join`, `leave`; `fresh` says whether a node may be taken in.
+How to read it: `create`, `join`, `leave`; `fresh` says whether a node may be taken in; `check` and
+`candidate` ask that of nodes before anything is changed.
 """
 
 from __future__ import annotations
@@ -34,12 +35,7 @@ async def create(nodes: Mapping[str, tuple[str, int]], layout: Layout, access: A
     try:
         for address, (host, port) in nodes.items():
             lines[address] = await Line.open(host, port, access)
-        views = {address: await ask_view(line, nodes[address][0]) for address, line in lines.items()}
-        ours = {view.myself for view in views.values()}
-        if len(ours) < len(nodes):
-            raise NotFresh("a node was given twice")
-        for address, line in lines.items():
-            await fresh(line, views[address], ours, layout.ranges.get(address))
+        views = await _fresh_views(lines, nodes, layout)
         tell("giving slots to primaries")
         for address in layout.primaries:
             if not views[address].me.ranges:
@@ -64,18 +60,71 @@ async def create(nodes: Mapping[str, tuple[str, int]], layout: Layout, access: A
             await line.close()
 
 
-async def fresh(line: Line, view: View, ours: set[str], ranges: tuple[int, int] | None = None) -> None:
-    """Raise NotFresh unless a node is empty and knows nobody but `ours`; slots only as planned."""
+async def check(nodes: Mapping[str, tuple[str, int]], layout: Layout, access: Access) -> None:
+    """Ask nodes whether `create` may begin. Raises NotFresh, NodeLost, Refused."""
+    lines: dict[str, Line] = {}
+    try:
+        for address, (host, port) in nodes.items():
+            lines[address] = await Line.open(host, port, access)
+        await _fresh_views(lines, nodes, layout)
+    finally:
+        for line in lines.values():
+            await line.close()
+
+
+async def _fresh_views(
+    lines: Mapping[str, Line], nodes: Mapping[str, tuple[str, int]], layout: Layout
+) -> dict[str, View]:
+    views = {address: await ask_view(line, nodes[address][0]) for address, line in lines.items()}
+    ours = {view.myself for view in views.values()}
+    if len(ours) < len(nodes):
+        raise NotFresh("a node was given twice")
+    for address, line in lines.items():
+        await fresh(line, views[address], ours, layout.ranges.get(address))
+    return views
+
+
+async def candidate(contact: Contact, picture: Picture, host: str, port: int) -> View:
+    """Return the view of a node to be taken in, or that is in. Raises NotFresh, NodeLost, Refused."""
+    line = await Line.open(host, port, contact.access)
+    try:
+        view = await ask_view(line, host)
+        if view.myself not in picture.nodes:
+            await fresh(line, view, {view.myself}, members=set(picture.nodes))
+        return view
+    finally:
+        await line.close()
+
+
+async def fresh(
+    line: Line, view: View, ours: set[str], ranges: tuple[int, int] | None = None,
+    *, members: set[str] | None = None,
+) -> None:  # fmt: skip
+    """Raise NotFresh unless a node is empty and knows nobody but `ours`; slots only as planned.
+
+    `members`: of the cluster that it is to join, which does not know it.
+    """
     known = {name for name, node in view.nodes.items() if "handshake" not in node.flags}
     strangers = known - ours
+    if strangers and strangers <= (members or set()):
+        raise NotFresh(f"{line.address} was taken out while it was away: {reset_words(line.address)}")
     if strangers:
         raise NotFresh(
-            f"{line.address} is in a cluster with {len(strangers)} other nodes: remove it there first"
+            f"{line.address} is in a cluster with {len(strangers)} other nodes: remove it there first "
+            f"(where they have forgotten it: {reset_words(line.address)})"
         )
     if view.me.ranges and view.me.ranges != (ranges,):
         raise NotFresh(f"{line.address} has slots already")
     if await line.ask("DBSIZE") and not view.me.ranges and view.me.is_primary:
         raise NotFresh(f"{line.address} has keys: FLUSHALL it first, if nobody needs them")
+
+
+def reset_words(address: str) -> str:
+    """Say how a node becomes as new; what it holds is lost."""
+    host, _, port = address.rpartition(":")
+    return (
+        f"redis-cli -h {host} -p {port} CLUSTER RESET HARD makes it as new (FLUSHALL first where it has keys)"
+    )
 
 
 async def meet(
@@ -109,7 +158,7 @@ async def join(contact: Contact, host: str, port: int, primary: str, tell: Tell)
         if view.myself in picture.nodes:
             tell(f"{line.address} is in the cluster already")
         else:
-            await fresh(line, view, {view.myself})
+            await fresh(line, view, {view.myself}, members=set(picture.nodes))
             await line.ask("CLUSTER", "MEET", seed.host, seed.port, seed.bus_port)
 
             async def is_known() -> bool:

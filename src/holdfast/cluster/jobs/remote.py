@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections import deque
 from collections.abc import Sequence
@@ -72,6 +73,13 @@ class Access:
         return ["AUTH2", self.username, self.password] if self.username else ["AUTH", self.password]
 
 
+def _why(error: OSError | TimeoutError) -> str:
+    """Return why nobody could be reached, without the address that stands before it anyway."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) or "no answer to connecting"
+
+
 class Line:
     """An open connection. Any number of tasks may ask at the same time."""
 
@@ -96,7 +104,7 @@ class Line:
                     server_hostname=host if access.tls else None,
                 )
         except (OSError, TimeoutError) as error:
-            raise NodeLost(address, str(error) or "no answer to connecting") from error
+            raise NodeLost(address, _why(error)) from error
         line = cls(address, reader, writer)
         if access.password:
             words = [access.username, access.password] if access.username else [access.password]

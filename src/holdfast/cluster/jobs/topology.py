@@ -253,7 +253,9 @@ def read_slots(text: str) -> list[int]:
     """Read what `written` writes. Raises ValueError."""
     slots: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
+        first, dash, last = part.partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            raise ValueError(f"{part!r} is no slot, and no range of slots as 0-99 is one")
         low, high = int(first), int(last or first)
         if not 0 <= low <= high < SLOTS:
             raise ValueError(f"{part}: slots are 0 to {SLOTS - 1}")

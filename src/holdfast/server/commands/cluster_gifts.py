@@ -39,8 +39,8 @@ def take(session: Session, args: Args) -> object:
 
 
 def taken(session: Session, args: Args) -> object:
-    """CLUSTER TAKEN token source-id slot [slot ...]: +CLAIMED, or (it was not) +DROPPED or +UNKNOWN epoch."""
-    return cluster_of(session).taken(args[2], text(args[3]), _slots(args[4:]))
+    """CLUSTER TAKEN token source-id target-id slot [slot ...]: +CLAIMED, or (not so) +DROPPED or +UNKNOWN."""
+    return cluster_of(session).taken(args[2], text(args[3]), text(args[4]), _slots(args[5:]))
 
 
 def _slots(words: Args) -> int:
@@ -57,7 +57,7 @@ def register(engine: Engine) -> None:
          "Send slots to another node of Holdfast as a whole."),
         ("take", -4, "write denyoom admin noscript no_multi no_async_loading", take,
          "A step of taking slots as a whole."),
-        ("taken", -5, "admin noscript no_multi no_async_loading", taken,
+        ("taken", -6, "admin noscript no_multi no_async_loading", taken,
          "Tell whether slots sent as a whole were claimed; if not, they will not be."),
     )  # fmt: skip
     for name, arity, flags, function, summary in index:

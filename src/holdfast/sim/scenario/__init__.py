@@ -17,5 +17,6 @@ How to read it: `form` (how a line is matched), `vocabulary` (every step) and `c
 
 from holdfast.sim.scenario.form import ScenarioError
 from holdfast.sim.scenario.runner import parse, perform, run_text
+from holdfast.sim.scenario.stage import Broken, Unmet
 
-__all__ = ["ScenarioError", "parse", "perform", "run_text"]
+__all__ = ["Broken", "ScenarioError", "Unmet", "parse", "perform", "run_text"]

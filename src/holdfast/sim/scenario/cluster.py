@@ -15,7 +15,7 @@ from holdfast.sim.cluster_agreement import difference_of
 from holdfast.sim.nodes import PORT
 from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.form import ScenarioError
-from holdfast.sim.scenario.stage import Stage
+from holdfast.sim.scenario.stage import Stage, Unmet
 
 FORM_SECONDS = 30.0
 
@@ -40,18 +40,18 @@ def form_cluster(
     for name in (*leading[1:], *following):
         _must(stage, leading[0], "MEET", stage.world.hosts[name].address, PORT)
     if not stage.await_true(lambda: _all_met(stage), FORM_SECONDS):
-        raise AssertionError("the nodes do not all know each other")
+        raise Unmet("the nodes do not all know each other")
     for number, name in enumerate(following):
         _must(stage, name, "REPLICATE", _side(stage, leading[number % len(leading)]).view.me.id)
     if not stage.await_true(lambda: agrees(stage), FORM_SECONDS):
-        raise AssertionError("the cluster does not come to agree")
+        raise Unmet("the cluster does not come to agree")
     return f"after {stage.world.now - began:.2f} s"
 
 
 def _must(stage: Stage, name: str, *words: object) -> None:
     answer = stage.ask(name, "CLUSTER", *words)
     if answer not in ("OK", b"OK"):
-        raise AssertionError(f"{name} answers CLUSTER {words[0]}: {answer}")
+        raise Unmet(f"{name} answers CLUSTER {words[0]}: {answer}")
 
 
 def _side(stage: Stage, name: str) -> ClusterSide:
@@ -81,33 +81,33 @@ def agrees(stage: Stage) -> bool:
     return not difference_of(stage.nodes)
 
 
-@CONDITIONS.form("{name:NAME} serves slot {slot:COUNT}")
+@CONDITIONS.form("{name:NODE} serves slot {slot:COUNT}")
 def serves_slot(stage: Stage, name: str, slot: str) -> bool:
     """It says that it owns the slot, and takes requests."""
     side = _sides(stage).get(name)
     return side is not None and side.is_ok and side.owner(int(slot)) is side.me
 
 
-@CONDITIONS.form("only {name:NAME} serves slot {slot:COUNT}")
+@CONDITIONS.form("only {name:NODE} serves slot {slot:COUNT}")
 def alone_serves_slot(stage: Stage, name: str, slot: str) -> bool:
     """It does, and nobody else does."""
     return [each for each in _sides(stage) if serves_slot(stage, each, slot)] == [name]
 
 
-@CONDITIONS.form("{name:NAME} serves")
+@CONDITIONS.form("{name:NODE} serves")
 def serves(stage: Stage, name: str) -> bool:
     """The cluster is ok in its eyes."""
     side = _sides(stage).get(name)
     return side is not None and side.is_ok
 
 
-@CONDITIONS.form("{name:NAME} does not serve")
+@CONDITIONS.form("{name:NODE} does not serve")
 def does_not_serve(stage: Stage, name: str) -> bool:
     """The cluster is not ok in its eyes, or it is away."""
     return not serves(stage, name)
 
 
-@CONDITIONS.form("{name:NAME} thinks {other:NAME} has failed")
+@CONDITIONS.form("{name:NODE} thinks {other:NODE} has failed")
 def thinks_failed(stage: Stage, name: str, other: str) -> bool:
     """It has the flag FAIL for the other."""
     side = _sides(stage).get(name)

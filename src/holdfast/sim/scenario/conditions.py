@@ -16,6 +16,7 @@ from holdfast.replication.fence import Standing
 from holdfast.replication.replicator import Replicator
 from holdfast.sim.client import ReplyError
 from holdfast.sim.scenario.form import ScenarioError, Table
+from holdfast.sim.scenario.places import check
 from holdfast.sim.scenario.stage import Stage
 from holdfast.sim.swarm import files
 
@@ -23,22 +24,21 @@ Holds = Callable[..., bool]
 CONDITIONS: Table[Holds] = Table("condition")
 
 
-def condition(text: str) -> Callable[[Stage], bool]:
-    """Read a condition. Raises `ScenarioError`."""
+def condition(stage: Stage, text: str) -> Callable[[], bool]:
+    """Read a condition of what is on the stage. Raises `ScenarioError`."""
     form, places = CONDITIONS.match(text)
     given = {name: value for name, value in places.items() if value is not None}
-    return lambda stage: form.act(stage, **given)
+    check(stage, form, given)
+    return lambda: form.act(stage, **given)
 
 
 def replication(stage: Stage, name: str) -> Replicator | None:
-    """Return the replication of a node that runs and has loaded. Raises `ScenarioError`."""
-    if name not in stage.nodes.settings:
-        raise ScenarioError(f"there is no node {name!r}")
+    """Return the replication of a node that runs and has loaded."""
     node = stage.nodes.serving(name)
     return None if node is None else node.replication
 
 
-@CONDITIONS.form("{name:NAME} follows {other:NAME}")
+@CONDITIONS.form("{name:NODE} follows {other:NODE}")
 def follows(stage: Stage, name: str, other: str) -> bool:
     """The link is up and nothing is missing."""
     mine, there = replication(stage, name), replication(stage, other)
@@ -49,27 +49,27 @@ def follows(stage: Stage, name: str, other: str) -> bool:
     return mine.stream.offset == there.end_offset
 
 
-@CONDITIONS.form("{name:NAME} has a link")
+@CONDITIONS.form("{name:NODE} has a link")
 def has_link(stage: Stage, name: str) -> bool:
     """The stream flows from its primary."""
     mine = replication(stage, name)
     return mine is not None and mine.upstream.is_up
 
 
-@CONDITIONS.form("{name:NAME} has no link")
+@CONDITIONS.form("{name:NODE} has no link")
 def has_no_link(stage: Stage, name: str) -> bool:
     """It has no stream from a primary."""
     return not has_link(stage, name)
 
 
-@CONDITIONS.form("{name:NAME} is intact")
+@CONDITIONS.form("{name:NODE} is intact")
 def is_intact(stage: Stage, name: str) -> bool:
     """Its copy has lost nothing that it ever acknowledged."""
     mine = replication(stage, name)
     return mine is not None and mine.standing.node.state.intact
 
 
-@CONDITIONS.form("{name:NAME} is {standing:NAME}")
+@CONDITIONS.form("{name:NODE} is {standing:WORD}")
 def stands(stage: Stage, name: str, standing: str) -> bool:
     """It is primary, replica, fenced, candidate, or away."""
     mine = replication(stage, name)
@@ -80,7 +80,7 @@ def stands(stage: Stage, name: str, standing: str) -> bool:
     return mine is not None and mine.standing.node.standing.value == standing
 
 
-@CONDITIONS.form("{name:NAME} has {count:COUNT} members")
+@CONDITIONS.form("{name:NODE} has {count:COUNT} members")
 def has_members(stage: Stage, name: str, count: str) -> bool:
     """Its set of members is in force, with so many."""
     mine = replication(stage, name)
@@ -91,42 +91,42 @@ def has_members(stage: Stage, name: str, count: str) -> bool:
     )  # fmt: skip
 
 
-@CONDITIONS.form("{name:NAME} has {count:COUNT} keys")
+@CONDITIONS.form("{name:NODE} has {count:COUNT} keys")
 def has_keys(stage: Stage, name: str, count: str) -> bool:
     """It holds so many keys."""
     node = stage.nodes.serving(name)
     return node is not None and node.engine.key_count(0) == int(count)
 
 
-@CONDITIONS.form("{name:NAME} has done {count:COUNT} full syncs")
+@CONDITIONS.form("{name:NODE} has done {count:COUNT} full syncs")
 def full_syncs(stage: Stage, name: str, count: str) -> bool:
     """It has sent so many whole copies since its start."""
     mine = replication(stage, name)
     return mine is not None and mine.node.traffic.full_syncs == int(count)
 
 
-@CONDITIONS.form("{name:NAME} has done {count:COUNT} partial syncs")
+@CONDITIONS.form("{name:NODE} has done {count:COUNT} partial syncs")
 def partial_syncs(stage: Stage, name: str, count: str) -> bool:
     """It has let so many replicas continue since its start."""
     mine = replication(stage, name)
     return mine is not None and mine.node.traffic.partial_syncs == int(count)
 
 
-@CONDITIONS.form("{name:NAME} refuses its primary")
+@CONDITIONS.form("{name:NODE} refuses its primary")
 def refuses(stage: Stage, name: str) -> bool:
     """It keeps its data and does not take the primary's."""
     mine = replication(stage, name)
     return mine is not None and bool(mine.upstream.refusal)
 
 
-@CONDITIONS.form("{name:NAME} and {other:NAME} hold the same")
+@CONDITIONS.form("{name:NODE} and {other:NODE} hold the same")
 def same(stage: Stage, name: str, other: str) -> bool:
     """Their data are equal."""
     one, two = stage.nodes.serving(name), stage.nodes.serving(other)
     return one is not None and two is not None and digest_of_all(one.engine) == digest_of_all(two.engine)
 
 
-@CONDITIONS.form("the files of {name:NAME} are valid")
+@CONDITIONS.form("the files of {name:HOST} are valid")
 def valid_files(stage: Stage, name: str) -> bool:
     """What is on its disk can be loaded."""
     return not files.wrong_files(stage.world.hosts[name].disk)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from holdfast.engine.digest import digest_of_value
 from holdfast.sim.addresses import Agents
 from holdfast.sim.scenario.conditions import CONDITIONS, shown
-from holdfast.sim.scenario.form import ScenarioError, seconds, settings
+from holdfast.sim.scenario.form import ScenarioError, positive, seconds, settings
 from holdfast.sim.scenario.stage import Stage
 from holdfast.sim.scenario.vocabulary import STEPS
 from holdfast.sim.sentinels import GROUP, SENTINEL_PORT
@@ -19,28 +19,33 @@ from holdfast.sim.swarm.checks import NO_SUCH_KEY
 from holdfast.sim.writer import Writer
 
 
-@STEPS.form("proxy {name:NAME}[ with {words:TEXT}]")
+@STEPS.form("proxy {name:NEW}[ with {words:TEXT}]")
 def proxy(stage: Stage, name: str, words: str | None = None) -> None:
     """Start a proxy that asks the Sentinels there are, with further directives of its file."""
     _need_sentinels(stage)
     stage.proxies.start(name, stage.history.sentinels, settings(words))
 
 
-@STEPS.form("virtual address {address:KEY} on {names:NAMES}")
+@STEPS.form("virtual address {address:KEY} on {names:HOSTS}")
 def virtual_address(stage: Stage, address: str, names: str) -> None:
     """Start an agent on each of these hosts; the address is to stand beside the primary."""
     _need_sentinels(stage)
+    if stage.agents is not None:
+        raise ScenarioError("there is a virtual address already")
     stage.agents = Agents(stage.world, address, names.split(", "), stage.history.sentinels)
 
 
-@STEPS.form("writer {name:NAME} at {rate:NUMBER} a second through {door:KEY}")
+@STEPS.form("writer {name:NEW} at {rate:NUMBER} a second through {door:KEY}")
 def writer(stage: Stage, name: str, rate: str, door: str) -> None:
     """Start a client that writes keys through a host or an address."""
-    client = stage.writers[name] = Writer(stage.world, name, door, float(rate))
+    known = {*stage.world.hosts, *([stage.agents.kernels.address] if stage.agents else [])}
+    if door not in known:
+        raise ScenarioError(f"there is no {door!r} to write through: there are {', '.join(sorted(known))}")
+    client = stage.writers[name] = Writer(stage.world, name, door, positive(rate, "a rate"))
     stage.world.start(name, client.main)
 
 
-@STEPS.form("stop writer {name:NAME}")
+@STEPS.form("stop writer {name:HOST}")
 def stop_writer(stage: Stage, name: str) -> str:
     """Let it end after its present request; say what came of it."""
     client = _writer(stage, name)
@@ -56,14 +61,14 @@ def hand_over(stage: Stage) -> str:
     return shown(stage.ask(stage.history.sentinels[0], "SENTINEL", "FAILOVER", GROUP, port=SENTINEL_PORT))
 
 
-@STEPS.form("freeze {name:NAME}")
+@STEPS.form("freeze {name:HOST}")
 def freeze(stage: Stage, name: str) -> None:
     """Stop every process of a machine; its kernel goes on."""
     for process in stage.world.hosts[name].processes.values():
         process.pause()
 
 
-@STEPS.form("thaw {name:NAME}")
+@STEPS.form("thaw {name:HOST}")
 def thaw(stage: Stage, name: str) -> None:
     """Let every process of a machine go on."""
     for process in stage.world.hosts[name].processes.values():
@@ -73,31 +78,31 @@ def thaw(stage: Stage, name: str) -> None:
 # ---- conditions ----
 
 
-@CONDITIONS.form("{name:NAME} sends to {node:NAME}")
+@CONDITIONS.form("{name:HOST} sends to {node:NODE}")
 def sends_to(stage: Stage, name: str, node: str) -> bool:
     """The proxy's primary is that node."""
     return stage.nodes.name_of(stage.proxies.primary_of(name) or "") == node
 
 
-@CONDITIONS.form("{name:NAME} has met no error")
+@CONDITIONS.form("{name:HOST} has met no error")
 def no_error(stage: Stage, name: str) -> bool:
     """Every request of the writer so far was answered, and well."""
     return not _writer(stage, name).errors
 
 
-@CONDITIONS.form("{name:NAME} has met {count:COUNT} errors at most")
+@CONDITIONS.form("{name:HOST} has met {count:COUNT} errors at most")
 def few_errors(stage: Stage, name: str, count: str) -> bool:
     """So many requests of the writer had no good answer."""
     return sum(_writer(stage, name).errors.values()) <= int(count)
 
 
-@CONDITIONS.form("{name:NAME} has waited {time:TIME} at most")
+@CONDITIONS.form("{name:HOST} has waited {time:TIME} at most")
 def waited(stage: Stage, name: str, time: str) -> bool:
     """No answer took the writer longer."""
     return _writer(stage, name).longest_wait_s <= seconds(time)
 
 
-@CONDITIONS.form("{node:NAME} holds all that {name:NAME} wrote")
+@CONDITIONS.form("{node:NODE} holds all that {name:HOST} wrote")
 def holds_all(stage: Stage, node: str, name: str) -> bool:
     """Every write that the writer was told of as done is there."""
     served = stage.nodes.serving(node)
@@ -112,7 +117,7 @@ def nobody_has_address(stage: Stage) -> bool:
     return not _agents(stage).kernels.holders()
 
 
-@CONDITIONS.form("{name:NAME} has the address")
+@CONDITIONS.form("{name:HOST} has the address")
 def has_address(stage: Stage, name: str) -> bool:
     """Its kernel, and no other, answers for the virtual address."""
     return _agents(stage).kernels.holders() == [name]

@@ -4,7 +4,7 @@ What this is: how a step or a condition is written, matched and explained. What 
 the steps (`vocabulary`) and conditions (`conditions`) themselves.
 
 How to read it: a template is the line as one would write it, with places in braces
-(`{name:NAME}`) and optional parts in brackets; `Table` holds the forms of one kind.
+(`{name:NODE}`) and optional parts in brackets; `Table` holds the forms of one kind.
 """
 
 from __future__ import annotations
@@ -15,15 +15,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+ONE = r"[A-Za-z][\w-]*"
+SEVERAL = rf"{ONE}(?:, {ONE})*"
 PLACES = {
-    "NAME": r"[A-Za-z][\w-]*",
-    "NAMES": r"[A-Za-z][\w-]*(?:, [A-Za-z][\w-]*)*",
+    "NEW": ONE,
+    "NEWS": SEVERAL,
+    "HOST": ONE,
+    "HOSTS": SEVERAL,
+    "END": ONE,
+    "ENDS": SEVERAL,
+    "PROCESS": ONE,
+    "NODE": ONE,
+    "NODES": SEVERAL,
+    "WORD": ONE,
     "KEY": r"\S+",
     "COUNT": r"\d+",
     "NUMBER": r"[-+]?\d+(?:\.\d+)?",
     "TIME": r"\d+(?:\.\d+)? ?(?:ms|s|min)",
     "TEXT": r".+",
 }
+"""Kinds of places. NEW is a name that nobody has yet, END a host or the driver, NODE a data node; who must be
+there is checked when the line is done (`places`)."""
 UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
 
 Acts = TypeVar("Acts", bound=Callable[..., object])
@@ -40,6 +52,8 @@ class Form(Generic[Acts]):
     template: str
     pattern: re.Pattern[str]
     act: Acts
+    kinds: tuple[tuple[str, str], ...]
+    """What stands in each place, by its name."""
 
     @property
     def shown(self) -> str:
@@ -59,7 +73,8 @@ class Table(Generic[Acts]):
         """Declare that lines of this template are done by the decorated function."""
 
         def declare(act: Acts) -> Acts:
-            self.forms.append(Form(template, compiled(template), act))
+            kinds = tuple(re.findall(r"\{(\w+):(\w+)\}", template))
+            self.forms.append(Form(template, compiled(template), act, kinds))
             return act
 
         return declare
@@ -112,6 +127,14 @@ def seconds(text: str) -> float:
     if match is None:
         raise ScenarioError(f"{text!r} is no time; write 500 ms, 2 s or 1 min")
     return float(match[1]) * UNIT_SECONDS[match[2]]
+
+
+def positive(text: str, what: str) -> float:
+    """Read a number above zero. Raises `ScenarioError`."""
+    number = float(text)
+    if number <= 0:
+        raise ScenarioError(f"{what} is above zero, not {text}")
+    return number
 
 
 def settings(text: str | None) -> dict[str, str]:

@@ -17,8 +17,8 @@ from holdfast.sim.nodes import Adapt
 from holdfast.sim.scenario.conditions import CONDITIONS
 from holdfast.sim.scenario.doors import door_lines
 from holdfast.sim.scenario.form import ScenarioError
-from holdfast.sim.scenario.stage import Broken, Stage
-from holdfast.sim.scenario.vocabulary import STEPS, Unmet, do
+from holdfast.sim.scenario.stage import Broken, Stage, Unmet
+from holdfast.sim.scenario.vocabulary import STEPS, do
 from holdfast.sim.sentinels import AdaptSentinel
 from holdfast.sim.swarm.manager import Choose
 
@@ -101,8 +101,8 @@ def run_text(text: str) -> Iterator[str]:
                 continue
             try:
                 said = do(stage, line)
-            except ScenarioError as error:
-                raise ScenarioError(f"line {number}: {error}") from None
+            except (ScenarioError, Broken, Unmet) as error:
+                raise type(error)(f"line {number}: {error}") from None
             yield f"{stage.world.now:9.3f}  {line}" + (f"  ->  {said}" if said else "")
             yield from (f"{'':11}{each}" for each in standings(stage))
         stage.checks.watch()

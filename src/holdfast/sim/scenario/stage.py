@@ -39,6 +39,10 @@ class Broken(AssertionError):
     """A judge has found a promise broken."""
 
 
+class Unmet(AssertionError):
+    """What was expected does not hold."""
+
+
 class Stage:
     """What a scenario plays on."""
 
@@ -197,14 +201,18 @@ class Stage:
         """Kill a node or another process, and look at what it leaves on disk."""
         if self.nodes.runs(name) or name not in self.nodes.settings:
             self.world.kill(name)
-            if name in self.nodes.settings:
-                self.checks.crashed(name)
+            self._crashed(name)
 
     def power_loss(self, name: str) -> None:
         """Switch a machine off, and look at what is left on its disk."""
         self.world.power_loss(name)
+        self._crashed(name)
+
+    def _crashed(self, name: str) -> None:
         if name in self.nodes.settings:
             self.checks.crashed(name)
+        elif name in self.sentinels.names:
+            self.checks.sentinel_crashed(name)
 
     def start_again(self, name: str) -> None:
         """Start what has ended, with power if there was none; a torn log is mended as an operator would."""

@@ -17,8 +17,9 @@ from holdfast.replication.promotion import FetchFirst, Promote, choose_promotion
 from holdfast.sim.nodes import PORT
 from holdfast.sim.scenario.cluster import form_cluster
 from holdfast.sim.scenario.conditions import condition, shown
-from holdfast.sim.scenario.form import ScenarioError, Table, seconds, settings
-from holdfast.sim.scenario.stage import Broken, Stage
+from holdfast.sim.scenario.form import ScenarioError, Table, positive, seconds, settings
+from holdfast.sim.scenario.places import check
+from holdfast.sim.scenario.stage import Stage, Unmet
 from holdfast.sim.swarm.checks import Promise
 from holdfast.sim.swarm.cluster_checks import ClusterChecks
 from holdfast.sim.swarm.cluster_workload import ClusterWorkload, where_slots_move
@@ -26,24 +27,20 @@ from holdfast.sim.swarm.slot_mover import SlotMover
 
 Does = Callable[..., str | None]
 STEPS: Table[Does] = Table("step")
-MAKES_HOSTS = ("start", "manager", "slot", "proxy", "writer")
-"""Steps that name a host which need not be there yet."""
-
-
-class Unmet(AssertionError):
-    """What was expected does not hold."""
+LATE_SECONDS = 0.005
+"""What is less than this is not told as late."""
 
 
 # ---- nodes, managers, clients ----
 
 
-@STEPS.form("start {name:NAME}[ from {upstream:NAME}][ with {words:TEXT}]")
+@STEPS.form("start {name:NEW}[ from {upstream:HOST}][ with {words:TEXT}]")
 def start(stage: Stage, name: str, upstream: str | None = None, words: str | None = None) -> None:
     """Start a node on the host `name`, as a replica of another, with settings."""
     stage.start_node(name, upstream, settings(words))
 
 
-@STEPS.form("manager {name:NAME}")
+@STEPS.form("manager {name:NEW}")
 def manager(stage: Stage, name: str) -> None:
     """Start a manager of all nodes there are."""
     stage.start_manager(name)
@@ -58,6 +55,8 @@ def by_address(stage: Stage) -> None:
 @STEPS.form("sentinels {count:COUNT} with down-after {time:TIME}[ and lease {lease:TIME}]")
 def sentinels(stage: Stage, count: str, time: str, lease: str | None = None) -> None:
     """Start s1, s2 ... around the nodes there are."""
+    if stage.history.sentinels or not stage.history.primary or not int(count):
+        raise ScenarioError("Sentinels begin once, all of them, when there is a primary to watch")
     lease_ms = None if lease is None else int(seconds(lease) * 1000)
     stage.start_sentinels(int(count), int(seconds(time) * 1000), lease_ms)
 
@@ -65,7 +64,7 @@ def sentinels(stage: Stage, count: str, time: str, lease: str | None = None) -> 
 @STEPS.form("clients {count:COUNT} at {rate:NUMBER} a second")
 def clients(stage: Stage, count: str, rate: str) -> None:
     """Start clients that write and read, and the judges with them."""
-    stage.start_clients(int(count), float(rate))
+    stage.start_clients(int(count), positive(rate, "a rate"))
 
 
 @STEPS.form("stop clients")
@@ -78,29 +77,33 @@ def stop_clients(stage: Stage) -> str:
     return f"{len(stage.history.operations)} requests so far"
 
 
-@STEPS.form("write {count:COUNT} keys at {name:NAME}")
+@STEPS.form("write {count:COUNT} keys at {name:HOST}")
 def write_keys(stage: Stage, count: str, name: str) -> str:
     """Write key:0, key:1 ... at a node."""
     answers = [shown(stage.ask(name, "SET", f"key:{number}", number)) for number in range(int(count))]
     return ", ".join(f"{answers.count(each)} x {each}" for each in dict.fromkeys(answers))
 
 
-@STEPS.form("write {key:KEY} = {value:KEY} at {name:NAME}")
+@STEPS.form("write {key:KEY} = {value:KEY} at {name:HOST}")
 def write(stage: Stage, key: str, value: str, name: str) -> str:
     """Write one key at a node."""
     return shown(stage.ask(name, "SET", key, value))
 
 
-@STEPS.form("read {key:KEY} at {name:NAME}")
+@STEPS.form("read {key:KEY} at {name:HOST}")
 def read(stage: Stage, key: str, name: str) -> str:
     """Read one key at a node."""
     return shown(stage.ask(name, "GET", key))
 
 
-@STEPS.form("ask {name:NAME}: {words:TEXT}")
+@STEPS.form("ask {name:HOST}: {words:TEXT}")
 def ask(stage: Stage, name: str, words: str) -> str:
     """Send any command to a node; `id:NAME` stands for the id of a cluster's node."""
-    said = [_node_id(stage, each[3:]) if each.startswith("id:") else each for each in shlex.split(words)]
+    try:
+        parts = shlex.split(words)
+    except ValueError as error:
+        raise ScenarioError(f"{words!r} cannot be cut into words: {error}") from None
+    said = [_node_id(stage, each[3:]) if each.startswith("id:") else each for each in parts]
     return shown(stage.ask(name, *said))
 
 
@@ -112,7 +115,7 @@ def _node_id(stage: Stage, name: str) -> str:
 
 
 @STEPS.form(
-    "cluster of {primaries:NAMES}[ with replicas {replicas:NAMES}][ all in epoch {epoch:COUNT}]"
+    "cluster of {primaries:NEWS}[ with replicas {replicas:NEWS}][ all in epoch {epoch:COUNT}]"
     "[ set {words:TEXT}]"
 )
 def cluster(
@@ -143,16 +146,16 @@ def judge_cluster(stage: Stage) -> None:
 @STEPS.form("cluster clients {count:COUNT} at {rate:NUMBER} a second")
 def cluster_clients(stage: Stage, count: str, rate: str) -> None:
     """Start clients that write all over the slots, and the judges."""
-    stage.start_clients(int(count), float(rate), ClusterWorkload)
+    stage.start_clients(int(count), positive(rate, "a rate"), ClusterWorkload)
 
 
 @STEPS.form("cluster clients {count:COUNT} at {rate:NUMBER} a second where {slots:COUNT} slots move")
 def cluster_clients_on_the_move(stage: Stage, count: str, rate: str, slots: str) -> None:
     """Start clients that write to the slots that are moved, and the judges."""
-    stage.start_clients(int(count), float(rate), where_slots_move(int(slots)))
+    stage.start_clients(int(count), positive(rate, "a rate"), where_slots_move(int(slots)))
 
 
-@STEPS.form("slot mover {name:NAME} of {slots:COUNT} slots")
+@STEPS.form("slot mover {name:NEW} of {slots:COUNT} slots")
 def slot_mover(stage: Stage, name: str, slots: str) -> None:
     """Start the tool on a host of its own: it moves slots until clients stop, and is killed now and then."""
     mover = stage.movers[name] = SlotMover(name, stage.nodes, int(slots))
@@ -171,7 +174,7 @@ def slots_in_order(stage: Stage, time: str) -> str:
     return f"{sum(each.moved for each in stage.movers.values())} slots have moved"
 
 
-@STEPS.form("give slots {first:COUNT} to {last:COUNT} from {name:NAME} to {other:NAME}")
+@STEPS.form("give slots {first:COUNT} to {last:COUNT} from {name:NODE} to {other:NODE}")
 def give_slots(stage: Stage, first: str, last: str, name: str, other: str) -> str:
     """Let a node give slots to another as a whole."""
     target = _node_id(stage, other)
@@ -197,19 +200,19 @@ def write_everywhere(stage: Stage) -> None:
 # ---- links ----
 
 
-@STEPS.form("cut {one:NAME} from {other:NAME}")
+@STEPS.form("cut {one:END} from {other:END}")
 def cut(stage: Stage, one: str, other: str) -> None:
     """Drop in silence what two hosts send each other."""
     stage.world.cut(one, other)
 
 
-@STEPS.form("cut {one:NAME} to {other:NAME}")
+@STEPS.form("cut {one:END} to {other:END}")
 def cut_one_way(stage: Stage, one: str, other: str) -> None:
     """Drop in silence what one host sends to the other."""
     stage.world.cut(one, other, one_way=True)
 
 
-@STEPS.form("partition {side:NAMES} from {rest:NAMES}")
+@STEPS.form("partition {side:ENDS} from {rest:ENDS}")
 def partition(stage: Stage, side: str, rest: str) -> None:
     """Cut every host of one side from every host of the other."""
     stage.world.partition(side.split(", "), rest.split(", "))
@@ -221,31 +224,31 @@ def heal_all(stage: Stage) -> None:
     stage.world.heal_all()
 
 
-@STEPS.form("heal {one:NAME} with {other:NAME}")
+@STEPS.form("heal {one:END} with {other:END}")
 def heal(stage: Stage, one: str, other: str) -> None:
     """Let packets pass between two hosts again."""
     stage.world.heal(one, other)
 
 
-@STEPS.form("reset {one:NAME} and {other:NAME}")
+@STEPS.form("reset {one:END} and {other:END}")
 def reset(stage: Stage, one: str, other: str) -> None:
     """Reset all connections between two hosts."""
     stage.world.reset(one, other)
 
 
-@STEPS.form("break {one:NAME} to {other:NAME} after {count:COUNT} bytes")
+@STEPS.form("break {one:END} to {other:END} after {count:COUNT} bytes")
 def break_after(stage: Stage, one: str, other: str, count: str) -> None:
     """Reset the connection that carries this byte from one host to the other, counted from now."""
-    stage.world.break_after(one, other, int(count))
+    stage.world.break_after(one, other, int(positive(count, "a byte's number")))
 
 
-@STEPS.form("half-open {one:NAME} and {other:NAME}")
+@STEPS.form("half-open {one:END} and {other:END}")
 def half_open(stage: Stage, one: str, other: str) -> None:
     """Let present connections of two hosts carry nothing any more."""
     stage.world.half_open(one, other)
 
 
-@STEPS.form("link {one:NAME} and {other:NAME} takes {time:TIME}[ at {rate:COUNT} bytes a second]")
+@STEPS.form("link {one:END} and {other:END} takes {time:TIME}[ at {rate:COUNT} bytes a second]")
 def link(stage: Stage, one: str, other: str, time: str, rate: str = "0") -> None:
     """Make a link slow."""
     stage.world.set_link(one, other, latency=seconds(time), bytes_per_second=float(rate))
@@ -254,25 +257,25 @@ def link(stage: Stage, one: str, other: str, time: str, rate: str = "0") -> None
 # ---- processes and machines ----
 
 
-@STEPS.form("pause {name:NAME}")
+@STEPS.form("pause {name:PROCESS}")
 def pause(stage: Stage, name: str) -> None:
     """Stop a process; its sockets stay open."""
     stage.world.pause(name)
 
 
-@STEPS.form("resume {name:NAME}")
+@STEPS.form("resume {name:PROCESS}")
 def resume(stage: Stage, name: str) -> None:
     """Let a paused process go on."""
     stage.world.resume(name)
 
 
-@STEPS.form("kill {name:NAME}")
+@STEPS.form("kill {name:PROCESS}")
 def kill(stage: Stage, name: str) -> None:
     """End a process at once."""
     stage.kill(name)
 
 
-@STEPS.form("restart {name:NAME}")
+@STEPS.form("restart {name:PROCESS}")
 def restart(stage: Stage, name: str) -> None:
     """Kill a process if it runs, and start it again."""
     if not stage.world.processes[name].host.interface.down:
@@ -280,7 +283,7 @@ def restart(stage: Stage, name: str) -> None:
     stage.start_again(name)
 
 
-@STEPS.form("power-loss {name:NAME}[ at disk operation {count:COUNT}]")
+@STEPS.form("power-loss {name:HOST}[ at disk operation {count:COUNT}]")
 def power_loss(stage: Stage, name: str, count: str = "0") -> None:
     """Switch a machine off, now or in place of the count-th change of its disk: it keeps what is durable."""
     if count == "0":
@@ -289,52 +292,52 @@ def power_loss(stage: Stage, name: str, count: str = "0") -> None:
         stage.world.power_loss_in(name, int(count))
 
 
-@STEPS.form("power-on {name:NAME}")
+@STEPS.form("power-on {name:PROCESS}")
 def power_on(stage: Stage, name: str) -> None:
     """Switch a machine on, and start what ran on it."""
     stage.start_again(name)
 
 
-@STEPS.form("fill-disk {name:NAME}[ but {free:COUNT} bytes]")
+@STEPS.form("fill-disk {name:HOST}[ but {free:COUNT} bytes]")
 def fill_disk(stage: Stage, name: str, free: str = "0") -> None:
     """Leave a disk no room."""
     stage.world.fill_disk(name, free_bytes=int(free))
 
 
-@STEPS.form("free-disk {name:NAME}")
+@STEPS.form("free-disk {name:HOST}")
 def free_disk(stage: Stage, name: str) -> None:
     """Give a disk room again."""
     stage.world.fill_disk(name, free_bytes=None)
 
 
-@STEPS.form("slow-disk {name:NAME} by {time:TIME}")
+@STEPS.form("slow-disk {name:HOST} by {time:TIME}")
 def slow_disk(stage: Stage, name: str, time: str) -> None:
     """Let each sync take so long."""
     stage.world.slow_disk(name, seconds(time))
 
 
-@STEPS.form("fail-syncs {name:NAME}")
+@STEPS.form("fail-syncs {name:HOST}")
 def fail_syncs(stage: Stage, name: str) -> None:
     """Let each sync of a disk fail."""
     stage.world.fail_syncs(name)
 
 
-@STEPS.form("jump {name:NAME} by {amount:NUMBER} s")
+@STEPS.form("jump {name:HOST} by {amount:NUMBER} s")
 def jump(stage: Stage, name: str, amount: str) -> None:
     """Move a machine's wall clock."""
     stage.world.jump(name, float(amount))
 
 
-@STEPS.form("drift {name:NAME} at {rate:NUMBER}")
+@STEPS.form("drift {name:HOST} at {rate:NUMBER}")
 def drift(stage: Stage, name: str, rate: str) -> None:
     """Let a machine's clocks run faster or slower."""
-    stage.world.drift(name, float(rate))
+    stage.world.drift(name, positive(rate, "a clock's rate"))
 
 
 # ---- orders ----
 
 
-@STEPS.form("fence {name:NAME} in epoch {epoch:COUNT}")
+@STEPS.form("fence {name:NODE} in epoch {epoch:COUNT}")
 def fence(stage: Stage, name: str, epoch: str) -> str:
     """Let a leader fence a node; its report is printed."""
     words = stage.ask(name, "HOLDFAST", "FENCE", epoch, "leader")
@@ -345,21 +348,21 @@ def fence(stage: Stage, name: str, epoch: str) -> str:
     return f"position {report.position.epoch}:{report.position.offset}, {intact}"
 
 
-@STEPS.form("promote {name:NAME} in epoch {epoch:COUNT}")
+@STEPS.form("promote {name:NODE} in epoch {epoch:COUNT}")
 def promote(stage: Stage, name: str, epoch: str) -> str:
     """Let a leader promote a node where it stands."""
     position = stage.nodes.latest[name].replication.standing.position
     return shown(stage.ask(name, "HOLDFAST", "PROMOTE", epoch, "leader", *position))
 
 
-@STEPS.form("order {name:NAME} to follow {other:NAME} in epoch {epoch:COUNT}")
+@STEPS.form("order {name:NODE} to follow {other:NODE} in epoch {epoch:COUNT}")
 def follow(stage: Stage, name: str, other: str, epoch: str) -> str:
     """Let a leader attach a node to another."""
     node_id = stage.nodes.latest[other].replication.standing.node_id
     return shown(stage.ask(name, "HOLDFAST", "FOLLOW", epoch, "leader", other, PORT, node_id))
 
 
-@STEPS.form("fail over among {names:NAMES} in epoch {epoch:COUNT}")
+@STEPS.form("fail over among {names:NODES} in epoch {epoch:COUNT}")
 def fail_over(stage: Stage, names: str, epoch: str) -> str:
     """Let a leader fence these nodes, choose by the rules, promote, and let the others follow."""
     stage.epochs.last = max(stage.epochs.last, int(epoch))
@@ -392,9 +395,11 @@ def fail_over(stage: Stage, names: str, epoch: str) -> str:
     return "the tail could not be fetched"
 
 
-@STEPS.form("replicaof {name:NAME} {other:NAME}")
+@STEPS.form("replicaof {name:NODE} {other:WORD}")
 def replicaof(stage: Stage, name: str, other: str) -> str:
     """Send REPLICAOF by hand (`none`: NO ONE)."""
+    if other != "none" and other not in stage.world.hosts:
+        raise ScenarioError(f"there is no {other!r}: there are {', '.join(stage.world.hosts)}")
     words = ("NO", "ONE") if other == "none" else (other, PORT)
     return shown(stage.ask(name, "REPLICAOF", *words))
 
@@ -404,9 +409,11 @@ def replicaof(stage: Stage, name: str, other: str) -> str:
 
 @STEPS.form("at {time:TIME} {rest:TEXT}")
 def at(stage: Stage, time: str, rest: str) -> str | None:
-    """Let time pass until this moment of the world, then do a step."""
+    """Let time pass until this moment of the world, then do a step, late if the moment is over."""
+    late = stage.world.now - seconds(time)
     stage.pass_until(seconds(time))
-    return do(stage, rest)
+    said = do(stage, rest)
+    return "; ".join(filter(None, (said, f"{late:.2f} s late" if late > LATE_SECONDS else "")))
 
 
 @STEPS.form("wait {time:TIME}")
@@ -418,9 +425,9 @@ def wait(stage: Stage, time: str) -> None:
 @STEPS.form("wait until {text:TEXT} within {time:TIME}")
 def wait_until(stage: Stage, text: str, time: str) -> str:
     """Let time pass until a condition holds."""
-    holds = condition(text)
+    holds = condition(stage, text)
     began = stage.world.now
-    if not stage.await_true(lambda: holds(stage), seconds(time)):
+    if not stage.await_true(holds, seconds(time)):
         why = f" ({stage.checks.difference()})" if text == "convergence" else ""
         raise Unmet(f"{text}: not within {time}{why}")
     return f"after {stage.world.now - began:.2f} s"
@@ -429,7 +436,7 @@ def wait_until(stage: Stage, text: str, time: str) -> str:
 @STEPS.form("expect {text:TEXT}")
 def expect(stage: Stage, text: str) -> str:
     """Fail unless a condition holds."""
-    if not condition(text)(stage):
+    if not condition(stage, text)():
         why = f": the answer was {shown(stage.answer)}" if text.startswith("the answer") else ""
         raise Unmet(f"{text}: it is not so{why}")
     return "it is so"
@@ -460,12 +467,9 @@ def judge(stage: Stage) -> str:
 def do(stage: Stage, line: str) -> str | None:
     """Do one step. Raises `ScenarioError`, `Unmet`, `Broken`."""
     form, places = STEPS.match(line)
-    for place in ("name", "one"):
-        name = places.get(place)
-        known = name in (None, "driver", *stage.world.hosts, *stage.world.processes)
-        if not known and form.template.split(" ", 1)[0] not in MAKES_HOSTS:
-            raise ScenarioError(f"there is no {name!r}: there are {', '.join(stage.world.hosts)}")
-    return form.act(stage, **{name: value for name, value in places.items() if value is not None})
+    given = {name: value for name, value in places.items() if value is not None}
+    check(stage, form, given)
+    return form.act(stage, **given)
 
 
-__all__ = ["STEPS", "Broken", "Unmet", "do"]
+__all__ = ["STEPS", "do"]

@@ -102,18 +102,23 @@ class Checks:
         state = replication.standing.node.state
         if state.intact and replication.upstream.is_up:
             self._without_memory.discard(name)
-        if state.fence_epoch < self.epochs.fences.get(name, 0):
-            self.object(
-                f"{name} has forgotten its fence: it stands at {state.fence_epoch}, "
-                f"and reported {self.epochs.fences[name]}"
-            )
         if replication.standing.node.standing is Standing.PRIMARY and state.term_epoch:
             first = self._primaries.setdefault(state.term_epoch, state.node_id)
             if first != state.node_id:
                 self.object(f"two primaries in epoch {state.term_epoch}: {name} is the second")
         if self._leased_since is None and not self.history.promotions and replication.lease.word == "held":
             self._leased_since = self.nodes.world.now
-        backlog, gate = replication.stream.backlog, replication.gate.gate
+        self._look_at_fence(name, node)
+        self._look_at_bounds(name, node)
+
+    def _look_at_fence(self, name: str, node: ServerNode) -> None:
+        fence, reported = node.replication.standing.node.state.fence_epoch, self.epochs.fences.get(name, 0)
+        if fence < reported:
+            self.object(f"{name} has forgotten its fence: it stands at {fence}, and reported {reported}")
+
+    def _look_at_bounds(self, name: str, node: ServerNode) -> None:
+        """Stream, requests that wait, and memory are bounded."""
+        backlog, gate = node.replication.stream.backlog, node.replication.gate.gate
         if backlog is not None:
             limit = node.configuration["repl-backlog-size"] + STREAM_SLACK_BYTES + HIGH_MARK_BYTES
             if backlog.kept_bytes > limit:
@@ -192,6 +197,11 @@ class Checks:
         lost_power = self.nodes.world.hosts[name].interface.down
         may_tear = lost_power and self.nodes.settings[name].get("appendfsync") != "always"
         for wrong in files.wrong_files(self.nodes.world.hosts[name].disk, may_tear=may_tear):
+            self.object(f"after a crash of {name}: {wrong}")
+
+    def sentinel_crashed(self, name: str) -> None:
+        """A Sentinel or its machine has gone: its file must be valid."""
+        for wrong in files.wrong_sentinel_file(self.nodes.world.hosts[name].disk):
             self.object(f"after a crash of {name}: {wrong}")
 
     def was_wiped(self, name: str, keys: int, reason: str) -> None:

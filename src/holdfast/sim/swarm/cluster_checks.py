@@ -17,17 +17,18 @@ from itertools import combinations
 from holdfast.cluster import slots
 from holdfast.cluster.model import View
 from holdfast.commands.slot_keys import count_keys_in_slot
-from holdfast.engine.digest import digest_of_value
+from holdfast.engine.digest import digest_of_all, digest_of_value
 from holdfast.engine.slots import slot_of_key
 from holdfast.node.cluster import ClusterSide
 from holdfast.node.server import ServerNode
 from holdfast.replication.fence import Standing
 from holdfast.sim.cluster_agreement import difference_of
 from holdfast.sim.nodes import Nodes
-from holdfast.sim.swarm.checks import MEMORY_LIMIT_BYTES, NO_SUCH_KEY, Checks, Promise
+from holdfast.sim.swarm.checks import NO_SUCH_KEY, Checks, Promise
 from holdfast.sim.swarm.cluster_rules import Rules
 from holdfast.sim.swarm.history import History, Operation, Outcome, Promotion
 from holdfast.sim.swarm.manager import Epochs
+from holdfast.sim.swarm.observers import observe_fences
 from holdfast.sim.swarm.slot_mover import TAGGED
 
 AT_THE_END = "at the end"
@@ -72,6 +73,7 @@ class ClusterChecks(Checks):
     def observe(self, name: str, node: ServerNode) -> None:
         """Look on from the start of a node."""
         self._rules.watch(name, node)
+        observe_fences(self, name, node)
 
     def watch(self) -> None:
         """Look at every node, and for primaries that keep an epoch together."""
@@ -110,8 +112,8 @@ class ClusterChecks(Checks):
         is_led = replication.upstream.is_up or replication.standing.node.standing is Standing.PRIMARY
         if replication.standing.node.state.intact and is_led:
             self._without_memory.discard(name)
-        if node.engine.used_bytes > MEMORY_LIMIT_BYTES:
-            self.object(f"{name} uses {node.engine.used_bytes} bytes")
+        self._look_at_fence(name, node)
+        self._look_at_bounds(name, node)
         me = side.view.me
         if not me.is_primary or not me.slots or replication.is_replica:
             return
@@ -192,9 +194,10 @@ class ClusterChecks(Checks):
         return difference_of(self.nodes)
 
     def judge(self, is_converged: bool) -> None:
-        """Look for every acknowledged write where its slot is."""
+        """Look for every acknowledged write where its slot is, and at the copies of each shard."""
         if is_converged:
             self._judge_epochs()
+            self._judge_copies()
             for name, node in self.nodes.all_serving().items():
                 if node.cluster is not None and node.cluster.view.me.is_primary:
                     self._judge_leader(name, node, AT_THE_END)
@@ -209,6 +212,19 @@ class ClusterChecks(Checks):
                 first = seen.setdefault(me.config_epoch, name)
                 if first != name:
                     self.object(f"{first} and {name} both have slots by epoch {me.config_epoch} at the end")
+
+    def _judge_copies(self) -> None:
+        """A replica that has the whole stream of its primary holds the same data."""
+        serving = self.nodes.all_serving()
+        by_id = {node.cluster.me.id: name for name, node in serving.items() if node.cluster is not None}
+        for name, node in serving.items():
+            above = node.cluster.me.primary if node.cluster is not None else None
+            if above is None or above.id not in by_id:
+                continue
+            primary = serving[by_id[above.id]]
+            is_in_step = node.replication.stream.offset == primary.replication.end_offset
+            if is_in_step and digest_of_all(node.engine) != digest_of_all(primary.engine):
+                self.object(f"{name} and {by_id[above.id]} are in step and hold different data")
 
     def _judge_strays(self, name: str, node: ServerNode) -> None:
         """A primary has no key of a slot that is another's."""

@@ -1,7 +1,7 @@
 """Whether the files on a simulated disk are valid, as a crash has left them.
 
-What this is: the checks of `holdfast check-rdb` and `check-aof`, and the state file's
-reader, over a `SimDisk`. What it is not: a comparison with what was in memory.
+What this is: the checks of `holdfast check-rdb` and `check-aof`, and the readers of the state file, of
+nodes.conf and of a Sentinel's file, over a `SimDisk`. What it is not: a comparison with what was in memory.
 
 How to read it: `wrong_files` names what is broken, `mend_tail` does what an operator does
 with an append-only file whose unsynced tail a power loss has torn.
@@ -10,18 +10,28 @@ with an append-only file whose unsynced tail a power loss has torn.
 from __future__ import annotations
 
 import posixpath
+import random
 from collections.abc import Generator
 from typing import TypeVar
 
+from holdfast.cluster.model import View
+from holdfast.cluster.nodes_file import NodesFileError
+from holdfast.cluster.nodes_file import load as load_nodes
+from holdfast.cluster.settings import Settings
 from holdfast.persistence.check_aof import Report, check, mend
 from holdfast.persistence.check_rdb import check_preamble, check_rdb
 from holdfast.replication.node_state import StateFileError, decode_node_state
+from holdfast.sentinel.config_file import BadLine, read_lines
+from holdfast.sentinel.model import Sentinel
 from holdfast.server.host import Disk
 from holdfast.sim.nodes import DIRECTORY, PORT
+from holdfast.sim.sentinels import GROUP, sentinel_lines
 
 SNAPSHOT = f"{DIRECTORY}/dump.rdb"
 MANIFEST = f"{DIRECTORY}/appendonlydir/appendonly.aof.manifest"
 STATE = f"{DIRECTORY}/holdfast-{PORT}.state"
+NODES = f"{DIRECTORY}/nodes.conf"
+SENTINEL = f"{DIRECTORY}/sentinel.conf"
 
 T = TypeVar("T")
 
@@ -45,14 +55,39 @@ def wrong_files(disk: Disk, *, may_tear: bool = False) -> list[str]:
             reasons += [f"{each.path}: {each.verdict.reason}" for each in log.files if not each.whole]
             wrong.append(f"append-only file: {log.manifest_error or '; '.join(reasons)}")
     if disk.exists(STATE):
-        file = disk.open(STATE, "rb")
         try:
-            decode_node_state(file.read())
+            decode_node_state(content(disk, STATE))
         except StateFileError as error:
             wrong.append(f"{posixpath.basename(STATE)}: {error}")
-        finally:
-            file.close()
+    if disk.exists(NODES) and (text := content(disk, NODES).decode("utf-8", "surrogateescape")):
+        try:
+            load_nodes(View("0" * 40, random.Random(0), Settings(), 1), text, 1)
+        except NodesFileError as error:
+            wrong.append(f"{posixpath.basename(NODES)}: {error}")
     return wrong
+
+
+def wrong_sentinel_file(disk: Disk) -> list[str]:
+    """Return what is wrong with the file of a Sentinel."""
+    if not disk.exists(SENTINEL):
+        return []
+    lines = sentinel_lines(content(disk, SENTINEL).decode("utf-8", "surrogateescape"))
+    if not any(line.words[:2] == ("monitor", GROUP) for line in lines):
+        return [f"{posixpath.basename(SENTINEL)}: it does not say whom to watch"]
+    try:
+        read_lines(Sentinel("", random.Random(0), 1), lines, 1, lambda path: False)
+    except BadLine as error:
+        return [f"{posixpath.basename(SENTINEL)}: {error}"]
+    return []
+
+
+def content(disk: Disk, path: str) -> bytes:
+    """Return what stands in a file."""
+    file = disk.open(path, "rb")
+    try:
+        return file.read()
+    finally:
+        file.close()
 
 
 def append_only_report(disk: Disk) -> Report:

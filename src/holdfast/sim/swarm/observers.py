@@ -45,15 +45,23 @@ def _observe_losses(checks: Checks, node: ServerNode) -> None:
     standing.promote = promoted
 
 
-def _observe_orders(checks: Checks, name: str, node: ServerNode) -> None:
+def observe_fences(checks: Checks, name: str, node: ServerNode) -> None:
+    """Note which fence a node has reported."""
     standing: Any = node.replication.standing
-    world, history, fences = checks.nodes.world, checks.history, checks.epochs.fences
-    fence, promote = standing.fence, standing.promote
+    fence, fences = standing.fence, checks.epochs.fences
 
     def fenced(order: FenceOrder) -> FenceReport:
         report: FenceReport = fence(order)
         fences[name] = max(fences.get(name, 0), report.fence_epoch)
         return report
+
+    standing.fence = fenced
+
+
+def _observe_orders(checks: Checks, name: str, node: ServerNode) -> None:
+    standing: Any = node.replication.standing
+    world, history = checks.nodes.world, checks.history
+    promote = standing.promote
 
     def promoted(order: PromoteOrder) -> None:
         before = standing.node.state.term_epoch
@@ -65,7 +73,8 @@ def _observe_orders(checks: Checks, name: str, node: ServerNode) -> None:
         world.record(name, f"made the primary of epoch {order.epoch}")
         checks.promoted(promotion)
 
-    standing.fence, standing.promote = fenced, promoted
+    standing.promote = promoted
+    observe_fences(checks, name, node)
 
 
 def _observe_loading(checks: Checks, name: str, node: ServerNode) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import signal
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -29,8 +30,14 @@ def run_many(
         yield from map(run, seeds)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, _keep_what_is_imported, maxtasksperchild=SEEDS_A_WORKER) as pool:
+    with context.Pool(jobs, _begin_work, maxtasksperchild=SEEDS_A_WORKER) as pool:
         yield from pool.imap_unordered(run, seeds)
+
+
+def _begin_work() -> None:
+    """Let who started the workers decide what Ctrl-C means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _keep_what_is_imported()
 
 
 def _keep_what_is_imported() -> None:

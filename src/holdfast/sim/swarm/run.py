@@ -19,6 +19,14 @@ from holdfast.sim.swarm.mutations import MUTATIONS
 from holdfast.sim.swarm.sentinel_mutations import SENTINEL_MUTATIONS
 
 ALL_MUTATIONS = {**MUTATIONS, **SENTINEL_MUTATIONS, **CLUSTER_MUTATIONS}
+OF_NODES = {name: each for name, each in MUTATIONS.items() if each.adapt}
+"""Those of any data node; the others of this table are made by a stand-in for Sentinel."""
+OF_KIND = {
+    "replication": MUTATIONS,
+    "sentinel": OF_NODES | SENTINEL_MUTATIONS,
+    "cluster": OF_NODES | CLUSTER_MUTATIONS,
+}
+"""Kind to the deliberate faults that can be put into its runs."""
 
 
 @dataclass(frozen=True, slots=True)

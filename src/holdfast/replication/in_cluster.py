@@ -78,7 +78,8 @@ class InCluster:
         """
         replicator = self._replicator
         replicator.standing.begin_anew(replicator.new_id())
-        if not replicator.is_replica:  # its history goes on under a new id, as a replica's does
+        if not replicator.is_replica and replicator.stream.backlog is not None:
+            # Its history goes on under a new id, as a replica's does. Without a backlog nobody knows it.
             replicator.stream.begin_forwarding()
         replicator.roles.lead_by_hand()
 

@@ -47,7 +47,7 @@ class Machine:
         gap_ms, view.looked_ms = now_ms - view.looked_ms, now_ms
         if gap_ms > max(view.settings.node_timeout // 2, 5 * BEAT_MS):
             self._slept(now_ms)
-        self._follow_settings()
+        self.follow_settings()
         outgoing.answer_owed(view, now_ms)
         for each in view.others():
             if each.link is None or each.flags & flags.HANDSHAKE:
@@ -131,7 +131,8 @@ class Machine:
             if each.ping_sent_ms:
                 each.ping_sent_ms = now_ms
 
-    def _follow_settings(self) -> None:
+    def follow_settings(self) -> None:
+        """Show others what the configuration says of us."""
         view, me, settings = self.view, self.view.me, self.view.settings
         me.port, me.bus_port = settings.shown_port, settings.shown_bus_port
         if settings.announce_ip:

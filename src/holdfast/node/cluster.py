@@ -91,6 +91,7 @@ class ClusterSide(ClusterOrders):
             node.log.notice(f"No cluster configuration found, I'm {view.me.id}")
         for each in view.nodes.values():
             each.created_ms = each.heard_ms = now_ms
+        self.machine.follow_settings()
         self.routes = Routes(node, self)
         node.engine.publish_hook = self.publish
         primary = view.me.primary

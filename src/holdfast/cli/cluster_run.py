@@ -269,7 +269,8 @@ async def _typed(prompt: str) -> str:
     assert task is not None
     typed = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), typed.set)
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in what a script starts beside
+        loop.add_signal_handler(number, task.cancel)
     click.echo(prompt, nl=False, err=True)
     try:
         await typed.wait()
@@ -278,7 +279,8 @@ async def _typed(prompt: str) -> str:
         line = ""
     finally:
         loop.remove_reader(sys.stdin.fileno())
-        loop.remove_signal_handler(signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
     if not line:
         click.echo(err=True)
         raise Stop("Cancelled: nothing, or nothing more, was changed.", CANCELLED)

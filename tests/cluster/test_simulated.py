@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -13,89 +13,20 @@ from holdfast.sim.client import connect
 from holdfast.sim.nodes import PORT
 from holdfast.sim.scenario.cluster import agrees, form_cluster
 from holdfast.sim.scenario.stage import Stage
-
-SEEDS = range(int(os.environ.get("CLUSTER_SIM_SEEDS", "2")))
-"""More of them by hand: CLUSTER_SIM_SEEDS=300."""
-OK = ("OK", b"OK")
-PRIMARIES = ("a", "b", "c")
-SHARD_SETTINGS = {"min-replicas-to-ack": "1", "min-replicas-to-ack-timeout": "500"}
-
-
-class Writer:
-    """A client of slot 0 that follows redirections and notes what was acknowledged."""
-
-    def __init__(self, stage: Stage, shard: list[str]) -> None:
-        self.stage, self.shard = stage, shard
-        self.luck = random.Random(stage.world.luck("writer").getrandbits(64))
-        self.by_address = {stage.world.hosts[name].address: name for name in stage.nodes.settings}
-        self.acknowledged: list[int] = []
-        self.tried = 0
-        self.is_ending = False
-
-    async def main(self, host: Any) -> None:
-        """Write until it is told to end."""
-        target, client = self.shard[0], None
-        while not self.is_ending:
-            self.tried += 1
-            try:
-                if client is None:
-                    client = await connect(target, PORT, within=0.3)
-                reply = await client.ask("SET", f"{{06S}}{self.tried}", self.tried, within=1.0)
-            except (OSError, TimeoutError):
-                reply = None
-            if reply in ("OK", b"OK"):
-                self.acknowledged.append(self.tried)
-                continue
-            target = self._next(str(reply))
-            if client is not None:
-                client.close()
-            client = None
-            await asyncio.sleep(0.02)  # virtual
-
-    def _next(self, reply: str) -> str:
-        if reply.startswith("MOVED"):
-            address = reply.split(" ")[2].rpartition(":")[0]
-            return self.by_address.get(address, self.luck.choice(self.shard))
-        return self.luck.choice(self.shard)
-
-
-def a_fault(stage: Stage, shard: list[str], luck: random.Random) -> None:
-    """Let one of several faults happen, or mend one."""
-    world, everybody = stage.world, list(stage.nodes.settings)
-    match luck.randrange(6):
-        case 0:
-            luck.shuffle(everybody)
-            at = luck.randrange(1, len(everybody))
-            world.partition(everybody[:at], everybody[at:])
-        case 1:
-            world.heal_all()
-        case 2:
-            world.pause(luck.choice(shard))
-        case 3:
-            for name in shard:
-                world.resume(name)
-        case 4:
-            name = luck.choice(shard)
-            if _all_are_whole(stage, shard):  # never the memory of two holders at once
-                stage.kill(name)
-        case 5:
-            for name in shard:
-                if not stage.nodes.runs(name):
-                    stage.start_again(name)
-
-
-def _all_are_whole(stage: Stage, shard: list[str]) -> bool:
-    nodes = [stage.nodes.serving(name) for name in shard]
-    return all(node is not None and node.replication.standing.node.state.intact for node in nodes) and agrees(
-        stage
-    )
+from tests.cluster.simulated import (
+    OK,
+    PRIMARIES,
+    SEEDS,
+    SHARD_SETTINGS,
+    Writer,
+    a_fault,
+)
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_acknowledged_write_is_lost(seed: int, replicas: int) -> None:
-    stage = Stage(f"cluster/{seed}/{replicas}")
-    try:
+    with closing(Stage(f"cluster/{seed}/{replicas}")) as stage:
         following = [f"{name}{number}" for number in range(replicas) for name in PRIMARIES]
         form_cluster(stage, ", ".join(PRIMARIES), ", ".join(following), SHARD_SETTINGS)
         shard = ["a", *(f"a{number}" for number in range(replicas))]
@@ -117,13 +48,10 @@ def test_no_acknowledged_write_is_lost(seed: int, replicas: int) -> None:
             if stage.nodes.latest[leader].engine and stage.ask(leader, "EXISTS", f"{{06S}}{number}") != 1
         ]
         assert not lost, f"{len(lost)} of {len(writer.acknowledged)}"
-    finally:
-        stage.close()
 
 
 def test_a_replica_that_lacks_an_acknowledged_write_does_not_lead_though_it_has_the_votes() -> None:
-    stage = Stage(11)
-    try:
+    with closing(Stage(11)) as stage:
         form_cluster(stage, "a, b, c", "d, e, f, g, h, i", SHARD_SETTINGS)
         stage.world.run(3.0)
         stage.world.partition(["a", "d"], ["b", "c", "e", "f", "g", "h", "i"])
@@ -134,13 +62,10 @@ def test_a_replica_that_lacks_an_acknowledged_write_does_not_lead_though_it_has_
         assert stage.await_true(lambda: agrees(stage), 60)
         leader = next(name for name in "adg" if not stage.nodes.latest[name].replication.is_replica)
         assert stage.ask(leader, "GET", "{06S}") in ("held by a and d", b"held by a and d")
-    finally:
-        stage.close()
 
 
 def test_an_empty_primary_that_returns_is_not_followed_and_its_replica_leads() -> None:
-    stage = Stage(7)
-    try:
+    with closing(Stage(7)) as stage:
         form_cluster(stage, "a, b, c", "d, e, f", {"cluster-node-timeout": "5000"})
         for number in range(50):
             assert stage.ask("a", "SET", f"{{06S}}{number}", number) in ("OK", b"OK")
@@ -156,13 +81,10 @@ def test_an_empty_primary_that_returns_is_not_followed_and_its_replica_leads() -
         assert not stage.nodes.latest["d"].replication.is_replica
         assert stage.ask("d", "DBSIZE") == 50
         assert stage.nodes.latest["a"].engine.key_count(0) == 50
-    finally:
-        stage.close()
 
 
 def test_a_primary_that_restarts_unseen_is_led_again_by_its_replica() -> None:
-    stage = Stage(9)
-    try:
+    with closing(Stage(9)) as stage:
         form_cluster(stage, "a, b, c", "d, e, f", {"cluster-node-timeout": "5000", **SHARD_SETTINGS})
         stage.kill("a")
         assert stage.await_true(lambda: not stage.nodes.latest["d"].replication.is_replica, 5)
@@ -179,13 +101,10 @@ def test_a_primary_that_restarts_unseen_is_led_again_by_its_replica() -> None:
         assert stage.await_true(lambda: agrees(stage), 30)
         assert stage.ask("a", "GET", "{06S}") in ("one", b"one")
         assert stage.ask("a", "SET", "{06S}", "two") in ("OK", b"OK")
-    finally:
-        stage.close()
 
 
 def test_a_failover_by_hand_loses_nothing_though_the_primary_waits_for_its_disk() -> None:
-    stage = Stage(41)
-    try:
+    with closing(Stage(41)) as stage:
         form_cluster(stage, "a, b, c", "d, e, f", {"repl-timeout": "60"})
         stage.world.run(3.0)
         old, new = stage.nodes.latest["a"], stage.nodes.latest["d"]
@@ -210,13 +129,10 @@ def test_a_failover_by_hand_loses_nothing_though_the_primary_waits_for_its_disk(
         stage.world.run(1.0)
         assert len(acknowledged) > 300
         assert new.engine.key_count(0) == len(acknowledged)
-    finally:
-        stage.close()
 
 
 def test_garbage_on_the_bus_port_harms_nothing() -> None:
-    stage = Stage(8)
-    try:
+    with closing(Stage(8)) as stage:
         form_cluster(stage, "a, b, c", "d, e, f", {})
         luck = random.Random(8)
 
@@ -233,5 +149,3 @@ def test_garbage_on_the_bus_port_harms_nothing() -> None:
         assert agrees(stage)
         assert stage.nodes.latest["a"].cluster is not None
         assert stage.nodes.latest["a"].cluster.bus.broken > 0
-    finally:
-        stage.close()

@@ -9,7 +9,7 @@ import pytest
 from holdfast.sim.nodes import PORT
 from holdfast.sim.scenario.cluster import form_cluster
 from holdfast.sim.scenario.stage import Stage
-from tests.cluster.test_simulated import OK, SHARD_SETTINGS
+from tests.cluster.simulated import OK, SHARD_SETTINGS, side_of
 
 SETTINGS = {
     **SHARD_SETTINGS, "cluster-node-timeout": "1000", "cluster-require-full-coverage": "no",
@@ -30,10 +30,6 @@ def stage() -> Iterator[Stage]:
         stage.close()
 
 
-def _node_id(stage: Stage, name: str) -> str:
-    return str(stage.nodes.latest[name].cluster.me.id)  # type: ignore[union-attr]
-
-
 def _join_again(stage: Stage, name: str) -> None:
     """Start a removed node anew, and let it meet the others when they listen to it again."""
     stage.kill(name)
@@ -45,7 +41,7 @@ def _join_again(stage: Stage, name: str) -> None:
 
 def _remove(stage: Stage, name: str, how: str) -> None:
     """Remove a node as `holdfast cluster remove` and `redis-cli --cluster del-node` do."""
-    node_id = _node_id(stage, name)
+    node_id = side_of(stage, name).me.id
     for other in stage.nodes.settings:
         if other != name:
             assert stage.ask(other, "CLUSTER", "FORGET", node_id) in OK
@@ -73,7 +69,7 @@ def test_a_replica_that_is_reset_has_left_its_shard(stage: Stage, how: str) -> N
 def test_a_replica_that_was_reset_joins_again_where_it_is_told_to(stage: Stage) -> None:
     _remove(stage, "d", "SOFT")
     _join_again(stage, "d")
-    assert stage.ask("d", "CLUSTER", "REPLICATE", _node_id(stage, "a")) in OK
+    assert stage.ask("d", "CLUSTER", "REPLICATE", side_of(stage, "a").me.id) in OK
     assert stage.await_true(lambda: stage.nodes.latest["d"].engine.key_count(0) == 1, 20)
     stage.kill("g")
     stage.world.run(12.0)  # it is taken out, too
@@ -87,7 +83,7 @@ def test_a_former_replica_that_has_slots_is_no_heir_of_its_former_primary(stage:
     _remove(stage, "d", "SOFT")
     _join_again(stage, "d")
     assert stage.ask("d", "CONFIG", "SET", "min-replicas-to-ack", "0") in OK
-    order = ("CLUSTER", "GIVE", _node_id(stage, "d"))
+    order = ("CLUSTER", "GIVE", side_of(stage, "d").me.id)
     assert stage.ask("b", *order, *range(6000, 6010)) == 0
     for leader in "ga":  # from now on a primary of this shard that starts waits for a leader
         assert stage.ask(leader, "CLUSTER", "FAILOVER") in OK
@@ -106,5 +102,5 @@ def test_a_former_replica_that_has_slots_is_no_heir_of_its_former_primary(stage:
     stage.world.run(20.0)
     owner = side.owner(0)
     assert owner is not None
-    name = next(each for each in "ag" if _node_id(stage, each) == owner.id)
+    name = next(each for each in "ag" if side_of(stage, each).me.id == owner.id)
     assert stage.ask(name, "GET", "{06S}") in ("kept", b"kept")

@@ -20,6 +20,7 @@ from holdfast.cluster.nodes_file import load as load_nodes
 from holdfast.cluster.settings import Settings
 from holdfast.persistence.check_aof import Report, check, mend
 from holdfast.persistence.check_rdb import check_preamble, check_rdb
+from holdfast.persistence.manifest_store import read_whole
 from holdfast.replication.node_state import StateFileError, decode_node_state
 from holdfast.sentinel.config_file import BadLine, read_lines
 from holdfast.sentinel.model import Sentinel
@@ -56,10 +57,10 @@ def wrong_files(disk: Disk, *, may_tear: bool = False) -> list[str]:
             wrong.append(f"append-only file: {log.manifest_error or '; '.join(reasons)}")
     if disk.exists(STATE):
         try:
-            decode_node_state(content(disk, STATE))
+            decode_node_state(read_whole(disk, STATE))
         except StateFileError as error:
             wrong.append(f"{posixpath.basename(STATE)}: {error}")
-    if disk.exists(NODES) and (text := content(disk, NODES).decode("utf-8", "surrogateescape")):
+    if disk.exists(NODES) and (text := read_whole(disk, NODES).decode("utf-8", "surrogateescape")):
         try:
             load_nodes(View("0" * 40, random.Random(0), Settings(), 1), text, 1)
         except NodesFileError as error:
@@ -71,7 +72,7 @@ def wrong_sentinel_file(disk: Disk) -> list[str]:
     """Return what is wrong with the file of a Sentinel."""
     if not disk.exists(SENTINEL):
         return []
-    lines = sentinel_lines(content(disk, SENTINEL).decode("utf-8", "surrogateescape"))
+    lines = sentinel_lines(read_whole(disk, SENTINEL).decode("utf-8", "surrogateescape"))
     if not any(line.words[:2] == ("monitor", GROUP) for line in lines):
         return [f"{posixpath.basename(SENTINEL)}: it does not say whom to watch"]
     try:
@@ -79,15 +80,6 @@ def wrong_sentinel_file(disk: Disk) -> list[str]:
     except BadLine as error:
         return [f"{posixpath.basename(SENTINEL)}: {error}"]
     return []
-
-
-def content(disk: Disk, path: str) -> bytes:
-    """Return what stands in a file."""
-    file = disk.open(path, "rb")
-    try:
-        return file.read()
-    finally:
-        file.close()
 
 
 def append_only_report(disk: Disk) -> Report:
